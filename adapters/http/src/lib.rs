@@ -1,0 +1,1 @@
+//! The HTTP face: poem and poem-openapi live here and nowhere else.

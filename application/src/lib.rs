@@ -1,0 +1,1 @@
+//! What the gateway does, in order, and the ports it needs.

@@ -1,0 +1,1 @@
+//! Athena, a database gateway.

@@ -1,0 +1,2 @@
+//! The `athena_rs` binary.
+fn main() {}
