@@ -1,1 +1,14 @@
 //! Rules of the gateway: requests, plans, rows, shaping. No I/O, no clock, no environment.
+
+pub mod error;
+pub mod limits;
+pub mod name;
+pub mod plan;
+pub mod query;
+pub mod rows;
+pub mod schema;
+pub mod shape;
+
+pub use error::{RequestCode, RequestError};
+pub use limits::Limits;
+pub use name::ClientName;

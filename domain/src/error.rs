@@ -1,0 +1,128 @@
+//! What a caller did wrong, in words chosen for the caller.
+
+/// Stable, machine-readable name of a refusal; a code is never reused for another meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestCode {
+    /// The body is not JSON, or a JSON object names one field twice.
+    InvalidJson,
+    /// A field that no request of this kind has.
+    UnknownField,
+    /// A field with a value of the wrong type or outside its range.
+    InvalidField,
+    /// A required field is absent.
+    MissingField,
+    /// A name that is not `[A-Za-z_][A-Za-z0-9_]*` of at most 63 bytes.
+    InvalidIdentifier,
+    /// A table name that is neither `table` nor `schema.table`.
+    InvalidTableName,
+    /// An operator outside the condition grammar.
+    UnknownOperator,
+    /// A configured limit was passed.
+    LimitExceeded,
+    /// A relation the database does not have.
+    UndefinedTable,
+    /// A column the relation does not have.
+    UndefinedColumn,
+    /// A select token such as an embedded relation.
+    UnsupportedSelect,
+    /// An insert or update payload that cannot be written.
+    InvalidPayload,
+    /// An insert payload without a column.
+    NoColumns,
+    /// A value that does not fit the column's type.
+    DataException,
+    /// An operator that the column's type does not have.
+    TypeMismatch,
+    /// More rows than the caller allowed to change.
+    TooManyRows,
+    /// Something this kind of database cannot do.
+    NotSupportedByBackend,
+    /// Grouping that cannot be computed over the rows.
+    PostProcessing,
+}
+
+impl RequestCode {
+    /// The `code` of the error body.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::UnknownField => "unknown_field",
+            Self::InvalidField => "invalid_field",
+            Self::MissingField => "missing_field",
+            Self::InvalidIdentifier => "invalid_identifier",
+            Self::InvalidTableName => "invalid_table_name",
+            Self::UnknownOperator => "unknown_operator",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::UndefinedTable => "undefined_table",
+            Self::UndefinedColumn => "undefined_column",
+            Self::UnsupportedSelect => "unsupported_select",
+            Self::InvalidPayload => "invalid_payload",
+            Self::NoColumns => "no_columns",
+            Self::DataException => "data_exception",
+            Self::TypeMismatch => "type_mismatch",
+            Self::TooManyRows => "too_many_rows",
+            Self::NotSupportedByBackend => "not_supported_by_backend",
+            Self::PostProcessing => "post_processing_failed",
+        }
+    }
+}
+
+/// A limit that a request passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedLimit {
+    /// Configuration key below `limits.`.
+    pub name: &'static str,
+    /// The configured value.
+    pub value: u64,
+}
+
+/// A refusal of a caller's request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    /// Machine-readable reason.
+    pub code: RequestCode,
+    /// Path of the offending field, such as `conditions[2].value`.
+    pub field: Option<String>,
+    /// What is wrong and what would be right.
+    pub message: String,
+    /// The next thing to try, where it is not said in the message.
+    pub hint: Option<String>,
+    /// The limit that was passed, for [`RequestCode::LimitExceeded`].
+    pub limit: Option<PassedLimit>,
+}
+
+impl RequestError {
+    /// A refusal with no field and no hint.
+    pub fn new(code: RequestCode, message: impl Into<String>) -> Self {
+        Self { code, field: None, message: message.into(), hint: None, limit: None }
+    }
+
+    /// A refusal of one field.
+    pub fn field(code: RequestCode, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(code, message) }
+    }
+
+    /// A value of the wrong type or range.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::field(RequestCode::InvalidField, field, message)
+    }
+
+    /// A limit named `name` below `limits.` was passed.
+    pub fn limit(name: &'static str, value: u64, field: impl Into<String>, what: impl std::fmt::Display) -> Self {
+        let mut error = Self::field(
+            RequestCode::LimitExceeded,
+            field,
+            format!("{what}; the limit `limits.{name}` is {value}"),
+        );
+        error.limit = Some(PassedLimit { name, value });
+        error
+    }
+
+    /// The same refusal with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

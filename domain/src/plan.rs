@@ -1,0 +1,381 @@
+//! Planning: a request and what is known of the database become one statement's plan, or the reason why
+//! not. No right, limit or default is decided after this room; nothing here writes SQL.
+
+pub mod bind;
+mod fetch;
+mod filter;
+mod raw;
+mod write;
+
+pub use bind::{Bind, Datum};
+pub use raw::RawPlan;
+
+use std::sync::Arc;
+
+use crate::error::{RequestCode, RequestError};
+use crate::limits::Limits;
+use crate::query::fetch::Count;
+use crate::query::{CompareOp, Identifier, IsTest, Nulls, RelationName, Selection};
+use crate::schema::{ColumnType, Relation, Schema};
+use crate::shape::case::camel_to_snake;
+
+/// What a planner may take for granted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PlanOptions {
+    /// Whether names in camelCase stand for snake_case, in requests and in the keys of answers.
+    pub camel_to_snake: bool,
+    /// Whether integers beyond 2^53 and exact decimals are written as strings.
+    pub big_numbers_as_text: bool,
+}
+
+/// One column of the statement's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Position in [`Relation::columns`].
+    pub column: usize,
+    /// Type to cast to.
+    pub cast: Option<ColumnType>,
+    /// Key in the answer.
+    pub label: Arc<str>,
+    /// Whether the value is for the gateway alone.
+    pub hidden: bool,
+}
+
+impl Output {
+    /// Type of the values, after the cast.
+    pub fn ty<'a>(&'a self, relation: &'a Relation) -> &'a ColumnType {
+        self.cast.as_ref().unwrap_or(&relation.columns[self.column].ty)
+    }
+}
+
+/// A filter whose columns exist and whose values have types.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    /// A column against one value.
+    Compare {
+        /// Column.
+        column: usize,
+        /// Operator.
+        op: CompareOp,
+        /// Value of the column's type, or a pattern.
+        value: Bind,
+        /// Whether the column is compared by its text.
+        as_text: bool,
+    },
+    /// A column against a truth value.
+    Is {
+        /// Column.
+        column: usize,
+        /// Test.
+        test: IsTest,
+    },
+    /// Membership.
+    In {
+        /// Column.
+        column: usize,
+        /// Members that are not null, as text.
+        members: Vec<Box<str>>,
+        /// Whether null is a member.
+        or_null: bool,
+    },
+    /// Containment.
+    Contains {
+        /// Column.
+        column: usize,
+        /// Whether the column is contained by the value.
+        by: bool,
+        /// Value of the column's type.
+        value: Bind,
+    },
+    /// The opposite.
+    Not(Box<Filter>),
+    /// All of them; none is true.
+    And(Vec<Filter>),
+    /// Any of them; none is false.
+    Or(Vec<Filter>),
+}
+
+/// A sort key whose column exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Column.
+    pub column: usize,
+    /// Whether the greatest value comes first.
+    pub descending: bool,
+    /// Where nulls stand.
+    pub nulls: Option<Nulls>,
+}
+
+/// A read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelectPlan {
+    /// Table or view.
+    pub relation: Arc<Relation>,
+    /// Columns of the answer.
+    pub outputs: Vec<Output>,
+    /// Whether `outputs` are every column under its own name, so that a column added since can be noticed.
+    pub every: bool,
+    /// Which rows.
+    pub filter: Filter,
+    /// In which order.
+    pub order: Vec<Order>,
+    /// At most so many.
+    pub limit: Option<u64>,
+    /// After so many.
+    pub offset: u64,
+    /// Whether the answer may take longer than one statement, as long as rows keep flowing.
+    pub unbounded: bool,
+}
+
+/// A count of matching rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CountPlan {
+    /// Table or view.
+    pub relation: Arc<Relation>,
+    /// Which rows.
+    pub filter: Filter,
+    /// Exactly or by estimate.
+    pub count: Count,
+}
+
+/// When a write is undone although the database accepted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Guard {
+    /// More changed rows than this: undone.
+    pub max_affected: Option<u64>,
+    /// More returned rows than this: undone.
+    pub max_returned: Option<u64>,
+    /// Undone in any case.
+    pub dry_run: bool,
+    /// Whether the statement can change one row at most, so that no guard on numbers can strike.
+    pub single_row: bool,
+}
+
+impl Guard {
+    /// Whether the statement has to run in a transaction of its own that can be rolled back.
+    pub fn needs_transaction(&self) -> bool {
+        self.dry_run || self.max_affected.is_some() || (self.max_returned.is_some() && !self.single_row)
+    }
+}
+
+/// Where inserted values come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InsertSource {
+    /// One row of binds.
+    Row(Vec<Bind>),
+    /// For each column, the text of its value in every row: one bind a column, whatever the number of
+    /// rows, so that one prepared statement serves them all.
+    Columns(Vec<Vec<Option<Box<str>>>>),
+    /// Rows of binds where `None` is the column's default.
+    Rows(Vec<Vec<Option<Bind>>>),
+}
+
+/// A new value of a row that is already there.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SetValue {
+    /// A given value.
+    Given(Bind),
+    /// What would have been inserted.
+    Excluded,
+    /// What it is already: the row is returned and stays as it is.
+    Same,
+}
+
+/// What a conflict is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// The columns of a unique index, and a partial one's predicate.
+    Columns(Vec<usize>, Option<Filter>),
+    /// A constraint.
+    Constraint(Box<str>),
+}
+
+/// Insert-or-update.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conflict {
+    /// What the conflict is about.
+    pub target: Target,
+    /// New values, at least one.
+    pub set: Vec<(usize, SetValue)>,
+}
+
+/// New rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InsertPlan {
+    /// Table.
+    pub relation: Arc<Relation>,
+    /// Columns written.
+    pub columns: Vec<usize>,
+    /// Values.
+    pub source: InsertSource,
+    /// Insert-or-update.
+    pub conflict: Option<Conflict>,
+    /// Whether the caller asked for an upsert without saying on what: a unique violation names it.
+    pub conflict_unknown: bool,
+    /// Columns of the answer; none for an answer without rows.
+    pub returning: Vec<Output>,
+    /// When it is undone.
+    pub guard: Guard,
+}
+
+/// A change of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpdatePlan {
+    /// Table.
+    pub relation: Arc<Relation>,
+    /// New values.
+    pub set: Vec<(usize, Bind)>,
+    /// Which rows.
+    pub filter: Filter,
+    /// Columns of the answer.
+    pub returning: Vec<Output>,
+    /// When it is undone.
+    pub guard: Guard,
+}
+
+/// A removal of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeletePlan {
+    /// Table.
+    pub relation: Arc<Relation>,
+    /// Which rows.
+    pub filter: Filter,
+    /// Columns of the answer.
+    pub returning: Vec<Output>,
+    /// When it is undone.
+    pub guard: Guard,
+}
+
+/// What a statement does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operation {
+    /// A read.
+    Select(SelectPlan),
+    /// A count.
+    Count(CountPlan),
+    /// New rows.
+    Insert(InsertPlan),
+    /// A change of rows.
+    Update(UpdatePlan),
+    /// A removal of rows.
+    Delete(DeletePlan),
+    /// The caller's own SQL.
+    Raw(RawPlan),
+}
+
+/// One statement, decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What it does.
+    pub operation: Operation,
+    /// Whether integers beyond 2^53 and exact decimals are written as strings.
+    pub big_numbers_as_text: bool,
+}
+
+/// Turns requests into plans.
+#[derive(Debug, Clone, Copy)]
+pub struct Planner<'a> {
+    /// What is known of the database.
+    pub schema: &'a Schema,
+    /// Bounds.
+    pub limits: &'a Limits,
+    /// Switches.
+    pub options: &'a PlanOptions,
+}
+
+impl Planner<'_> {
+    fn relation(&self, name: &RelationName) -> Result<Arc<Relation>, RequestError> {
+        self.schema.relation(name).cloned().ok_or_else(|| {
+            RequestError::field(
+                RequestCode::UndefinedTable,
+                "table_name",
+                format!("The table '{name}' was not found."),
+            )
+            .hint(
+                "It may not exist yet, or you might have a typo. Check your migrations or ensure you're \
+                 connected to the correct schema.",
+            )
+        })
+    }
+
+    /// Position of a column: by its exact name, then without regard to case, then from camelCase.
+    fn column(&self, relation: &Relation, name: &Identifier) -> Result<usize, RequestError> {
+        let wanted = name.as_str();
+        let undefined = || {
+            RequestError::field(
+                RequestCode::UndefinedColumn,
+                wanted,
+                format!("The column '{wanted}' does not exist in '{}'.", relation.name),
+            )
+            .hint("Please verify the column name and try again.")
+        };
+        if self.options.camel_to_snake {
+            if let Some(place) = relation.position(&camel_to_snake(wanted)) {
+                return Ok(place);
+            }
+        }
+        if let Some(place) = relation.position(wanted) {
+            return Ok(place);
+        }
+        let mut folded =
+            relation.columns.iter().enumerate().filter(|(_, column)| column.name.eq_ignore_ascii_case(wanted));
+        match (folded.next(), folded.next()) {
+            (Some((place, _)), None) => Ok(place),
+            (Some(_), Some(_)) => Err(RequestError::field(
+                RequestCode::UndefinedColumn,
+                wanted,
+                format!("'{wanted}' fits several columns of '{}' that differ in case; write one exactly", relation.name),
+            )),
+            (None, _) => relation.position(&camel_to_snake(wanted)).ok_or_else(undefined),
+        }
+    }
+
+    fn outputs(&self, relation: &Relation, selection: &Selection) -> Result<Vec<Output>, RequestError> {
+        let label = |name: &Arc<str>| -> Arc<str> {
+            if self.options.camel_to_snake { camel_to_snake(name).as_ref().into() } else { name.clone() }
+        };
+        let items = match selection {
+            Selection::All => {
+                let every = relation.columns.iter().enumerate();
+                return Ok(every
+                    .map(|(column, c)| Output { column, cast: None, label: label(&c.name), hidden: false })
+                    .collect());
+            }
+            Selection::Items(items) => items,
+        };
+        let mut outputs: Vec<Output> = Vec::with_capacity(items.len());
+        for item in items {
+            let column = self.column(relation, &item.column)?;
+            let cast = match &item.cast {
+                None => None,
+                Some(name) => Some(self.schema.type_named(name).cloned().ok_or_else(|| {
+                    RequestError::field(
+                        RequestCode::UnsupportedSelect,
+                        "columns",
+                        format!("`{name}` is not a type of this database that a column can be cast to"),
+                    )
+                })?),
+            };
+            let spelled: Arc<str> = item.column.as_str().into();
+            let key = item.alias.as_deref().map_or_else(|| label(&spelled), Arc::from);
+            if let Some(twice) = outputs.iter().find(|output| output.label == key) {
+                if twice.column == column && twice.cast == cast {
+                    continue;
+                }
+                return Err(RequestError::invalid(
+                    "columns",
+                    format!("`columns` names two different columns `{key}`; give one an alias"),
+                ));
+            }
+            outputs.push(Output { column, cast, label: key, hidden: false });
+        }
+        Ok(outputs)
+    }
+
+    fn plan(&self, operation: Operation) -> Plan {
+        Plan { operation, big_numbers_as_text: self.options.big_numbers_as_text }
+    }
+}
+
+#[cfg(test)]
+mod tests;

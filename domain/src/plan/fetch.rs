@@ -1,0 +1,74 @@
+//! Planning a read.
+
+use super::{CountPlan, Filter, Operation, Order, Plan, Planner, SelectPlan};
+use crate::error::RequestError;
+use crate::limits::DEFAULT_LIMIT;
+use crate::query::{FetchRequest, Selection, SortKey};
+use crate::rows::RowFormat;
+use crate::schema::Relation;
+
+impl Planner<'_> {
+    /// Plans a read whose rows leave in `format`, and the count of matching rows when it is asked for.
+    ///
+    /// # Errors
+    /// Unknown names, values that do not fit, a `limit` above the configured one.
+    pub fn fetch(&self, request: &FetchRequest, format: RowFormat) -> Result<(Plan, Option<Plan>), RequestError> {
+        let relation = self.relation(&request.relation)?;
+        let outputs = self.outputs(&relation, &request.columns)?;
+        let filter = self.filter(&relation, &request.conditions)?;
+        let order = self.order(&relation, &request.sort, request.window.paged)?;
+        let bounded = format == RowFormat::Json || request.grouping.is_some();
+        let limit = match request.window.limit {
+            Some(limit) if bounded && limit > self.limits.max_rows => {
+                return Err(RequestError::limit(
+                    "max_rows",
+                    self.limits.max_rows,
+                    "limit",
+                    format!("`limit` is {limit}"),
+                )
+                .hint("page through the rows, or ask for Accept: application/x-ndjson or text/csv, which have no bound"));
+            }
+            None if bounded => Some(DEFAULT_LIMIT.min(self.limits.max_rows)),
+            limit => limit,
+        };
+        let limit = if request.head { Some(0) } else { limit };
+        let count = request.count.map(|count| {
+            self.plan(Operation::Count(CountPlan { relation: relation.clone(), filter: filter.clone(), count }))
+        });
+        let select = SelectPlan {
+            relation,
+            every: request.columns == Selection::All && !self.options.camel_to_snake,
+            outputs,
+            filter,
+            order,
+            limit,
+            offset: request.window.offset,
+            unbounded: !bounded,
+        };
+        Ok((self.plan(Operation::Select(select)), count))
+    }
+
+    /// The order; pages end with the primary key, so that no row stands on two of them.
+    fn order(&self, relation: &Relation, sort: &[SortKey], paged: bool) -> Result<Vec<Order>, RequestError> {
+        let mut order: Vec<Order> = Vec::with_capacity(sort.len() + 1);
+        for key in sort {
+            let column = self.column(relation, &key.column)?;
+            order.push(Order { column, descending: key.descending, nulls: key.nulls });
+        }
+        if paged {
+            for &column in &relation.primary_key {
+                if !order.iter().any(|key| key.column == column) {
+                    order.push(Order { column, descending: false, nulls: None });
+                }
+            }
+        }
+        Ok(order)
+    }
+}
+
+impl Filter {
+    /// Whether it holds for every row.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::And(list) if list.is_empty())
+    }
+}

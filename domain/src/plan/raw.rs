@@ -1,0 +1,217 @@
+//! Planning the caller's own SQL: nothing of it is changed, but what it is decides how it is run.
+
+use super::{Operation, Plan, Planner};
+use crate::error::{RequestCode, RequestError};
+use crate::query::{RawRequest, Value};
+
+/// The caller's own SQL.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawPlan {
+    /// Text, as it was given.
+    pub query: Box<str>,
+    /// Values for `$1…`; with them, one statement only.
+    pub params: Option<Vec<Value>>,
+    /// Whether the database must refuse writes.
+    pub read_only: bool,
+    /// Statements in the text.
+    pub statements: usize,
+    /// Rows after which the answer is refused.
+    pub max_rows: u64,
+    /// Whether the script might end inside a transaction block.
+    pub opens_transaction: bool,
+}
+
+impl Planner<'_> {
+    /// Plans a raw query.
+    ///
+    /// # Errors
+    /// Several statements where one is needed, COPY over the connection, a `max_rows` above the limit.
+    pub fn raw(&self, request: &RawRequest) -> Result<Plan, RequestError> {
+        let statements = split(&request.query);
+        let several = statements.len() > 1;
+        let refuse = |field: &str, message: &str| RequestError::invalid(field, message);
+        if several && request.params.is_some() {
+            return Err(refuse("params", "`params` goes with one statement; the query has several"));
+        }
+        if several && request.read_only {
+            return Err(refuse("read_only", "`read_only` goes with one statement; the query has several"));
+        }
+        for words in &statements {
+            let first = words.first().map(String::as_str);
+            if first == Some("copy") && words.iter().any(|word| word == "stdin" || word == "stdout") {
+                return Err(RequestError::field(
+                    RequestCode::NotSupportedByBackend,
+                    "query",
+                    "COPY from STDIN or to STDOUT has no place in a JSON request",
+                )
+                .hint("insert rows with PUT /gateway/insert; read them with Accept: text/csv on /gateway/fetch"));
+            }
+        }
+        let max_rows = match request.max_rows {
+            Some(rows) if rows > self.limits.max_rows => {
+                return Err(RequestError::limit(
+                    "max_rows",
+                    self.limits.max_rows,
+                    "max_rows",
+                    format!("`max_rows` is {rows}"),
+                ));
+            }
+            Some(rows) => rows,
+            None => self.limits.max_rows,
+        };
+        let opens_transaction =
+            statements.iter().any(|words| matches!(words.first().map(String::as_str), Some("begin" | "start")));
+        Ok(self.plan(Operation::Raw(RawPlan {
+            query: request.query.clone(),
+            params: request.params.clone(),
+            read_only: request.read_only,
+            statements: statements.len(),
+            max_rows,
+            opens_transaction,
+        })))
+    }
+}
+
+/// Splits a script at its semicolons and gives the lower-case bare words of each statement: those that
+/// stand outside quotes, comments and dollar quotes. Empty statements are left out.
+fn split(text: &str) -> Vec<Vec<String>> {
+    let bytes = text.as_bytes();
+    let (mut statements, mut words, mut at) = (Vec::new(), Vec::new(), 0);
+    let mut something = false;
+    while at < bytes.len() {
+        let rest = &text[at..];
+        match bytes[at] {
+            b';' => {
+                if something {
+                    statements.push(std::mem::take(&mut words));
+                }
+                something = false;
+                at += 1;
+            }
+            b'-' if rest.starts_with("--") => at += rest.find('\n').map_or(rest.len(), |end| end + 1),
+            b'/' if rest.starts_with("/*") => at += comment(rest),
+            b'\'' => {
+                // `E'…'` is the only form in which a backslash hides the next byte.
+                let escapes = at > 0
+                    && matches!(bytes[at - 1], b'e' | b'E')
+                    && (at == 1 || !is_word(bytes[at - 2]));
+                at += quoted(rest, b'\'', escapes);
+                something = true;
+            }
+            b'"' => {
+                at += quoted(rest, b'"', false);
+                something = true;
+            }
+            b'$' if at == 0 || !is_word(bytes[at - 1]) => {
+                at += dollar_quoted(rest);
+                something = true;
+            }
+            byte if is_word(byte) => {
+                let end = rest.bytes().position(|b| !is_word(b) && b != b'$').unwrap_or(rest.len());
+                words.push(rest[..end].to_ascii_lowercase());
+                something = true;
+                at += end;
+            }
+            byte => {
+                something |= !byte.is_ascii_whitespace();
+                at += 1;
+            }
+        }
+        while at < bytes.len() && !text.is_char_boundary(at) {
+            at += 1;
+        }
+    }
+    if something {
+        statements.push(words);
+    }
+    statements
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+/// Length of a comment; comments nest.
+fn comment(text: &str) -> usize {
+    let (bytes, mut depth, mut at) = (text.as_bytes(), 0_usize, 0);
+    while at < bytes.len() {
+        match &bytes[at..] {
+            [b'/', b'*', ..] => {
+                depth += 1;
+                at += 2;
+            }
+            [b'*', b'/', ..] => {
+                depth -= 1;
+                at += 2;
+                if depth == 0 {
+                    return at;
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    at
+}
+
+/// Length of a quoted text; a doubled quote stands for itself.
+fn quoted(text: &str, quote: u8, escapes: bool) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() {
+        if escapes && bytes[at] == b'\\' {
+            at += 2;
+        } else if bytes[at] != quote {
+            at += 1;
+        } else if bytes.get(at + 1) == Some(&quote) {
+            at += 2;
+        } else {
+            return at + 1;
+        }
+    }
+    bytes.len()
+}
+
+/// Length of `$tag$…$tag$`, or 1 when the dollar starts no quote (as in `$1`).
+fn dollar_quoted(text: &str) -> usize {
+    let Some(end) = text[1..].find('$') else { return 1 };
+    let tag = &text[1..=end];
+    let valid = tag.bytes().all(is_word) && !tag.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    if !valid {
+        return 1;
+    }
+    let fence = &text[..end + 2];
+    text[fence.len()..].find(fence).map_or(text.len(), |close| close + 2 * fence.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn statements_are_counted_outside_of_quotes() {
+        let check = |text: &str, count: usize| assert_eq!(split(text).len(), count, "{text}");
+        check("select 1", 1);
+        check("select 1; select 2", 2);
+        check(";; select 1 ;;", 1);
+        check("select ';'; -- ;\n select \";\" /* ; /* ; */ ; */", 2);
+        check("select E'\\'; x' , ''';'", 1);
+        check("select 'a\\'; select 2", 2);
+        check("do $$ begin; end; $$; select $x$;$$;$x$", 2);
+        check("select $1; select a$1", 2);
+        check("-- only a comment", 0);
+        check("select é; select 'é;'", 2);
+        assert_eq!(split("/* x */ COPY t FROM stdin")[0][0], "copy");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_split_without_panic(text in any::<String>()) {
+            split(&text);
+        }
+        #[test]
+        fn any_sql_like_text_is_split_without_panic(text in "[a$'\"/*;é\\\\e \n-]{0,40}") {
+            split(&text);
+        }
+    }
+}

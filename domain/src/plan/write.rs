@@ -1,0 +1,316 @@
+//! Planning inserts, updates and deletes.
+
+use std::sync::Arc;
+
+use super::bind::{Bind, bind};
+use super::filter::pins_one_row;
+use super::{
+    Conflict, DeletePlan, Filter, Guard, InsertPlan, InsertSource, Operation, Output, Plan, Planner, SetValue,
+    Target, UpdatePlan,
+};
+use crate::error::{RequestCode, RequestError};
+use crate::query::{
+    Assignment, CompareOp, ConflictTarget, DeleteRequest, InsertRequest, Selection, UpdateRequest, Upsert,
+};
+use crate::schema::Relation;
+
+/// Most binds of one statement: PostgreSQL counts them in 16 bits.
+const MAX_BINDS: usize = 65_535;
+
+impl Planner<'_> {
+    /// Plans new rows. The answer ends with a hidden column, the row's id, when the table has one.
+    ///
+    /// # Errors
+    /// Unknown names, values that do not fit, a conflict target without a unique index.
+    pub fn insert(&self, request: &InsertRequest) -> Result<Plan, RequestError> {
+        let relation = self.relation(&request.relation)?;
+        let rows: Vec<Vec<(usize, &Assignment)>> =
+            request.rows.iter().map(|row| self.assigned(&relation, row)).collect::<Result<_, _>>()?;
+        let mut columns: Vec<usize> = rows.iter().flatten().map(|(column, _)| *column).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let source = self.source(&relation, &columns, &rows, request.default_to_null)?;
+        let (conflict, conflict_unknown) = match &request.upsert {
+            None => (None, false),
+            Some(upsert) => match self.target(&relation, &columns, upsert)? {
+                Some(target) => (Some(self.conflict(&relation, &columns, upsert, target)?), false),
+                None => (None, true),
+            },
+        };
+        let mut returning = self.returning(&relation, &request.columns, request.head)?;
+        if let (false, Some(column)) = (request.head, id_column(&relation)) {
+            returning.push(Output { column, cast: None, label: Arc::from("id"), hidden: true });
+        }
+        Ok(self.plan(Operation::Insert(InsertPlan {
+            guard: self.guard(request.max_affected, request.dry_run, request.head, request.rows.len() == 1),
+            relation,
+            columns,
+            source,
+            conflict,
+            conflict_unknown,
+            returning,
+        })))
+    }
+
+    /// Plans the same rows again after the unique index `constraint` was violated and the caller had
+    /// asked for an upsert without a target; `None` when the index cannot be a target.
+    ///
+    /// # Errors
+    /// As [`Planner::insert`].
+    pub fn insert_on(&self, request: &InsertRequest, constraint: &str) -> Result<Option<Plan>, RequestError> {
+        let relation = self.relation(&request.relation)?;
+        let index = relation.unique.iter().find(|index| &*index.name == constraint && index.total);
+        let (Some(index), Some(upsert)) = (index, &request.upsert) else { return Ok(None) };
+        let mut plan = self.insert(request)?;
+        if let Operation::Insert(insert) = &mut plan.operation {
+            let target = Target::Columns(index.columns.to_vec(), None);
+            insert.conflict = Some(self.conflict(&relation, &insert.columns, upsert, target)?);
+            insert.conflict_unknown = false;
+        }
+        Ok(Some(plan))
+    }
+
+    /// Plans a change of rows.
+    ///
+    /// # Errors
+    /// Unknown names and values that do not fit.
+    pub fn update(&self, request: &UpdateRequest) -> Result<Plan, RequestError> {
+        let relation = self.relation(&request.relation)?;
+        let set = self.set(&relation, &request.set)?;
+        let filter = self.filter(&relation, &request.conditions)?;
+        let returning = self.returning(&relation, &request.columns, request.head)?;
+        let guard =
+            self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
+        Ok(self.plan(Operation::Update(UpdatePlan { relation, set, filter, returning, guard })))
+    }
+
+    /// Plans a removal of rows.
+    ///
+    /// # Errors
+    /// Unknown names, values that do not fit, an id where the table has no single id column.
+    pub fn delete(&self, request: &DeleteRequest) -> Result<Plan, RequestError> {
+        let relation = self.relation(&request.relation)?;
+        let id = id_column(&relation);
+        let no_id = || {
+            RequestError::field(
+                RequestCode::InvalidField,
+                "resource_id",
+                format!("'{}' has no single id column; use `conditions` that name its key's columns", relation.name),
+            )
+        };
+        // A client may filter on the name `resource_id` and mean the id column.
+        let mut conditions = request.conditions.clone();
+        if relation.position("resource_id").is_none() {
+            let column = id.map(|place| relation.columns[place].name.clone());
+            for condition in &mut conditions {
+                rename_resource_id(condition, column.as_deref(), &no_id)?;
+            }
+        }
+        let mut filter = self.filter(&relation, &conditions)?;
+        if let Some(value) = &request.resource_id {
+            let column = id.ok_or_else(no_id)?;
+            let value = bind(value, &relation.columns[column].ty, "resource_id")?;
+            let by_id = Filter::Compare { column, op: CompareOp::Eq, value, as_text: false };
+            if let Filter::And(all) = &mut filter {
+                if !all.contains(&by_id) {
+                    all.push(by_id);
+                }
+            }
+        }
+        let returning = self.returning(&relation, &request.columns, request.head)?;
+        let guard =
+            self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
+        Ok(self.plan(Operation::Delete(DeletePlan { relation, filter, returning, guard })))
+    }
+
+    fn guard(&self, max_affected: Option<u64>, dry_run: bool, head: bool, single_row: bool) -> Guard {
+        let max_returned = (!head).then_some(self.limits.max_rows);
+        Guard { max_affected, max_returned, dry_run, single_row }
+    }
+
+    fn returning(&self, relation: &Relation, columns: &Selection, head: bool) -> Result<Vec<Output>, RequestError> {
+        if head { Ok(Vec::new()) } else { self.outputs(relation, columns) }
+    }
+
+    /// Finds the columns of a row; a column given twice under two spellings is refused.
+    fn assigned<'a>(
+        &self,
+        relation: &Relation,
+        row: &'a [Assignment],
+    ) -> Result<Vec<(usize, &'a Assignment)>, RequestError> {
+        let mut places: Vec<(usize, &Assignment)> = Vec::with_capacity(row.len());
+        for assignment in row {
+            let place = self.column(relation, &assignment.column)?;
+            if places.iter().any(|(earlier, _)| *earlier == place) {
+                return Err(RequestError::invalid(
+                    &*assignment.field,
+                    format!("`{}` sets the column '{}' a second time", assignment.field, relation.columns[place].name),
+                ));
+            }
+            if !relation.columns[place].writable {
+                return Err(RequestError::field(
+                    RequestCode::InvalidPayload,
+                    &*assignment.field,
+                    format!("'{}' is generated by the database and cannot be set", relation.columns[place].name),
+                ));
+            }
+            places.push((place, assignment));
+        }
+        Ok(places)
+    }
+
+    fn set(&self, relation: &Relation, set: &[Assignment]) -> Result<Vec<(usize, Bind)>, RequestError> {
+        let assigned = self.assigned(relation, set)?;
+        assigned.into_iter().map(|(place, a)| Ok((place, bind(&a.value, &relation.columns[place].ty, &a.field)?))).collect()
+    }
+
+    fn source(
+        &self,
+        relation: &Relation,
+        columns: &[usize],
+        rows: &[Vec<(usize, &Assignment)>],
+        default_to_null: bool,
+    ) -> Result<InsertSource, RequestError> {
+        let cell = |row: &[(usize, &Assignment)], column: usize| -> Result<Option<Bind>, RequestError> {
+            let given = row.iter().find(|(place, _)| *place == column);
+            given.map(|(_, a)| bind(&a.value, &relation.columns[column].ty, &a.field)).transpose()
+        };
+        if let [row] = rows {
+            let binds: Vec<Bind> =
+                columns.iter().filter_map(|column| cell(row, *column).transpose()).collect::<Result<_, _>>()?;
+            return Ok(InsertSource::Row(binds));
+        }
+        let complete = rows.iter().all(|row| row.len() == columns.len());
+        if complete || default_to_null {
+            let mut texts = Vec::with_capacity(columns.len());
+            for &column in columns {
+                let cells = rows.iter().map(|row| Ok(cell(row, column)?.and_then(Bind::into_text)));
+                texts.push(cells.collect::<Result<Vec<_>, RequestError>>()?);
+            }
+            return Ok(InsertSource::Columns(texts));
+        }
+        let binds: usize = rows.iter().map(Vec::len).sum();
+        if binds > MAX_BINDS {
+            return Err(RequestError::field(
+                RequestCode::InvalidPayload,
+                "insert_body",
+                format!(
+                    "insert payload is invalid: {binds} values with defaults in between are more than one \
+                     statement takes ({MAX_BINDS}); give every row the same keys or send fewer rows"
+                ),
+            ));
+        }
+        let cells = |row: &Vec<(usize, &Assignment)>| columns.iter().map(|c| cell(row, *c)).collect();
+        Ok(InsertSource::Rows(rows.iter().map(cells).collect::<Result<_, RequestError>>()?))
+    }
+
+    /// The conflict target: the caller's, else the primary key when the row holds it, else none yet.
+    fn target(
+        &self,
+        relation: &Relation,
+        columns: &[usize],
+        upsert: &Upsert,
+    ) -> Result<Option<Target>, RequestError> {
+        let refuse = |message: String| RequestError::invalid("on_conflict", message);
+        match &upsert.target {
+            Some(ConflictTarget::Constraint(name)) => {
+                let found = relation.unique.iter().any(|index| index.constraint && &*index.name == name.as_str());
+                if !found {
+                    return Err(refuse(format!("'{}' has no unique constraint named '{name}'", relation.name)));
+                }
+                Ok(Some(Target::Constraint(name.as_str().into())))
+            }
+            Some(ConflictTarget::Columns { columns: names, predicate }) => {
+                let mut places: Vec<usize> =
+                    names.iter().map(|name| self.column(relation, name)).collect::<Result<_, _>>()?;
+                places.sort_unstable();
+                places.dedup();
+                let fits = relation.unique.iter().any(|index| {
+                    let mut of_index = index.columns.to_vec();
+                    of_index.sort_unstable();
+                    of_index == places && (index.total || !predicate.is_empty())
+                });
+                if !fits {
+                    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+                    return Err(refuse(format!(
+                        "no unique index of '{}' has exactly the columns {}; a conflict can only be met on one",
+                        relation.name,
+                        names.join(", ")
+                    )));
+                }
+                let predicate = match predicate.is_empty() {
+                    true => None,
+                    false => Some(self.filter(relation, predicate)?),
+                };
+                Ok(Some(Target::Columns(places, predicate)))
+            }
+            None => {
+                let key = &relation.primary_key;
+                let given = !key.is_empty() && key.iter().all(|column| columns.contains(column));
+                Ok(given.then(|| Target::Columns(key.to_vec(), None)))
+            }
+        }
+    }
+
+    fn conflict(
+        &self,
+        relation: &Relation,
+        columns: &[usize],
+        upsert: &Upsert,
+        target: Target,
+    ) -> Result<Conflict, RequestError> {
+        let key: Vec<usize> = match &target {
+            Target::Columns(columns, _) => columns.clone(),
+            Target::Constraint(name) => {
+                let index = relation.unique.iter().find(|index| index.name == *name);
+                index.map(|index| index.columns.to_vec()).unwrap_or_default()
+            }
+        };
+        let mut set: Vec<(usize, SetValue)> = match &upsert.set {
+            Some(given) => {
+                self.set(relation, given)?.into_iter().map(|(place, bind)| (place, SetValue::Given(bind))).collect()
+            }
+            None => {
+                let written = columns.iter().filter(|column| !key.contains(column));
+                written.map(|column| (*column, SetValue::Excluded)).collect()
+            }
+        };
+        if set.is_empty() {
+            // `DO NOTHING` would not return the row that is there.
+            let column = key.first().or(columns.first()).copied().unwrap_or_default();
+            set.push((column, SetValue::Same));
+        }
+        Ok(Conflict { target, set })
+    }
+}
+
+/// The column that identifies a row: the primary key's only one, else `id` where there is no key.
+fn id_column(relation: &Relation) -> Option<usize> {
+    match relation.primary_key.len() {
+        0 => relation.position("id"),
+        _ => relation.single_key(),
+    }
+}
+
+fn rename_resource_id(
+    condition: &mut crate::query::Condition,
+    id: Option<&str>,
+    no_id: &impl Fn() -> RequestError,
+) -> Result<(), RequestError> {
+    use crate::query::{Condition, Identifier};
+    match condition {
+        Condition::Compare { column, .. }
+        | Condition::Is { column, .. }
+        | Condition::In { column, .. }
+        | Condition::Contains { column, .. } => {
+            if column.as_str() == "resource_id" {
+                *column = Identifier::parse(id.ok_or_else(no_id)?, "resource_id")?;
+            }
+            Ok(())
+        }
+        Condition::Not(inner) => rename_resource_id(inner, id, no_id),
+        Condition::And(list) | Condition::Or(list) => {
+            list.iter_mut().try_for_each(|inner| rename_resource_id(inner, id, no_id))
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Requests, decoded: past this door there are no raw strings where a rule applies.
+
+pub mod body;
+pub mod columns;
+pub mod condition;
+pub mod delete;
+pub mod fetch;
+pub mod grammar;
+pub mod identifier;
+pub mod insert;
+pub mod page;
+pub mod raw;
+pub mod sort;
+pub mod update;
+pub mod value;
+
+pub use body::{Decoding, JsonText, Object};
+pub use columns::{Selection, SelectItem};
+pub use condition::{CompareOp, Condition, IsTest};
+pub use delete::DeleteRequest;
+pub use fetch::FetchRequest;
+pub use identifier::{Identifier, RelationName};
+pub use insert::{Assignment, ConflictTarget, InsertRequest, Row, Upsert};
+pub use page::Window;
+pub use raw::RawRequest;
+pub use sort::{Nulls, SortKey};
+pub use update::UpdateRequest;
+pub use value::Value;

@@ -1,0 +1,213 @@
+//! PUT `/gateway/insert`.
+
+use super::body::{Decoding, JsonText, Object};
+use super::columns::Selection;
+use super::condition::{self, Condition};
+use super::fetch::{self, Count};
+use super::identifier::{Identifier, RelationName};
+use super::value::Value;
+use crate::error::{RequestCode, RequestError};
+use crate::limits::Limits;
+
+/// A column and its new value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Column as the caller spells it.
+    pub column: Identifier,
+    /// Value; JSON null is SQL NULL.
+    pub value: Value,
+    /// Path of the value in the body, for messages.
+    pub field: Box<str>,
+}
+
+/// One row to insert.
+pub type Row = Vec<Assignment>;
+
+/// What a conflict is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConflictTarget {
+    /// The columns of a unique index, and the predicate of a partial one.
+    Columns {
+        /// Columns.
+        columns: Vec<Identifier>,
+        /// Predicate, ANDed.
+        predicate: Vec<Condition>,
+    },
+    /// A constraint by name.
+    Constraint(Identifier),
+}
+
+/// What happens on a conflict.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Upsert {
+    /// What the conflict is about, when the caller says it.
+    pub target: Option<ConflictTarget>,
+    /// New values of the row that is there; the inserted ones when absent, nothing when empty.
+    pub set: Option<Vec<Assignment>>,
+}
+
+/// New rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsertRequest {
+    /// Table.
+    pub relation: RelationName,
+    /// Rows, at least one.
+    pub rows: Vec<Row>,
+    /// Whether the body held an array, so that the answer does too.
+    pub many: bool,
+    /// Insert-or-update, when asked for.
+    pub upsert: Option<Upsert>,
+    /// Columns of the answer.
+    pub columns: Selection,
+    /// Whether the rows are counted in the answer.
+    pub count: Option<Count>,
+    /// Whether the answer has no rows.
+    pub head: bool,
+    /// For several rows: whether a missing key is NULL or the column's default.
+    pub default_to_null: bool,
+    /// Most rows that may change.
+    pub max_affected: Option<u64>,
+    /// Whether everything is undone after it was done.
+    pub dry_run: bool,
+}
+
+impl InsertRequest {
+    /// Decodes a body.
+    ///
+    /// # Errors
+    /// Every field that is missing, malformed or unknown.
+    pub fn decode(body: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Result<Self, RequestError> {
+        let mut body = body.expect_object("")?;
+        let relation = fetch::take_table(&mut body).map_err(|mut error| {
+            match error.code {
+                RequestCode::MissingField => error.message = "table_name is required in the request body".into(),
+                RequestCode::InvalidTableName => error.message = "table name is invalid".into(),
+                _ => {}
+            }
+            error
+        })?;
+        let payload = body.take("insert_body").ok_or_else(|| {
+            RequestError::field(
+                RequestCode::MissingField,
+                "insert_body",
+                "insert_body is required in the request body",
+            )
+        })?;
+        let many = payload.is_array();
+        let rows = parse_rows(payload)?;
+        let request = Self {
+            relation,
+            rows,
+            many,
+            upsert: take_upsert(&mut body, limits, decoding)?,
+            columns: fetch::take_columns(&mut body)?,
+            count: fetch::take_count(&mut body)?,
+            head: body.take_bool("head")?.unwrap_or(false),
+            default_to_null: body.take_bool("default_to_null")?.unwrap_or(true),
+            max_affected: body.take_count("max_affected")?,
+            dry_run: body.take_bool("dry_run")?.unwrap_or(false),
+        };
+        body.take_bool("strip_nulls")?;
+        body.finish(decoding)?;
+        Ok(request)
+    }
+}
+
+fn parse_rows(payload: JsonText<'_>) -> Result<Vec<Row>, RequestError> {
+    let invalid = |field: &str, reason: &str| {
+        RequestError::field(RequestCode::InvalidPayload, field, format!("insert payload is invalid: {reason}"))
+    };
+    let rows: Vec<Row> = if payload.is_array() {
+        let entries = payload.expect_array("insert_body")?;
+        let row = |(index, entry): (usize, JsonText<'_>)| {
+            let field = format!("insert_body[{index}]");
+            if !entry.is_object() {
+                return Err(invalid(&field, "every element of the array must be an object"));
+            }
+            parse_assignments(entry, &field)
+        };
+        entries.into_iter().enumerate().map(row).collect::<Result<_, _>>()?
+    } else if payload.is_object() {
+        vec![parse_assignments(payload, "insert_body")?]
+    } else {
+        return Err(invalid("insert_body", "insert payload must be an object or an array of objects"));
+    };
+    if rows.is_empty() {
+        return Err(invalid("insert_body", "the array is empty"));
+    }
+    if rows.iter().all(Vec::is_empty) {
+        return Err(RequestError::field(
+            RequestCode::NoColumns,
+            "insert_body",
+            "no valid columns provided for insert",
+        ));
+    }
+    Ok(rows)
+}
+
+/// Reads an object of column → value.
+pub(super) fn parse_assignments(object: JsonText<'_>, field: &str) -> Result<Vec<Assignment>, RequestError> {
+    let fields = object.expect_object(field)?.rest();
+    let mut assignments = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        let path = format!("{field}.{name}");
+        let column = Identifier::parse(&name, &path)?;
+        assignments.push(Assignment { column, value: value.value(&path)?, field: path.into() });
+    }
+    Ok(assignments)
+}
+
+fn take_upsert(
+    body: &mut Object<'_>,
+    limits: &Limits,
+    decoding: Decoding,
+) -> Result<Option<Upsert>, RequestError> {
+    let target = match body.take("on_conflict") {
+        None => None,
+        Some(value) => Some(parse_target(value, limits, decoding)?),
+    };
+    let set = body.take("update_body").map(|value| parse_assignments(value, "update_body")).transpose()?;
+    Ok((target.is_some() || set.is_some()).then_some(Upsert { target, set }))
+}
+
+fn parse_target(value: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Result<ConflictTarget, RequestError> {
+    const FIELD: &str = "on_conflict";
+    if !value.is_object() {
+        return Ok(ConflictTarget::Columns { columns: parse_names(value, FIELD)?, predicate: Vec::new() });
+    }
+    let mut object = value.expect_object(FIELD)?;
+    let columns = object.take("columns");
+    let constraint = object.take_string("constraint")?;
+    let predicate = match object.take("where") {
+        Some(list) => condition::parse_list(list, "on_conflict.where", limits, decoding)?,
+        None => Vec::new(),
+    };
+    object.finish(decoding)?;
+    match (columns, constraint) {
+        (Some(columns), None) => {
+            Ok(ConflictTarget::Columns { columns: parse_names(columns, "on_conflict.columns")?, predicate })
+        }
+        (None, Some(_)) if !predicate.is_empty() => {
+            Err(RequestError::invalid("on_conflict.where", "`on_conflict.where` goes with `columns` only"))
+        }
+        (None, Some(name)) => {
+            Ok(ConflictTarget::Constraint(Identifier::parse(&name, "on_conflict.constraint")?))
+        }
+        _ => Err(RequestError::invalid(FIELD, "`on_conflict` takes either `columns` or `constraint`")),
+    }
+}
+
+fn parse_names(value: JsonText<'_>, field: &str) -> Result<Vec<Identifier>, RequestError> {
+    let texts: Vec<String> = if value.is_array() {
+        let entries = value.expect_array(field)?;
+        entries.into_iter().map(|e| e.expect_string(field).map(|t| t.trim().to_owned())).collect::<Result<_, _>>()?
+    } else {
+        value.expect_string(field)?.split(',').map(|name| name.trim().to_owned()).collect()
+    };
+    let names: Vec<Identifier> =
+        texts.iter().map(|name| Identifier::parse(name, field)).collect::<Result<_, _>>()?;
+    if names.is_empty() {
+        return Err(RequestError::invalid(field, format!("`{field}` names no column")));
+    }
+    Ok(names)
+}

@@ -1,0 +1,122 @@
+//! POST `/gateway/update`.
+
+use super::body::{Decoding, JsonText, Object};
+use super::columns::Selection;
+use super::condition::Condition;
+use super::fetch::{self, Count};
+use super::identifier::RelationName;
+use super::insert::{Assignment, parse_assignments};
+use crate::error::{RequestCode, RequestError};
+use crate::limits::Limits;
+use crate::shape::Grouping;
+
+/// A change of existing rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateRequest {
+    /// Table.
+    pub relation: RelationName,
+    /// New values, at least one.
+    pub set: Vec<Assignment>,
+    /// Filters, ANDed, at least one.
+    pub conditions: Vec<Condition>,
+    /// Columns of the answer.
+    pub columns: Selection,
+    /// Whether keys with null values are left out; a header may say otherwise.
+    pub strip_nulls: Option<bool>,
+    /// Grouping of the changed rows.
+    pub grouping: Option<Grouping>,
+    /// Whether the changed rows are counted in the answer.
+    pub count: Option<Count>,
+    /// Whether the answer has no rows.
+    pub head: bool,
+    /// Most rows that may change.
+    pub max_affected: Option<u64>,
+    /// Whether everything is undone after it was done.
+    pub dry_run: bool,
+}
+
+impl UpdateRequest {
+    /// Decodes a body.
+    ///
+    /// # Errors
+    /// Every field that is missing, malformed or unknown; in particular no payload and no condition.
+    pub fn decode(body: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Result<Self, RequestError> {
+        let mut body = body.expect_object("")?;
+        let relation = fetch::take_table(&mut body)?;
+        let (set, columns) = take_payload(&mut body)?;
+        let conditions = fetch::take_conditions(&mut body, limits, decoding)?;
+        let request = Self {
+            relation,
+            set,
+            columns,
+            strip_nulls: body.take_bool("strip_nulls")?,
+            grouping: fetch::take_grouping(&mut body)?,
+            count: fetch::take_count(&mut body)?,
+            head: body.take_bool("head")?.unwrap_or(false),
+            max_affected: body.take_count("max_affected")?,
+            dry_run: body.take_bool("dry_run")?.unwrap_or(false),
+            conditions,
+        };
+        body.finish(decoding)?;
+        if request.conditions.is_empty() {
+            return Err(RequestError::field(
+                RequestCode::MissingField,
+                "conditions",
+                "at least one condition is required for update (e.g. eq_column / eq_value)",
+            ));
+        }
+        Ok(request)
+    }
+}
+
+/// The new values, from `update_body`, `data`, `set` or object-valued `columns` (contract 7.1); giving
+/// two of them is refused, since one would be dropped.
+fn take_payload(body: &mut Object<'_>) -> Result<(Vec<Assignment>, Selection), RequestError> {
+    let columns = body.take("columns");
+    let mut set: Option<(Vec<Assignment>, &'static str)> = None;
+    for name in ["update_body", "data", "set"] {
+        if let Some(value) = body.take(name) {
+            if let Some((_, first)) = &set {
+                return Err(RequestError::invalid(
+                    name,
+                    format!("`{name}` and `{first}` both hold new values; give one of them"),
+                ));
+            }
+            set = Some((parse_assignments(value, name)?, name));
+        }
+    }
+    let holds_objects = match columns {
+        Some(value) if value.is_array() => value.expect_array("columns")?.iter().any(|entry| entry.is_object()),
+        _ => false,
+    };
+    let mut selection = Selection::All;
+    match columns {
+        Some(value) if holds_objects => {
+            if let Some((_, first)) = &set {
+                return Err(RequestError::invalid(
+                    "columns",
+                    format!("`columns` and `{first}` both hold new values; give one of them"),
+                ));
+            }
+            let mut merged: Vec<Assignment> = Vec::new();
+            for (index, entry) in value.expect_array("columns")?.into_iter().enumerate() {
+                for assignment in parse_assignments(entry, &format!("columns[{index}]"))? {
+                    merged.retain(|earlier| earlier.column != assignment.column);
+                    merged.push(assignment);
+                }
+            }
+            set = Some((merged, "columns"));
+        }
+        Some(value) => selection = Selection::parse(value, "columns")?,
+        None => {}
+    }
+    match set {
+        Some((assignments, _)) if !assignments.is_empty() => Ok((assignments, selection)),
+        _ => Err(RequestError::field(
+            RequestCode::MissingField,
+            "update_body",
+            "update payload required: provide 'columns' (array of objects with column names and values), \
+             or 'data' / 'set' object",
+        )),
+    }
+}

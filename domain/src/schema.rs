@@ -1,0 +1,188 @@
+//! What a database says about itself: relations, columns, types, keys. Immutable once built.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::query::RelationName;
+
+/// How values of a type behave on the wire and in filters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypeKind {
+    /// `boolean`
+    Bool,
+    /// An integer of so many bits: 16, 32 or 64.
+    Int(u8),
+    /// A binary floating-point number of so many bits: 32 or 64.
+    Float(u8),
+    /// An exact decimal.
+    Numeric,
+    /// Text of any length.
+    Text,
+    /// `uuid`
+    Uuid,
+    /// JSON kept as text.
+    Json,
+    /// JSON kept parsed, with containment.
+    Jsonb,
+    /// Bytes.
+    Bytes,
+    /// `date`
+    Date,
+    /// `timestamp without time zone`
+    Timestamp,
+    /// `timestamp with time zone`
+    TimestampTz,
+    /// An array of a type.
+    Array(Arc<ColumnType>),
+    /// A row type.
+    Composite(Arc<[Field]>),
+    /// A type over another one.
+    Domain(Arc<ColumnType>),
+    /// A range or multirange.
+    Range,
+    /// Any other type: it travels as the database's own text.
+    Other,
+}
+
+/// A field of a composite type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Name.
+    pub name: Box<str>,
+    /// Type.
+    pub ty: ColumnType,
+}
+
+/// A type of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnType {
+    /// The type's name as the database writes it, quoted where it must be, ready to stand after `::`.
+    pub sql: Arc<str>,
+    /// How its values behave.
+    pub kind: TypeKind,
+}
+
+impl ColumnType {
+    /// A type by its SQL name.
+    pub fn new(sql: &str, kind: TypeKind) -> Self {
+        Self { sql: sql.into(), kind }
+    }
+
+    /// The type below any domains.
+    pub fn base(&self) -> &ColumnType {
+        match &self.kind {
+            TypeKind::Domain(base) => base.base(),
+            _ => self,
+        }
+    }
+}
+
+/// A column of a relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Name as the database has it; any text, so it is always quoted.
+    pub name: Arc<str>,
+    /// Type.
+    pub ty: ColumnType,
+    /// Whether it may be written: not generated and not an always-identity.
+    pub writable: bool,
+}
+
+/// A unique index of a relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UniqueIndex {
+    /// Name of the index, which is also its constraint's name.
+    pub name: Box<str>,
+    /// Positions in [`Relation::columns`].
+    pub columns: Box<[usize]>,
+    /// Whether it holds for every row (no predicate) and on plain columns.
+    pub total: bool,
+    /// Whether it belongs to a constraint.
+    pub constraint: bool,
+}
+
+/// A table or view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    /// Schema.
+    pub schema: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+    /// Columns in the database's order.
+    pub columns: Vec<Column>,
+    /// Positions of the primary key's columns; empty without one.
+    pub primary_key: Box<[usize]>,
+    /// Unique indexes, the primary key's included.
+    pub unique: Vec<UniqueIndex>,
+}
+
+impl Relation {
+    /// Position of a column by its exact name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| &*column.name == name)
+    }
+
+    /// The single column of the primary key.
+    pub fn single_key(&self) -> Option<usize> {
+        match *self.primary_key {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+}
+
+/// Everything known about one database at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Schema {
+    relations: HashMap<(Arc<str>, Arc<str>), Arc<Relation>>,
+    types: HashMap<Box<str>, ColumnType>,
+    search_path: Vec<Arc<str>>,
+}
+
+impl Schema {
+    /// Builds a snapshot. `types` are the types a caller may cast to, by lower-case name.
+    pub fn new(
+        relations: Vec<Relation>,
+        types: HashMap<Box<str>, ColumnType>,
+        search_path: Vec<Arc<str>>,
+    ) -> Self {
+        let relations = relations
+            .into_iter()
+            .map(|relation| ((relation.schema.clone(), relation.name.clone()), Arc::new(relation)))
+            .collect();
+        Self { relations, types, search_path }
+    }
+
+    /// Finds a relation; an unqualified name resolves through the search path.
+    pub fn relation(&self, name: &RelationName) -> Option<&Arc<Relation>> {
+        let table = name.name.as_str();
+        match &name.schema {
+            Some(schema) => self.at(schema.as_str(), table),
+            None => self.search_path.iter().find_map(|schema| self.at(schema, table)),
+        }
+    }
+
+    fn at(&self, schema: &str, table: &str) -> Option<&Arc<Relation>> {
+        self.relations.get(&(Arc::from(schema), Arc::from(table)))
+    }
+
+    /// A type that a caller may cast to, by lower-case name, arrays with `[]`.
+    pub fn type_named(&self, name: &str) -> Option<&ColumnType> {
+        self.types.get(name)
+    }
+
+    /// Every relation, in no particular order.
+    pub fn relations(&self) -> impl Iterator<Item = &Arc<Relation>> {
+        self.relations.values()
+    }
+
+    /// Number of relations.
+    pub fn len(&self) -> usize {
+        self.relations.len()
+    }
+
+    /// Whether there is no relation.
+    pub fn is_empty(&self) -> bool {
+        self.relations.is_empty()
+    }
+}
