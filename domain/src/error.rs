@@ -109,7 +109,12 @@ impl RequestError {
     }
 
     /// A limit named `name` below `limits.` was passed.
-    pub fn limit(name: &'static str, value: u64, field: impl Into<String>, what: impl std::fmt::Display) -> Self {
+    pub fn limit(
+        name: &'static str,
+        value: u64,
+        field: impl Into<String>,
+        what: impl std::fmt::Display,
+    ) -> Self {
         let mut error = Self::field(
             RequestCode::LimitExceeded,
             field,

@@ -17,7 +17,10 @@ impl ClientName {
     /// Reads a name; `None` when it is blank, too long or holds a control character.
     pub fn parse(text: &str) -> Option<Self> {
         let display = text.trim();
-        if display.is_empty() || display.len() > MAX_CLIENT_NAME_BYTES || display.chars().any(char::is_control) {
+        if display.is_empty()
+            || display.len() > MAX_CLIENT_NAME_BYTES
+            || display.chars().any(char::is_control)
+        {
             return None;
         }
         Some(Self { display: display.into(), key: display.to_lowercase().into() })

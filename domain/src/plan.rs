@@ -317,14 +317,20 @@ impl Planner<'_> {
         if let Some(place) = relation.position(wanted) {
             return Ok(place);
         }
-        let mut folded =
-            relation.columns.iter().enumerate().filter(|(_, column)| column.name.eq_ignore_ascii_case(wanted));
+        let mut folded = relation
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.name.eq_ignore_ascii_case(wanted));
         match (folded.next(), folded.next()) {
             (Some((place, _)), None) => Ok(place),
             (Some(_), Some(_)) => Err(RequestError::field(
                 RequestCode::UndefinedColumn,
                 wanted,
-                format!("'{wanted}' fits several columns of '{}' that differ in case; write one exactly", relation.name),
+                format!(
+                    "'{wanted}' fits several columns of '{}' that differ in case; write one exactly",
+                    relation.name
+                ),
             )),
             (None, _) => relation.position(&camel_to_snake(wanted)).ok_or_else(undefined),
         }

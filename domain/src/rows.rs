@@ -125,7 +125,8 @@ impl RowSink for GatherRows {
     fn end_row(&mut self) -> Flow {
         self.at = 0;
         if let Some(set) = &mut self.set {
-            set.push_row(std::mem::take(&mut self.row)).expect("a backend gives every row the columns it announced");
+            set.push_row(std::mem::take(&mut self.row))
+                .expect("a backend gives every row the columns it announced");
         }
         Flow::More
     }

@@ -137,7 +137,9 @@ fn datum(value: &Value, ty: &ColumnType, field: &str) -> Result<Datum, RequestEr
             Ok(Datum::Text(literal.into()))
         }
         (TypeKind::Composite(_), Value::Text(text)) => Ok(Datum::Text(text.clone())),
-        (TypeKind::Text | TypeKind::Other, Value::Text(text) | Value::Number(text)) => Ok(Datum::Text(text.clone())),
+        (TypeKind::Text | TypeKind::Other, Value::Text(text) | Value::Number(text)) => {
+            Ok(Datum::Text(text.clone()))
+        }
         (TypeKind::Text | TypeKind::Other, Value::Bool(flag)) => {
             Ok(Datum::Text(if *flag { "true".into() } else { "false".into() }))
         }
@@ -177,7 +179,12 @@ fn json_text(value: &Value) -> Box<str> {
 const MAX_ARRAY_DEPTH: usize = 6;
 
 /// JSON array text → PostgreSQL's `{a,"b"}` notation.
-fn array_literal(json: &str, element: &ColumnType, field: &str, out: &mut String) -> Result<(), RequestError> {
+fn array_literal(
+    json: &str,
+    element: &ColumnType,
+    field: &str,
+    out: &mut String,
+) -> Result<(), RequestError> {
     fn level(
         array: JsonText<'_>,
         element: &ColumnType,
@@ -221,7 +228,8 @@ fn row_literal(
     out: &mut String,
 ) -> Result<(), RequestError> {
     let given = JsonText::parse(json.as_bytes())?.expect_object(field)?.rest();
-    if let Some((name, _)) = given.iter().find(|(name, _)| !fields.iter().any(|f| &*f.name == name.as_ref())) {
+    if let Some((name, _)) = given.iter().find(|(name, _)| !fields.iter().any(|f| &*f.name == name.as_ref()))
+    {
         let path = format!("{field}.{name}");
         return Err(RequestError::field(
             RequestCode::DataException,

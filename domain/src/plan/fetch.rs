@@ -12,7 +12,11 @@ impl Planner<'_> {
     ///
     /// # Errors
     /// Unknown names, values that do not fit, a `limit` above the configured one.
-    pub fn fetch(&self, request: &FetchRequest, format: RowFormat) -> Result<(Plan, Option<Plan>), RequestError> {
+    pub fn fetch(
+        &self,
+        request: &FetchRequest,
+        format: RowFormat,
+    ) -> Result<(Plan, Option<Plan>), RequestError> {
         let relation = self.relation(&request.relation)?;
         let outputs = self.outputs(&relation, &request.columns)?;
         let filter = self.filter(&relation, &request.conditions)?;
@@ -33,7 +37,11 @@ impl Planner<'_> {
         };
         let limit = if request.head { Some(0) } else { limit };
         let count = request.count.map(|count| {
-            self.plan(Operation::Count(CountPlan { relation: relation.clone(), filter: filter.clone(), count }))
+            self.plan(Operation::Count(CountPlan {
+                relation: relation.clone(),
+                filter: filter.clone(),
+                count,
+            }))
         });
         let select = SelectPlan {
             relation,

@@ -8,7 +8,11 @@ use crate::schema::{ColumnType, Relation, TypeKind};
 
 impl Planner<'_> {
     /// All of `conditions`.
-    pub(super) fn filter(&self, relation: &Relation, conditions: &[Condition]) -> Result<Filter, RequestError> {
+    pub(super) fn filter(
+        &self,
+        relation: &Relation,
+        conditions: &[Condition],
+    ) -> Result<Filter, RequestError> {
         let all = conditions.iter().map(|condition| self.one(relation, condition));
         Ok(Filter::And(all.collect::<Result<_, _>>()?))
     }
@@ -79,7 +83,10 @@ fn compare(
             return Err(mismatch(column, ty, "a pattern that is not text"));
         };
         if pattern.contains('\0') {
-            return Err(RequestError::invalid(column, format!("the pattern for '{column}' contains a NUL character")));
+            return Err(RequestError::invalid(
+                column,
+                format!("the pattern for '{column}' contains a NUL character"),
+            ));
         }
         let as_text = !matches!(ty.base().kind, TypeKind::Text);
         return Ok(Filter::Compare { column: place, op, value: Bind::text(pattern), as_text });
@@ -114,7 +121,8 @@ fn contained(value: &Value, ty: &ColumnType, column: &str) -> Result<Bind, Reque
 pub(super) fn pins_one_row(relation: &Relation, filter: &Filter) -> bool {
     let mut pinned = Vec::new();
     collect_pinned(filter, &mut pinned);
-    let fixed = |columns: &[usize]| !columns.is_empty() && columns.iter().all(|column| pinned.contains(column));
+    let fixed =
+        |columns: &[usize]| !columns.is_empty() && columns.iter().all(|column| pinned.contains(column));
     relation.unique.iter().any(|index| index.total && fixed(&index.columns))
 }
 

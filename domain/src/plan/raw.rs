@@ -44,7 +44,9 @@ impl Planner<'_> {
                     "query",
                     "COPY from STDIN or to STDOUT has no place in a JSON request",
                 )
-                .hint("insert rows with PUT /gateway/insert; read them with Accept: text/csv on /gateway/fetch"));
+                .hint(
+                    "insert rows with PUT /gateway/insert; read them with Accept: text/csv on /gateway/fetch",
+                ));
             }
         }
         let max_rows = match request.max_rows {
@@ -59,8 +61,9 @@ impl Planner<'_> {
             Some(rows) => rows,
             None => self.limits.max_rows,
         };
-        let opens_transaction =
-            statements.iter().any(|words| matches!(words.first().map(String::as_str), Some("begin" | "start")));
+        let opens_transaction = statements
+            .iter()
+            .any(|words| matches!(words.first().map(String::as_str), Some("begin" | "start")));
         Ok(self.plan(Operation::Raw(RawPlan {
             query: request.query.clone(),
             params: request.params.clone(),
@@ -92,9 +95,8 @@ fn split(text: &str) -> Vec<Vec<String>> {
             b'/' if rest.starts_with("/*") => at += comment(rest),
             b'\'' => {
                 // `E'…'` is the only form in which a backslash hides the next byte.
-                let escapes = at > 0
-                    && matches!(bytes[at - 1], b'e' | b'E')
-                    && (at == 1 || !is_word(bytes[at - 2]));
+                let escapes =
+                    at > 0 && matches!(bytes[at - 1], b'e' | b'E') && (at == 1 || !is_word(bytes[at - 2]));
                 at += quoted(rest, b'\'', escapes);
                 something = true;
             }

@@ -28,7 +28,12 @@ fn schema() -> Schema {
         primary_key: Box::new([0]),
         unique: vec![
             UniqueIndex { name: "users_pkey".into(), columns: Box::new([0]), total: true, constraint: true },
-            UniqueIndex { name: "users_name_key".into(), columns: Box::new([1]), total: true, constraint: true },
+            UniqueIndex {
+                name: "users_name_key".into(),
+                columns: Box::new([1]),
+                total: true,
+                constraint: true,
+            },
         ],
     };
     let types = HashMap::from([("text".into(), ColumnType::new("text", TypeKind::Text))]);
@@ -63,7 +68,10 @@ fn limits_are_said_not_silently_cut() {
     let limit = |body: &str, format| fetch(body, format).map(|plan| plan.limit).map_err(|e| e.code);
     assert_eq!(limit(r#"{"table_name":"users"}"#, RowFormat::Json), Ok(Some(100)));
     assert_eq!(limit(r#"{"table_name":"users"}"#, RowFormat::Ndjson), Ok(None));
-    assert_eq!(limit(r#"{"table_name":"users","limit":10001}"#, RowFormat::Json), Err(RequestCode::LimitExceeded));
+    assert_eq!(
+        limit(r#"{"table_name":"users","limit":10001}"#, RowFormat::Json),
+        Err(RequestCode::LimitExceeded)
+    );
     assert_eq!(limit(r#"{"table_name":"users","limit":10001}"#, RowFormat::Csv), Ok(Some(10_001)));
     assert_eq!(limit(r#"{"table_name":"users","page_size":20}"#, RowFormat::Json), Ok(Some(20)));
     assert_eq!(limit(r#"{"table_name":"users","head":true}"#, RowFormat::Json), Ok(Some(0)));
@@ -73,7 +81,9 @@ fn limits_are_said_not_silently_cut() {
 fn names_are_found_exactly_or_not_at_all() {
     let label = |columns: &str| {
         fetch(&format!(r#"{{"table_name":"users","columns":{columns}}}"#), RowFormat::Json)
-            .map(|plan| plan.outputs.iter().map(|o| format!("{}:{}", o.column, o.label)).collect::<Vec<_>>().join(" "))
+            .map(|plan| {
+                plan.outputs.iter().map(|o| format!("{}:{}", o.column, o.label)).collect::<Vec<_>>().join(" ")
+            })
             .map_err(|e| e.code)
     };
     assert_eq!(label(r#"["id","userName","AGE"]"#).as_deref(), Ok("0:id 1:userName 2:AGE"));
@@ -86,7 +96,9 @@ fn names_are_found_exactly_or_not_at_all() {
 
 #[test]
 fn the_camel_switch_renames_keys_of_answers() {
-    let body = JsonText::parse(br#"{"table_name":"users","columns":["userName"],"sort_by":{"field":"userName"}}"#).unwrap();
+    let body =
+        JsonText::parse(br#"{"table_name":"users","columns":["userName"],"sort_by":{"field":"userName"}}"#)
+            .unwrap();
     let request = FetchRequest::decode(body, &Limits::default(), Decoding::default()).unwrap();
     let plan = with(true, |planner| planner.fetch(&request, RowFormat::Json)).unwrap().0;
     let Operation::Select(select) = plan.operation else { panic!() };
@@ -108,7 +120,8 @@ fn pages_end_with_the_key() {
 
 #[test]
 fn upserts_find_their_target() {
-    let target = |body: &str| insert(body).map(|plan| (plan.conflict.map(|c| c.target), plan.conflict_unknown));
+    let target =
+        |body: &str| insert(body).map(|plan| (plan.conflict.map(|c| c.target), plan.conflict_unknown));
     let columns = |list: &[usize]| Some(Target::Columns(list.to_vec(), None));
     let check = |rest: &str, expected: (Option<Target>, bool)| {
         let body = format!(r#"{{"table_name":"users","insert_body":{{"id":1,"user_name":"a"}}{rest}}}"#);
@@ -117,10 +130,20 @@ fn upserts_find_their_target() {
     check("", (None, false));
     check(r#","on_conflict":"user_name""#, (columns(&[1]), false));
     check(r#","update_body":{"age":1}"#, (columns(&[0]), false));
-    check(r#","on_conflict":{"constraint":"users_name_key"}"#, (Some(Target::Constraint("users_name_key".into())), false));
-    let unknown = insert(r#"{"table_name":"users","insert_body":{"user_name":"a"},"update_body":{}}"#).unwrap();
+    check(
+        r#","on_conflict":{"constraint":"users_name_key"}"#,
+        (Some(Target::Constraint("users_name_key".into())), false),
+    );
+    let unknown =
+        insert(r#"{"table_name":"users","insert_body":{"user_name":"a"},"update_body":{}}"#).unwrap();
     assert!(unknown.conflict_unknown);
-    for bad in [r#""age""#, r#"["id","user_name"]"#, r#"{"constraint":"nope"}"#, r#"{"columns":["id"],"constraint":"users_pkey"}"#, r#""""#] {
+    for bad in [
+        r#""age""#,
+        r#"["id","user_name"]"#,
+        r#"{"constraint":"nope"}"#,
+        r#"{"columns":["id"],"constraint":"users_pkey"}"#,
+        r#""""#,
+    ] {
         let body = format!(r#"{{"table_name":"users","insert_body":{{"id":1}},"on_conflict":{bad}}}"#);
         assert!(insert(&body).is_err(), "{bad}");
     }
@@ -129,12 +152,17 @@ fn upserts_find_their_target() {
 #[test]
 fn rows_become_columns() {
     let plan = insert(r#"{"table_name":"users","insert_body":[{"id":1,"user_name":"a"},{"id":2}]}"#).unwrap();
-    assert_eq!(plan.source, InsertSource::Columns(vec![vec![Some("1".into()), Some("2".into())], vec![Some("a".into()), None]]));
-    let body = r#"{"table_name":"users","default_to_null":false,"insert_body":[{"id":1,"user_name":"a"},{"id":2}]}"#;
+    assert_eq!(
+        plan.source,
+        InsertSource::Columns(vec![vec![Some("1".into()), Some("2".into())], vec![Some("a".into()), None]])
+    );
+    let body =
+        r#"{"table_name":"users","default_to_null":false,"insert_body":[{"id":1,"user_name":"a"},{"id":2}]}"#;
     assert!(matches!(insert(body).unwrap().source, InsertSource::Rows(rows) if rows[1][1].is_none()));
     let generated = insert(r#"{"table_name":"users","insert_body":{"total":1}}"#).unwrap_err();
     assert_eq!(generated.code, RequestCode::InvalidPayload);
-    let twice = insert(r#"{"table_name":"users","insert_body":{"user_name":"a","userName":"b"}}"#).unwrap_err();
+    let twice =
+        insert(r#"{"table_name":"users","insert_body":{"user_name":"a","userName":"b"}}"#).unwrap_err();
     assert_eq!(twice.code, RequestCode::InvalidField);
 }
 
@@ -170,6 +198,14 @@ fn delete_knows_the_id() {
         }
     };
     assert_eq!(filter(r#"{"table_name":"users","resource_id":"7"}"#), 1);
-    assert_eq!(filter(r#"{"table_name":"users","resource_id":"7","conditions":[{"eq_column":"resource_id","eq_value":7}]}"#), 1);
-    assert_eq!(filter(r#"{"table_name":"users","resource_id":"7","conditions":[{"eq_column":"age","eq_value":7}]}"#), 2);
+    assert_eq!(
+        filter(
+            r#"{"table_name":"users","resource_id":"7","conditions":[{"eq_column":"resource_id","eq_value":7}]}"#
+        ),
+        1
+    );
+    assert_eq!(
+        filter(r#"{"table_name":"users","resource_id":"7","conditions":[{"eq_column":"age","eq_value":7}]}"#),
+        2
+    );
 }

@@ -38,7 +38,10 @@ impl<'a> JsonText<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RequestError> {
         let text = std::str::from_utf8(bytes).map_err(|fault| {
             let place = fault.valid_up_to();
-            RequestError::new(RequestCode::InvalidJson, format!("the body is not UTF-8: invalid byte at {place}"))
+            RequestError::new(
+                RequestCode::InvalidJson,
+                format!("the body is not UTF-8: invalid byte at {place}"),
+            )
         })?;
         let raw: &RawValue = serde_json::from_str(text).map_err(|fault| {
             RequestError::new(RequestCode::InvalidJson, format!("the body is not valid JSON: {fault}"))
@@ -134,7 +137,10 @@ impl<'a> JsonText<'a> {
     /// [`RequestCode::InvalidField`] when it is not an array.
     pub fn expect_array(self, field: &str) -> Result<Vec<JsonText<'a>>, RequestError> {
         if !self.is_array() {
-            return Err(RequestError::invalid(field, format!("`{field}` must be an array, not {}", self.kind())));
+            return Err(RequestError::invalid(
+                field,
+                format!("`{field}` must be an array, not {}", self.kind()),
+            ));
         }
         let mut reader = serde_json::Deserializer::from_str(self.0);
         reader.deserialize_seq(Elements).map_err(|fault| unreadable(field, &fault))
@@ -148,7 +154,10 @@ impl<'a> JsonText<'a> {
     pub fn expect_object(self, field: &str) -> Result<Object<'a>, RequestError> {
         if !self.is_object() {
             let what = if field.is_empty() { "the body".to_owned() } else { format!("`{field}`") };
-            return Err(RequestError::invalid(field, format!("{what} must be a JSON object, not {}", self.kind())));
+            return Err(RequestError::invalid(
+                field,
+                format!("{what} must be a JSON object, not {}", self.kind()),
+            ));
         }
         let mut reader = serde_json::Deserializer::from_str(self.0);
         let fields = reader.deserialize_map(Entries).map_err(|fault| unreadable(field, &fault))?;

@@ -63,7 +63,10 @@ impl Selection {
             let text = value.string().ok_or_else(|| {
                 RequestError::invalid(
                     field,
-                    format!("`{field}` must be a string with commas or an array of strings, not {}", value.kind()),
+                    format!(
+                        "`{field}` must be a string with commas or an array of strings, not {}",
+                        value.kind()
+                    ),
                 )
             })?;
             for token in split(&text, field)? {
@@ -71,7 +74,10 @@ impl Selection {
             }
         }
         if items.len() > MAX_COLUMNS {
-            return Err(RequestError::invalid(field, format!("`{field}` names more than {MAX_COLUMNS} columns")));
+            return Err(RequestError::invalid(
+                field,
+                format!("`{field}` names more than {MAX_COLUMNS} columns"),
+            ));
         }
         if all || items.is_empty() {
             let renamed = items.iter().any(|item| item.alias.is_some() || item.cast.is_some());
@@ -176,7 +182,10 @@ mod tests {
         check(r#"[]"#, "*");
         check(r#""id, name""#, "id name");
         check(r#""id,\n  name\n""#, "id name");
-        check(r#"["id","a:name","n::text","b:n::double precision","t::int4[]"]"#, "id a=name n/text b=n/double precision t/int4[]");
+        check(
+            r#"["id","a:name","n::text","b:n::double precision","t::int4[]"]"#,
+            "id a=name n/text b=n/double precision t/int4[]",
+        );
         check(r#""id,*""#, "*");
     }
 

@@ -202,7 +202,10 @@ fn parse_entry(
     let mut object = entry.expect_object(path)?;
     let operator = match (object.take_string("operator")?, object.take_string("op")?) {
         (Some(_), Some(_)) => {
-            return Err(RequestError::invalid(path, format!("`{path}` has both `operator` and `op`; give one")));
+            return Err(RequestError::invalid(
+                path,
+                format!("`{path}` has both `operator` and `op`; give one"),
+            ));
         }
         (first, second) => first.or(second),
     };
@@ -229,8 +232,7 @@ fn parse_entry(
         Some(name) => {
             let operator = Operator::parse(&name, &object.path("operator"))?;
             let column_path = object.path("column");
-            let column =
-                object.take("column").ok_or_else(|| missing(&column_path, "the column's name"))?;
+            let column = object.take("column").ok_or_else(|| missing(&column_path, "the column's name"))?;
             let column = Identifier::parse(&column.expect_string(&column_path)?, &column_path)?;
             let value_path = object.path("value");
             let value = object.take_nullable("value").ok_or_else(|| missing(&value_path, "the value"))?;
@@ -243,7 +245,11 @@ fn parse_entry(
 }
 
 /// The `<op>_column` / `<op>_value` spelling.
-fn parse_pair(object: &mut Object<'_>, path: &str, budget: &mut Budget<'_>) -> Result<Condition, RequestError> {
+fn parse_pair(
+    object: &mut Object<'_>,
+    path: &str,
+    budget: &mut Budget<'_>,
+) -> Result<Condition, RequestError> {
     const PAIRS: &[(&str, &str, &str)] = &[
         ("eq", "eq_column", "eq_value"),
         ("neq", "neq_column", "neq_value"),
@@ -266,7 +272,8 @@ fn parse_pair(object: &mut Object<'_>, path: &str, budget: &mut Budget<'_>) -> R
         [(operator, column_field, value_field)] => {
             let operator = Operator::parse(operator, path)?;
             let column_path = object.path(column_field);
-            let column = object.take(column_field).ok_or_else(|| missing(&column_path, "the column's name"))?;
+            let column =
+                object.take(column_field).ok_or_else(|| missing(&column_path, "the column's name"))?;
             let column = Identifier::parse(&column.expect_string(&column_path)?, &column_path)?;
             let value_path = object.path(value_field);
             let value = object.take_nullable(value_field).ok_or_else(|| missing(&value_path, "the value"))?;
@@ -279,7 +286,10 @@ fn parse_pair(object: &mut Object<'_>, path: &str, budget: &mut Budget<'_>) -> R
                  {{\"operator\": op, \"column\": name, \"value\": value}}"
             ),
         )),
-        _ => Err(RequestError::invalid(path, format!("`{path}` holds several conditions; give each its own object"))),
+        _ => Err(RequestError::invalid(
+            path,
+            format!("`{path}` holds several conditions; give each its own object"),
+        )),
     }
 }
 
@@ -325,19 +335,23 @@ pub(crate) fn build_leaf(
                 field,
                 format!("`{field}` is null, which has no order and no pattern; use `is` or `eq`"),
             )),
-            (CompareOp::Like | CompareOp::Ilike, Value::Text(_)) => Ok(Condition::Compare { column, op, value }),
-            (CompareOp::Like | CompareOp::Ilike, _) => {
-                Err(RequestError::invalid(field, format!("`{field}` must be a string: a pattern with % and _")))
+            (CompareOp::Like | CompareOp::Ilike, Value::Text(_)) => {
+                Ok(Condition::Compare { column, op, value })
             }
+            (CompareOp::Like | CompareOp::Ilike, _) => Err(RequestError::invalid(
+                field,
+                format!("`{field}` must be a string: a pattern with % and _"),
+            )),
             _ => Ok(Condition::Compare { column, op, value }),
         },
         Operator::Is => Ok(Condition::Is { column, test: is_test(&value, field)? }),
         Operator::In => Ok(Condition::In { column, values: vec![value] }),
         Operator::Contains { by } => match value {
             Value::Json(_) | Value::Text(_) => Ok(Condition::Contains { column, by, value }),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {
-                Err(RequestError::invalid(field, format!("`{field}` must be an array or an object, not {}", value.kind())))
-            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => Err(RequestError::invalid(
+                field,
+                format!("`{field}` must be an array or an object, not {}", value.kind()),
+            )),
         },
     }
 }
@@ -356,7 +370,10 @@ fn is_test(value: &Value, field: &str) -> Result<IsTest, RequestError> {
         "true" => Ok(IsTest::True),
         "false" => Ok(IsTest::False),
         "unknown" => Ok(IsTest::Unknown),
-        _ => Err(RequestError::invalid(field, format!("`{field}` must be null, true, false, unknown or \"not null\""))),
+        _ => Err(RequestError::invalid(
+            field,
+            format!("`{field}` must be null, true, false, unknown or \"not null\""),
+        )),
     }
 }
 

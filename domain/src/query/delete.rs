@@ -40,17 +40,18 @@ impl DeleteRequest {
     pub fn decode(body: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Result<Self, RequestError> {
         let mut body = body.expect_object("")?;
         let relation = fetch::take_table(&mut body)?;
-        let resource_id = match body.take("resource_id").map(|value| value.value("resource_id")).transpose()? {
-            Some(Value::Text(text)) if text.is_empty() => None,
-            Some(value @ (Value::Text(_) | Value::Number(_))) => Some(value),
-            Some(other) => {
-                return Err(RequestError::invalid(
-                    "resource_id",
-                    format!("`resource_id` must be a string or a number, not {}", other.kind()),
-                ));
-            }
-            None => None,
-        };
+        let resource_id =
+            match body.take("resource_id").map(|value| value.value("resource_id")).transpose()? {
+                Some(Value::Text(text)) if text.is_empty() => None,
+                Some(value @ (Value::Text(_) | Value::Number(_))) => Some(value),
+                Some(other) => {
+                    return Err(RequestError::invalid(
+                        "resource_id",
+                        format!("`resource_id` must be a string or a number, not {}", other.kind()),
+                    ));
+                }
+                None => None,
+            };
         let conditions = fetch::take_conditions(&mut body, limits, decoding)?;
         let many = !conditions.is_empty();
         let request = Self {

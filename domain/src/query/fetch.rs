@@ -122,7 +122,10 @@ pub(super) fn take_count(body: &mut Object<'_>) -> Result<Option<Count>, Request
         Some("planned") => Some(Count::Planned),
         Some("estimated") => Some(Count::Estimated),
         Some(_) => {
-            return Err(RequestError::invalid(&field, format!("`{field}` must be exact, planned or estimated")));
+            return Err(RequestError::invalid(
+                &field,
+                format!("`{field}` must be exact, planned or estimated"),
+            ));
         }
     })
 }
@@ -146,11 +149,13 @@ pub(super) fn take_grouping(body: &mut Object<'_>) -> Result<Option<Grouping>, R
         }
         return Ok(None);
     };
-    Grouping::new(group_by.as_ref(), granularity, column.as_deref().map(Box::from), strategy, dedup).map(Some).map_err(|fault| {
-        RequestError::field(
-            RequestCode::PostProcessing,
-            "aggregation_column",
-            format!("Post-processing failure: {fault}"),
-        )
-    })
+    Grouping::new(group_by.as_ref(), granularity, column.as_deref().map(Box::from), strategy, dedup)
+        .map(Some)
+        .map_err(|fault| {
+            RequestError::field(
+                RequestCode::PostProcessing,
+                "aggregation_column",
+                format!("Post-processing failure: {fault}"),
+            )
+        })
 }

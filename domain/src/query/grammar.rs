@@ -61,7 +61,10 @@ impl<'t> Reader<'t, '_, '_> {
         let field = self.field;
         RequestError::invalid(
             field,
-            format!("`{field}` cannot be read at character {}: {what}", self.text[..self.at].chars().count() + 1),
+            format!(
+                "`{field}` cannot be read at character {}: {what}",
+                self.text[..self.at].chars().count() + 1
+            ),
         )
         .hint("write column.operator.value, for example age.gt.18,name.eq.\"Ada, Countess\"")
     }
@@ -139,7 +142,12 @@ impl<'t> Reader<'t, '_, '_> {
         Ok(rest[..end].trim())
     }
 
-    fn leaf(&mut self, column: Identifier, operator: Operator, tail: Tail) -> Result<Condition, RequestError> {
+    fn leaf(
+        &mut self,
+        column: Identifier,
+        operator: Operator,
+        tail: Tail,
+    ) -> Result<Condition, RequestError> {
         match operator {
             Operator::In => {
                 let values = self.members(tail)?;

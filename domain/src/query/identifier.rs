@@ -24,7 +24,9 @@ impl Identifier {
         let message = if text.len() > MAX_IDENTIFIER_BYTES {
             format!("invalid name in `{field}`: longer than {MAX_IDENTIFIER_BYTES} bytes")
         } else {
-            format!("invalid column name in `{field}`: a name is a letter or _ followed by letters, digits or _")
+            format!(
+                "invalid column name in `{field}`: a name is a letter or _ followed by letters, digits or _"
+            )
         };
         Err(RequestError::field(RequestCode::InvalidIdentifier, field, message))
     }
@@ -68,9 +70,11 @@ impl RelationName {
         let refuse = |message: String| RequestError::field(RequestCode::InvalidTableName, field, message);
         let part = |part: &str| {
             Identifier::parse(part, field).map_err(|_| {
-                refuse("table name is invalid: write `table` or `schema.table`, each a letter or _ followed by \
+                refuse(
+                    "table name is invalid: write `table` or `schema.table`, each a letter or _ followed by \
                         letters, digits or _, at most 63 bytes"
-                    .to_owned())
+                        .to_owned(),
+                )
             })
         };
         let given = table_schema.map(part).transpose()?;

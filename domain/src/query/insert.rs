@@ -80,7 +80,9 @@ impl InsertRequest {
         let mut body = body.expect_object("")?;
         let relation = fetch::take_table(&mut body).map_err(|mut error| {
             match error.code {
-                RequestCode::MissingField => error.message = "table_name is required in the request body".into(),
+                RequestCode::MissingField => {
+                    error.message = "table_name is required in the request body".into()
+                }
                 RequestCode::InvalidTableName => error.message = "table name is invalid".into(),
                 _ => {}
             }
@@ -115,7 +117,11 @@ impl InsertRequest {
 
 fn parse_rows(payload: JsonText<'_>) -> Result<Vec<Row>, RequestError> {
     let invalid = |field: &str, reason: &str| {
-        RequestError::field(RequestCode::InvalidPayload, field, format!("insert payload is invalid: {reason}"))
+        RequestError::field(
+            RequestCode::InvalidPayload,
+            field,
+            format!("insert payload is invalid: {reason}"),
+        )
     };
     let rows: Vec<Row> = if payload.is_array() {
         let entries = payload.expect_array("insert_body")?;
@@ -170,7 +176,11 @@ fn take_upsert(
     Ok((target.is_some() || set.is_some()).then_some(Upsert { target, set }))
 }
 
-fn parse_target(value: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Result<ConflictTarget, RequestError> {
+fn parse_target(
+    value: JsonText<'_>,
+    limits: &Limits,
+    decoding: Decoding,
+) -> Result<ConflictTarget, RequestError> {
     const FIELD: &str = "on_conflict";
     if !value.is_object() {
         return Ok(ConflictTarget::Columns { columns: parse_names(value, FIELD)?, predicate: Vec::new() });
@@ -200,7 +210,10 @@ fn parse_target(value: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Res
 fn parse_names(value: JsonText<'_>, field: &str) -> Result<Vec<Identifier>, RequestError> {
     let texts: Vec<String> = if value.is_array() {
         let entries = value.expect_array(field)?;
-        entries.into_iter().map(|e| e.expect_string(field).map(|t| t.trim().to_owned())).collect::<Result<_, _>>()?
+        entries
+            .into_iter()
+            .map(|e| e.expect_string(field).map(|t| t.trim().to_owned()))
+            .collect::<Result<_, _>>()?
     } else {
         value.expect_string(field)?.split(',').map(|name| name.trim().to_owned()).collect()
     };

@@ -39,14 +39,20 @@ impl RawRequest {
             ));
         }
         if trimmed.contains('\0') {
-            return Err(RequestError::invalid("query", "`query` contains a NUL character, which SQL text cannot"));
+            return Err(RequestError::invalid(
+                "query",
+                "`query` contains a NUL character, which SQL text cannot",
+            ));
         }
         let params = match body.take("params") {
             None => None,
             Some(list) => {
                 let entries = list.expect_array("params")?;
                 if entries.len() > MAX_PARAMS {
-                    return Err(RequestError::invalid("params", format!("`params` has more than {MAX_PARAMS} values")));
+                    return Err(RequestError::invalid(
+                        "params",
+                        format!("`params` has more than {MAX_PARAMS} values"),
+                    ));
                 }
                 let value = |(index, entry): (usize, JsonText<'_>)| entry.value(&format!("params[{index}]"));
                 Some(entries.into_iter().enumerate().map(value).collect::<Result<Vec<_>, _>>()?)

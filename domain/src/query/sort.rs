@@ -57,9 +57,14 @@ fn parse_key(key: JsonText<'_>, path: &str, decoding: Decoding) -> Result<SortKe
         (Some(name), None) => (name, object.path("field")),
         (None, Some(name)) => (name, object.path("column")),
         (Some(_), Some(_)) => {
-            return Err(RequestError::invalid(path, format!("`{path}` has both `field` and `column`; give one")));
+            return Err(RequestError::invalid(
+                path,
+                format!("`{path}` has both `field` and `column`; give one"),
+            ));
         }
-        (None, None) => return Err(RequestError::invalid(path, format!("`{path}.field` is required: the column's name"))),
+        (None, None) => {
+            return Err(RequestError::invalid(path, format!("`{path}.field` is required: the column's name")));
+        }
     };
     let column = Identifier::parse(&name, &field)?;
     let descending = match object.take_string("direction")?.map(|d| d.to_ascii_lowercase()).as_deref() {

@@ -86,7 +86,9 @@ fn take_payload(body: &mut Object<'_>) -> Result<(Vec<Assignment>, Selection), R
         }
     }
     let holds_objects = match columns {
-        Some(value) if value.is_array() => value.expect_array("columns")?.iter().any(|entry| entry.is_object()),
+        Some(value) if value.is_array() => {
+            value.expect_array("columns")?.iter().any(|entry| entry.is_object())
+        }
         _ => false,
     };
     let mut selection = Selection::All;

@@ -40,7 +40,9 @@ impl RowSink for CsvRows {
         match cell {
             CellRef::Null => {}
             CellRef::Bool(flag) => self.buffer.extend_from_slice(if flag { b"true" } else { b"false" }),
-            CellRef::Int(number) => self.buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+            CellRef::Int(number) => {
+                self.buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes())
+            }
             CellRef::Number(text) | CellRef::Plain(text) => self.buffer.extend_from_slice(text.as_bytes()),
             CellRef::Text(text) | CellRef::Json(text) => field(text, &mut self.buffer),
         }

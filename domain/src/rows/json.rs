@@ -102,7 +102,9 @@ fn plain_text(cell: CellRef<'_>) -> Option<Box<str>> {
         CellRef::Null => None,
         CellRef::Bool(flag) => Some(if flag { "true".into() } else { "false".into() }),
         CellRef::Int(number) => Some(itoa::Buffer::new().format(number).into()),
-        CellRef::Number(text) | CellRef::Plain(text) | CellRef::Text(text) | CellRef::Json(text) => Some(text.into()),
+        CellRef::Number(text) | CellRef::Plain(text) | CellRef::Text(text) | CellRef::Json(text) => {
+            Some(text.into())
+        }
     }
 }
 
@@ -188,10 +190,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn write(style: RowStyle, labels: &[(&str, bool)], rows: &[&[CellRef<'_>]]) -> (String, Vec<Option<Box<str>>>) {
+    fn write(
+        style: RowStyle,
+        labels: &[(&str, bool)],
+        rows: &[&[CellRef<'_>]],
+    ) -> (String, Vec<Option<Box<str>>>) {
         let mut json = JsonRows::new(style);
-        let heads: Vec<_> =
-            labels.iter().map(|(label, hidden)| ColumnHead { label: (*label).into(), hidden: *hidden }).collect();
+        let heads: Vec<_> = labels
+            .iter()
+            .map(|(label, hidden)| ColumnHead { label: (*label).into(), hidden: *hidden })
+            .collect();
         json.columns(&heads);
         for row in rows {
             row.iter().for_each(|cell| json.cell(*cell));
@@ -212,7 +220,10 @@ mod tests {
         ];
         let labels = &[("a", false), ("b\"", false), ("c", false)];
         let (text, _) = write(JSON, labels, rows);
-        assert_eq!(text, "{\"a\":-1,\"b\\\"\":\"a\\\"\\n\\u0001é\",\"c\":null},{\"a\":1.10,\"b\\\"\":true,\"c\":{\"x\":\nnull}}");
+        assert_eq!(
+            text,
+            "{\"a\":-1,\"b\\\"\":\"a\\\"\\n\\u0001é\",\"c\":null},{\"a\":1.10,\"b\\\"\":true,\"c\":{\"x\":\nnull}}"
+        );
         let (text, _) = write(STRIPPED, labels, rows);
         assert!(text.starts_with("{\"a\":-1,\"b\\\"\":\"a\\\"\\n\\u0001é\"},{"), "{text}");
         assert!(!text.contains("null"), "{text}");
@@ -223,7 +234,8 @@ mod tests {
 
     #[test]
     fn hidden_cells_stay_inside() {
-        let rows: &[&[CellRef<'_>]] = &[&[CellRef::Int(1), CellRef::Int(7)], &[CellRef::Int(2), CellRef::Null]];
+        let rows: &[&[CellRef<'_>]] =
+            &[&[CellRef::Int(1), CellRef::Int(7)], &[CellRef::Int(2), CellRef::Null]];
         let (text, hidden) = write(JSON, &[("a", false), ("id", true)], rows);
         assert_eq!(text, r#"{"a":1},{"a":2}"#);
         assert_eq!(hidden, vec![Some("7".into()), None]);

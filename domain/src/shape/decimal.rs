@@ -64,10 +64,10 @@ impl Decimal {
     pub(super) fn to_big(&self) -> BigDecimal {
         let digits = match self.digits.parse::<u64>() {
             Ok(small) => BigInt::from(small),
+            // Too many digits, or none: zero.
             Err(_) => BigInt::parse_bytes(self.digits.as_bytes(), 10).unwrap_or_default(),
         };
-        let signed = if self.negative && digits.sign() != Sign::NoSign { -digits } else { digits };
-        BigDecimal::new(signed, -self.exponent)
+        BigDecimal::new(if self.negative { -digits } else { digits }, -self.exponent)
     }
 
     /// The largest whole number not above this one, if it fits.
@@ -78,9 +78,11 @@ impl Decimal {
             let fraction = usize::try_from(self.exponent.unsigned_abs()).ok()?;
             (&self.digits[..self.digits.len().saturating_sub(fraction)], 0, true)
         };
-        let magnitude = match whole {
-            "" => 0,
-            whole => whole.parse::<i64>().ok()?.checked_mul(10_i64.checked_pow(u32::try_from(zeros).ok()?)?)?,
+        let magnitude = if whole.is_empty() {
+            0
+        } else {
+            let power = 10_i64.checked_pow(u32::try_from(zeros).ok()?)?;
+            whole.parse::<i64>().ok()?.checked_mul(power)?
         };
         if !self.negative {
             return Some(magnitude);
@@ -92,11 +94,15 @@ impl Decimal {
 /// A JSON number with every digit: no exponent, no zeros after the last
 /// decimal digit that counts.
 pub(super) fn render(number: &BigDecimal) -> String {
+    // Numbers that cancel out keep their scale, which would print as zeros.
+    if number.sign() == Sign::NoSign {
+        return "0".to_owned();
+    }
     let mut text = number.to_plain_string();
     if text.contains('.') {
         text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
     }
-    if text == "-0" { "0".to_owned() } else { text }
+    text
 }
 
 /// A written exponent within bounds. Leading zeros do not count as size.

@@ -14,7 +14,8 @@ pub enum Cell {
     Number(Box<str>),
     /// The content of a string, without quotes and escapes.
     Text(Box<str>),
-    /// An array or an object, as JSON text.
+    /// An array or an object, as JSON text. [`RowSet::push_row`] turns a
+    /// scalar given as `Json` into the variant it belongs to.
     Json(Box<str>),
 }
 
@@ -64,6 +65,15 @@ impl Cell {
         }
     }
 
+    /// The same value, with a scalar told as what it is. Text that cannot be
+    /// read stays as it stands.
+    fn settled(self) -> Self {
+        match &self {
+            Self::Json(text) if !text.starts_with(['{', '[']) => Self::parse(text).unwrap_or(self),
+            _ => self,
+        }
+    }
+
     /// Appends the value as JSON.
     pub fn render(&self, out: &mut Vec<u8>) {
         match self {
@@ -84,7 +94,8 @@ impl RowSet {
         Self { columns: columns.into_iter().map(Into::into).collect(), cells: Vec::new(), row_count: 0 }
     }
 
-    /// Adds one row, its cells in column order.
+    /// Adds one row, its cells in column order. A json column may hold a
+    /// scalar: `"a"` in it then is the string, `null` the null.
     ///
     /// # Errors
     ///
@@ -92,7 +103,7 @@ impl RowSet {
     /// as it was before.
     pub fn push_row(&mut self, cells: impl IntoIterator<Item = Cell>) -> Result<(), WrongWidth> {
         let before = self.cells.len();
-        self.cells.extend(cells);
+        self.cells.extend(cells.into_iter().map(Cell::settled));
         let found = self.cells.len() - before;
         if found != self.columns.len() {
             self.cells.truncate(before);

@@ -2,7 +2,9 @@ use super::*;
 use crate::schema::Field;
 
 fn text_of(value: Value, kind: TypeKind) -> Result<Option<String>, RequestCode> {
-    bind(&value, &ColumnType::new("t", kind), "c").map(|b| b.into_text().map(String::from)).map_err(|e| e.code)
+    bind(&value, &ColumnType::new("t", kind), "c")
+        .map(|b| b.into_text().map(String::from))
+        .map_err(|e| e.code)
 }
 
 #[test]
@@ -15,7 +17,11 @@ fn values_fit_their_types_or_are_refused() {
         (Value::text(" -5 "), TypeKind::Int(64), "-5"),
         (number("1e-7"), TypeKind::Float(64), "0.0000001"),
         (Value::text("NaN"), TypeKind::Float(64), "NaN"),
-        (number("12345678901234567890.123456789012345678"), TypeKind::Numeric, "12345678901234567890.123456789012345678"),
+        (
+            number("12345678901234567890.123456789012345678"),
+            TypeKind::Numeric,
+            "12345678901234567890.123456789012345678",
+        ),
         (Value::text("-Infinity"), TypeKind::Numeric, "-Infinity"),
         (number("42"), TypeKind::Text, "42"),
         (Value::Bool(true), TypeKind::Text, "true"),
@@ -25,7 +31,11 @@ fn values_fit_their_types_or_are_refused() {
         (json("[[1,2],[3,null]]"), array(TypeKind::Int(32)), r#"{{"1","2"},{"3",NULL}}"#),
         (json(r#"[{"a":[1]},[2]]"#), array(TypeKind::Jsonb), r#"{"{\"a\":[1]}","[2]"}"#),
         (Value::text("{1,2}"), array(TypeKind::Int(32)), "{1,2}"),
-        (Value::text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"), TypeKind::Uuid, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        (
+            Value::text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            TypeKind::Uuid,
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        ),
         (Value::text("t"), TypeKind::Bool, "true"),
     ];
     for (value, kind, expected) in good {
@@ -50,7 +60,11 @@ fn values_fit_their_types_or_are_refused() {
         (number("1e999"), TypeKind::Float(64)),
     ];
     for (value, kind) in bad {
-        assert_eq!(text_of(value.clone(), kind.clone()), Err(RequestCode::DataException), "{value:?} {kind:?}");
+        assert_eq!(
+            text_of(value.clone(), kind.clone()),
+            Err(RequestCode::DataException),
+            "{value:?} {kind:?}"
+        );
     }
 }
 

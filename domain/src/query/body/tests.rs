@@ -43,9 +43,10 @@ fn bad_json_is_placed() {
     assert!(error.message.contains("line 1 column 7"), "{}", error.message);
     assert!(JsonText::parse(b"{} {}").is_err());
     assert!(JsonText::parse(b"\xff").unwrap_err().message.contains("UTF-8"));
-    assert!(JsonText::parse(br#"{"a":"\ud800"}"#).map_or(true, |t| {
-        t.expect_object("").unwrap().take("a").unwrap().value("a").is_err()
-    }));
+    assert!(
+        JsonText::parse(br#"{"a":"\ud800"}"#)
+            .map_or(true, |t| { t.expect_object("").unwrap().take("a").unwrap().value("a").is_err() })
+    );
 }
 
 #[test]

@@ -16,8 +16,14 @@ fn both_spellings_mean_the_same() {
         );
     }
     same(r#"[{"eq_column":"a","eq_value":null}]"#, r#"[{"op":"is","column":"a","value":"null"}]"#);
-    same(r#"[{"in_column":"a","in_value":[1,"x",null]}]"#, r#"[{"column":"a","op":"in","value":[1,"x",null]}]"#);
-    same(r#"[{"op":"cs","column":"a","value":["x"]}]"#, r#"[{"operator":"contains","column":"a","value":["x"]}]"#);
+    same(
+        r#"[{"in_column":"a","in_value":[1,"x",null]}]"#,
+        r#"[{"column":"a","op":"in","value":[1,"x",null]}]"#,
+    );
+    same(
+        r#"[{"op":"cs","column":"a","value":["x"]}]"#,
+        r#"[{"operator":"contains","column":"a","value":["x"]}]"#,
+    );
 }
 
 #[test]
@@ -33,13 +39,37 @@ fn nothing_is_dropped() {
     check(r#"[{"eq_value":1}]"#, RequestCode::MissingField, "conditions[0].eq_column");
     check(r#"[{"eq_column":"a b","eq_value":1}]"#, RequestCode::InvalidIdentifier, "conditions[0].eq_column");
     check(r#"[{"eq_column":"a","eq_value":1,"gt_column":"b"}]"#, RequestCode::InvalidField, "conditions[0]");
-    check(r#"[{"eq_column":"a","eq_value":1,"eq_vaule":1}]"#, RequestCode::UnknownField, "conditions[0].eq_vaule");
-    check(r#"[{"operator":"like","column":"a","value":1}]"#, RequestCode::InvalidField, "conditions[0].value");
-    check(r#"[{"operator":"zz","column":"a","value":1}]"#, RequestCode::UnknownOperator, "conditions[0].operator");
+    check(
+        r#"[{"eq_column":"a","eq_value":1,"eq_vaule":1}]"#,
+        RequestCode::UnknownField,
+        "conditions[0].eq_vaule",
+    );
+    check(
+        r#"[{"operator":"like","column":"a","value":1}]"#,
+        RequestCode::InvalidField,
+        "conditions[0].value",
+    );
+    check(
+        r#"[{"operator":"zz","column":"a","value":1}]"#,
+        RequestCode::UnknownOperator,
+        "conditions[0].operator",
+    );
     check(r#"[{"operator":"in","column":"a","value":1}]"#, RequestCode::InvalidField, "conditions[0].value");
-    check(r#"[{"operator":"gt","column":"a","value":null}]"#, RequestCode::InvalidField, "conditions[0].value");
-    check(r#"[{"operator":"or","column":"a","value":"b.eq.1"}]"#, RequestCode::InvalidField, "conditions[0].column");
-    check(r#"[{"operator":"contains","column":"a","value":1}]"#, RequestCode::InvalidField, "conditions[0].value");
+    check(
+        r#"[{"operator":"gt","column":"a","value":null}]"#,
+        RequestCode::InvalidField,
+        "conditions[0].value",
+    );
+    check(
+        r#"[{"operator":"or","column":"a","value":"b.eq.1"}]"#,
+        RequestCode::InvalidField,
+        "conditions[0].column",
+    );
+    check(
+        r#"[{"operator":"contains","column":"a","value":1}]"#,
+        RequestCode::InvalidField,
+        "conditions[0].value",
+    );
 }
 
 #[test]

@@ -19,7 +19,9 @@ fn show(condition: &Condition) -> String {
         Condition::In { column, values } => {
             format!("(in {column} [{}])", values.iter().map(value).collect::<Vec<_>>().join(" "))
         }
-        Condition::Contains { column, by, value: v } => format!("({} {column} {})", if *by { "<@" } else { "@>" }, value(v)),
+        Condition::Contains { column, by, value: v } => {
+            format!("({} {column} {})", if *by { "<@" } else { "@>" }, value(v))
+        }
         Condition::Not(inner) => format!("(not {})", show(inner)),
         Condition::And(list) => format!("(and {})", all(list)),
         Condition::Or(list) => format!("(or {})", all(list)),
@@ -72,8 +74,24 @@ fn not_takes_joined_arrays() {
 #[test]
 fn what_is_not_understood_is_refused() {
     for text in [
-        "", "a", "a.eq", "a.xx.1", "a b.eq.1", "a.eq.1,", ",a.eq.1", "(a.eq.1", "a.eq.\"x", "a.in.1,2", "and()",
-        "a.cs.{x", "not.", "1a.eq.1", "a;drop.eq.1", "a.gt.null", "a.is.maybe", "(a.eq.1) b",
+        "",
+        "a",
+        "a.eq",
+        "a.xx.1",
+        "a b.eq.1",
+        "a.eq.1,",
+        ",a.eq.1",
+        "(a.eq.1",
+        "a.eq.\"x",
+        "a.in.1,2",
+        "and()",
+        "a.cs.{x",
+        "not.",
+        "1a.eq.1",
+        "a;drop.eq.1",
+        "a.gt.null",
+        "a.is.maybe",
+        "(a.eq.1) b",
     ] {
         assert!(or(text).is_err(), "{text} gave {:?}", or(text));
     }

@@ -48,8 +48,27 @@ fn zero_has_one_form() {
 #[test]
 fn what_is_no_finite_number_is_refused() {
     for text in [
-        "", "-", ".", "e5", "1e", "1e+", "1e1.5", "1_000", "1,5", " 1", "1 ", "0x10", "NaN", "Infinity",
-        "-Infinity", "1.2.3", "--1", "+-1", "1e+-5", "١", "null",
+        "",
+        "-",
+        ".",
+        "e5",
+        "1e",
+        "1e+",
+        "1e1.5",
+        "1_000",
+        "1,5",
+        " 1",
+        "1 ",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1.2.3",
+        "--1",
+        "+-1",
+        "1e+-5",
+        "١",
+        "null",
     ] {
         check(text, None);
     }
@@ -62,6 +81,14 @@ fn numbers_too_large_to_work_with_are_refused() {
     check("1e5001", None);
     check("1e99999999999999999999999999", None);
     check(&"9".repeat(1_000_000), None);
+}
+
+#[test]
+fn numbers_that_cancel_out_are_zero() {
+    for (one, other) in [("100000", "-1e5"), ("1e5", "-1e5"), ("0.001", "-1e-3")] {
+        let [one, other] = [one, other].map(|text| Decimal::parse(text).expect("a number").to_big());
+        assert_eq!(render(&(one + other)), "0");
+    }
 }
 
 #[test]

@@ -150,8 +150,6 @@ fn other_values_are_no_timestamps() {
 
 #[test]
 fn errors_repeat_long_values_in_part() {
-    let Err(TimestampError::Unreadable(quoted)) = Granularity::Day.label(&text(&"ä".repeat(1_000_000))) else {
-        panic!("no timestamp has a million letters");
-    };
-    assert_eq!(*quoted, format!("{}…", "ä".repeat(100)));
+    let refused = Granularity::Day.label(&text(&"ä".repeat(1_000_000)));
+    assert_eq!(refused, Err(TimestampError::Unreadable(format!("{}…", "ä".repeat(100)).into())));
 }

@@ -46,3 +46,18 @@ fn rows_without_columns_are_counted() {
     set.push_row([]).expect("no cells fit no columns");
     assert_eq!((set.len(), set.rows().len(), set.row(0)), (1, 1, Some(&[][..])));
 }
+
+#[test]
+fn scalars_of_json_columns_are_told_as_what_they_are() {
+    for (json, expected) in [
+        ("null", Cell::Null),
+        (" 1.10 ", Cell::Number("1.10".into())),
+        (r#""a\n""#, Cell::Text("a\n".into())),
+        (r#""\ud800""#, Cell::Json(r#""\ud800""#.into())),
+        (" [1]", Cell::Json("[1]".into())),
+    ] {
+        let mut set = RowSet::new(["a"]);
+        set.push_row([Cell::Json(json.into())]).expect("one cell fits one column");
+        assert_eq!(set.row(0), Some(&[expected][..]), "{json}");
+    }
+}

@@ -1,0 +1,248 @@
+//! From rows to an answer: small ones whole, large ones in chunks while the database still reads.
+//!
+//! Work starts inside the request's own future. Only when the first chunk is full does it move to a task
+//! of its own; a short answer costs neither a task nor a channel.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use athena_domain::rows::{CellRef, ColumnHead, CsvRows, Flow, JsonRows, RowFormat, RowSink, RowStyle};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::Error;
+use crate::ports::{Done, RowStream};
+
+/// Bytes from which an answer is streamed.
+pub const CHUNK_BYTES: usize = 64 << 10;
+
+/// Chunks that may wait for a slow reader.
+const CHUNKS_AHEAD: usize = 2;
+
+/// What is known once every row is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    /// What the statement did.
+    pub done: Done,
+    /// Rows in the answer.
+    pub rows: u64,
+    /// Matching rows, when they were to be counted.
+    pub count: Option<u64>,
+}
+
+/// What stands around the rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Framing {
+    /// Before the first row.
+    pub open: &'static str,
+    /// After the last one.
+    pub close: fn(&Tally) -> String,
+}
+
+impl Framing {
+    /// Nothing around the rows.
+    pub const BARE: Self = Self { open: "", close: |_| String::new() };
+}
+
+/// Bytes of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// All of them, and what they hold.
+    Whole(Bytes, Tally),
+    /// Chunks as they come. An error ends them; what was sent before is not a whole answer.
+    Stream(mpsc::Receiver<Chunk>),
+}
+
+/// A piece of an answer, or what broke it off.
+pub type Chunk = Result<Bytes, Error>;
+
+/// Both ends: the reader's, and one that tells whether the reader is still there.
+type Channel = (mpsc::Receiver<Chunk>, mpsc::Sender<Chunk>);
+
+enum Writer {
+    Json(JsonRows),
+    Csv(CsvRows),
+}
+
+/// A sink that writes rows and hands them on in chunks, or keeps them whole.
+pub struct ChunkSink {
+    writer: Writer,
+    framing: Framing,
+    /// Taken by the first chunk that is handed on; absent when the answer must be whole.
+    handover: Option<oneshot::Sender<Channel>>,
+    chunks: Option<mpsc::Sender<Chunk>>,
+    sent_bytes: u64,
+    max_bytes: Option<u64>,
+    max_rows: Option<u64>,
+    /// Whether the byte limit was passed.
+    pub overflowed: bool,
+    /// Whether the row limit was passed.
+    pub too_many_rows: bool,
+}
+
+impl ChunkSink {
+    /// A sink that keeps every row until the end.
+    pub fn whole(style: RowStyle, framing: Framing, max_bytes: Option<u64>) -> Self {
+        let writer = match style.format {
+            RowFormat::Json | RowFormat::Ndjson => {
+                let mut json = JsonRows::new(style);
+                json.buffer.reserve(1024);
+                json.buffer.extend_from_slice(framing.open.as_bytes());
+                Writer::Json(json)
+            }
+            RowFormat::Csv => Writer::Csv(CsvRows::default()),
+        };
+        Self {
+            writer,
+            framing,
+            handover: None,
+            chunks: None,
+            sent_bytes: 0,
+            max_bytes,
+            max_rows: None,
+            overflowed: false,
+            too_many_rows: false,
+        }
+    }
+
+    /// The same sink with a bound on rows that is an error to pass.
+    #[must_use]
+    pub fn at_most(mut self, rows: u64) -> Self {
+        self.max_rows = Some(rows);
+        self
+    }
+
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        match &mut self.writer {
+            Writer::Json(json) => &mut json.buffer,
+            Writer::Csv(csv) => &mut csv.buffer,
+        }
+    }
+
+    /// Rows written.
+    pub fn rows(&self) -> u64 {
+        match &self.writer {
+            Writer::Json(json) => json.rows,
+            Writer::Csv(csv) => csv.rows,
+        }
+    }
+
+    /// Text of the hidden cells.
+    pub fn take_hidden(&mut self) -> Vec<Option<Box<str>>> {
+        match &mut self.writer {
+            Writer::Json(json) => std::mem::take(&mut json.hidden),
+            Writer::Csv(_) => Vec::new(),
+        }
+    }
+
+    /// Closes the frame and gives what was not handed on yet.
+    pub fn finish(mut self, tally: &Tally) -> Bytes {
+        let close = (self.framing.close)(tally);
+        let mut rest = std::mem::take(self.buffer());
+        rest.extend_from_slice(close.as_bytes());
+        rest.into()
+    }
+}
+
+impl RowSink for ChunkSink {
+    fn columns(&mut self, heads: &[ColumnHead]) {
+        match &mut self.writer {
+            Writer::Json(json) => json.columns(heads),
+            Writer::Csv(csv) => csv.columns(heads),
+        }
+    }
+
+    fn cell(&mut self, cell: CellRef<'_>) {
+        match &mut self.writer {
+            Writer::Json(json) => json.cell(cell),
+            Writer::Csv(csv) => csv.cell(cell),
+        }
+    }
+
+    fn end_row(&mut self) -> Flow {
+        let rows = match &mut self.writer {
+            Writer::Json(json) => {
+                json.end_row();
+                json.rows
+            }
+            Writer::Csv(csv) => {
+                csv.end_row();
+                csv.rows
+            }
+        };
+        let held = self.buffer().len();
+        if self.max_rows.is_some_and(|most| rows > most) {
+            self.too_many_rows = true;
+            return Flow::Stop;
+        }
+        if self.max_bytes.is_some_and(|most| self.sent_bytes + held as u64 > most) {
+            self.overflowed = true;
+            return Flow::Stop;
+        }
+        let streams = self.handover.is_some() || self.chunks.is_some();
+        if streams && held >= CHUNK_BYTES { Flow::Full } else { Flow::More }
+    }
+}
+
+#[async_trait::async_trait]
+impl RowStream for ChunkSink {
+    async fn flush(&mut self) -> Flow {
+        if let Some(handover) = self.handover.take() {
+            let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+            self.chunks = Some(sender.clone());
+            if handover.send((receiver, sender)).is_err() {
+                return Flow::Stop;
+            }
+        }
+        let chunk = std::mem::replace(self.buffer(), Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8));
+        self.sent_bytes += chunk.len() as u64;
+        match &self.chunks {
+            Some(chunks) if chunks.send(Ok(chunk.into())).await.is_ok() => Flow::More,
+            _ => Flow::Stop,
+        }
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = (ChunkSink, Result<Tally, Error>)> + Send>>;
+
+/// Runs `work` with a sink and answers as soon as the rows are complete or the first chunk is full.
+///
+/// Dropping the answer's receiver, or this future, drops `work`: the statement is stopped.
+///
+/// # Errors
+/// What `work` fails with before the first chunk.
+pub async fn stream<F, Fut>(style: RowStyle, framing: Framing, max_bytes: Option<u64>, work: F) -> Result<Body, Error>
+where
+    F: FnOnce(ChunkSink) -> Fut,
+    Fut: Future<Output = (ChunkSink, Result<Tally, Error>)> + Send + 'static,
+{
+    let (sender, mut receiver) = oneshot::channel();
+    let mut sink = ChunkSink::whole(style, framing, max_bytes);
+    sink.handover = Some(sender);
+    let mut work: Work = Box::pin(work(sink));
+    tokio::select! {
+        biased;
+        (sink, outcome) = &mut work => {
+            let tally = outcome?;
+            Ok(Body::Whole(sink.finish(&tally), tally))
+        }
+        Ok((chunks, sender)) = &mut receiver => {
+            tokio::spawn(go_on(work, sender));
+            Ok(Body::Stream(chunks))
+        }
+    }
+}
+
+/// Drives work whose answer has begun, until it is done or its reader has left.
+async fn go_on(work: Work, chunks: mpsc::Sender<Chunk>) {
+    let (sink, outcome) = tokio::select! {
+        finished = work => finished,
+        () = chunks.closed() => return,
+    };
+    let last = outcome.map(|tally| sink.finish(&tally));
+    if let Err(error) = &last {
+        tracing::warn!(%error, "an answer broke off after its first byte");
+    }
+    // A reader that has left needs no last chunk.
+    drop(chunks.send(last).await);
+}

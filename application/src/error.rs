@@ -1,0 +1,31 @@
+//! The layer's one error.
+
+use athena_domain::shape::GroupError;
+use athena_domain::{ClientName, RequestError};
+
+use crate::ports::PortError;
+
+/// Why a use case gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request cannot be carried out as it stands.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// No client of that name may be used.
+    #[error("client '{0}' is not configured")]
+    UnknownClient(ClientName),
+    /// The client is known, but its target is not configured right.
+    #[error("client '{name}' cannot be used: {reason}")]
+    ClientUnavailable {
+        /// The client.
+        name: ClientName,
+        /// Why, without a secret.
+        reason: String,
+    },
+    /// A port failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The rows cannot be grouped as asked.
+    #[error("Post-processing failure: {0}")]
+    Grouping(#[from] GroupError),
+}

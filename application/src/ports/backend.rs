@@ -1,0 +1,70 @@
+//! A database that runs plans.
+
+use athena_domain::plan::Plan;
+use athena_domain::rows::{Flow, RowSink};
+use tokio::time::Instant;
+
+use super::PortError;
+
+/// A sink that may ask the backend to wait while it hands on what it holds.
+#[async_trait::async_trait]
+pub trait RowStream: RowSink {
+    /// Hands on what is held. Called after [`Flow::Full`]; answers `More` or `Stop`.
+    async fn flush(&mut self) -> Flow;
+}
+
+/// What a statement did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Done {
+    /// Rows handed to the sink.
+    pub rows: u64,
+    /// Rows inserted, changed or removed.
+    pub affected: u64,
+    /// Statements that were run.
+    pub statements: u64,
+    /// The number a count plan asked for.
+    pub count: Option<u64>,
+}
+
+/// How a backend is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendStatus {
+    /// Whether the last exchange with the database succeeded; false until the first one.
+    pub connected: bool,
+    /// Connections open.
+    pub open: usize,
+    /// Connections that wait for work.
+    pub idle: usize,
+    /// Most connections.
+    pub max: usize,
+    /// Requests that wait for a connection.
+    pub waiting: usize,
+}
+
+/// A database that runs plans.
+#[async_trait::async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Runs `plan` and hands its rows to `sink`, in the order the database gives them, until the last
+    /// one or until the sink says stop.
+    ///
+    /// - MUST announce the columns before the first row, and when there is none.
+    /// - MUST NOT hand on a row of a write that is undone afterwards without failing.
+    /// - MUST stop the statement in the database when the future is dropped or the sink says stop, and
+    ///   MUST NOT let another request use the connection before that.
+    /// - MUST leave no trace of one request's session on another's.
+    ///
+    /// # Errors
+    /// - MUST be `Rejected` when the database refuses the caller's statement.
+    /// - MUST be `TimedOut` once the statement's time or `deadline` has passed.
+    /// - MUST be `Unavailable` when the database cannot be reached.
+    async fn execute(&self, plan: &Plan, sink: &mut dyn RowStream, deadline: Instant) -> Result<Done, PortError>;
+
+    /// Makes one round trip.
+    ///
+    /// # Errors
+    /// As [`Backend::execute`].
+    async fn ping(&self, deadline: Instant) -> Result<(), PortError>;
+
+    /// Tells how it is doing, without a round trip.
+    fn status(&self) -> BackendStatus;
+}

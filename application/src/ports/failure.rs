@@ -1,0 +1,175 @@
+//! How a port fails: a kind for the caller, a source for the log.
+
+use std::fmt;
+
+/// Why a database refused a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// A unique constraint.
+    Unique,
+    /// An exclusion constraint.
+    Exclusion,
+    /// A foreign key.
+    ForeignKey,
+    /// A required value is absent.
+    NotNull,
+    /// A check constraint.
+    Check,
+    /// Text that the database's encoding cannot hold.
+    Encoding,
+    /// An unknown column.
+    UndefinedColumn,
+    /// An unknown relation.
+    UndefinedTable,
+    /// Text that is not SQL.
+    Syntax,
+    /// The database's own rights.
+    Privilege,
+    /// A value that is not one of its type.
+    BadValue,
+    /// An operator or function that the types do not have.
+    TypeMismatch,
+    /// Text compared with a uuid.
+    TextUuid,
+    /// Another fault of the statement.
+    Statement,
+    /// A write where only reads are allowed.
+    ReadOnly,
+    /// Something this database does not do.
+    Unsupported,
+    /// An error that the database's own code raised on purpose.
+    Raised,
+    /// A row, lock or object that others hold or depend on.
+    InUse,
+    /// More rows than the caller allowed to change; nothing was changed.
+    TooManyRows,
+    /// More rows or bytes than the configured limit; writes were undone.
+    LimitExceeded,
+    /// What is known of the database is older than the database: read it again and plan anew.
+    Stale,
+    /// A script ended inside a transaction block, which was rolled back.
+    OpenTransaction,
+}
+
+/// A refusal by the database, with what it said that a caller may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub reason: Reason,
+    /// The database's own code.
+    pub sql_state: Option<Box<str>>,
+    /// Text chosen for the caller, free of SQL.
+    pub message: String,
+    /// What to try.
+    pub hint: Option<String>,
+    /// The constraint.
+    pub constraint: Option<Box<str>>,
+    /// The column.
+    pub column: Option<Box<str>>,
+    /// The relation.
+    pub table: Option<Box<str>>,
+    /// The schema.
+    pub schema: Option<Box<str>>,
+    /// The database's detail, free of SQL.
+    pub detail: Option<Box<str>>,
+    /// Character in the caller's own SQL, counted from 1.
+    pub position: Option<u64>,
+    /// The limit that was passed: name below `limits.` (or `max_affected`) and value.
+    pub limit: Option<(&'static str, u64)>,
+}
+
+impl Rejection {
+    /// A refusal with a reason and a text.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            sql_state: None,
+            message: message.into(),
+            hint: None,
+            constraint: None,
+            column: None,
+            table: None,
+            schema: None,
+            detail: None,
+            position: None,
+            limit: None,
+        }
+    }
+}
+
+/// Whose fault it was and what may help.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortErrorKind {
+    /// The caller's.
+    Rejected(Box<Rejection>),
+    /// Changed under us; trying again may help.
+    Conflict,
+    /// The statement's time was up, and it was cancelled.
+    TimedOut,
+    /// No connection became free in time.
+    Exhausted,
+    /// The database refuses further connections.
+    TooManyConnections,
+    /// The database cannot be reached.
+    Unavailable,
+    /// Our statement, or our reading of the answer: a bug.
+    Internal,
+}
+
+/// A failure of a port.
+#[derive(Debug)]
+pub struct PortError {
+    /// The port's name, for the log.
+    pub port: &'static str,
+    /// What the caller is told.
+    pub kind: PortErrorKind,
+    /// What the log is told.
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl PortError {
+    /// A failure without a source.
+    pub fn new(port: &'static str, kind: PortErrorKind) -> Self {
+        Self { port, kind, source: None }
+    }
+
+    /// A refusal.
+    pub fn rejected(port: &'static str, rejection: Rejection) -> Self {
+        Self::new(port, PortErrorKind::Rejected(Box::new(rejection)))
+    }
+
+    /// The same failure with its source.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Why the database refused, if it did.
+    pub fn reason(&self) -> Option<Reason> {
+        match &self.kind {
+            PortErrorKind::Rejected(rejection) => Some(rejection.reason),
+            PortErrorKind::Conflict
+            | PortErrorKind::TimedOut
+            | PortErrorKind::Exhausted
+            | PortErrorKind::TooManyConnections
+            | PortErrorKind::Unavailable
+            | PortErrorKind::Internal => None,
+        }
+    }
+}
+
+impl fmt::Display for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            PortErrorKind::Rejected(rejection) => write!(f, "{}: {}", self.port, rejection.message),
+            kind => write!(f, "{}: {kind:?}", self.port),
+        }
+    }
+}
+
+impl std::error::Error for PortError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}

@@ -1,0 +1,132 @@
+//! What the gateway does, one file per deed.
+
+mod delete;
+mod fetch;
+mod grouped;
+mod insert;
+mod query;
+mod update;
+mod write;
+
+pub use delete::{Delete, Deleted};
+pub use fetch::{Fetch, Fetched};
+pub use grouped::Grouped;
+pub use insert::{Insert, Inserted};
+pub use query::Query;
+pub use update::{Update, Updated};
+pub use write::Written;
+
+use std::sync::Arc;
+
+use athena_domain::error::RequestCode;
+use athena_domain::plan::{PlanOptions, Planner};
+use athena_domain::query::Decoding;
+use athena_domain::schema::Schema;
+use athena_domain::{ClientName, Limits, RequestError};
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::ports::{Backend, PortError, Reason, SchemaReader};
+use crate::registry::{ClientRegistry, ClientState};
+
+/// What every use case needs: the clients and the rules that hold for all of them.
+pub struct Gateway {
+    /// Clients.
+    pub registry: Arc<ClientRegistry>,
+    /// Bounds on one request.
+    pub limits: Limits,
+    /// Switches of the planner.
+    pub options: PlanOptions,
+    /// How strictly bodies are read.
+    pub decoding: Decoding,
+}
+
+/// What a request carries besides its body.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// When the answer must have begun.
+    pub deadline: Instant,
+    /// Whether integers beyond 2^53 and exact decimals are to be strings.
+    pub big_numbers_as_text: bool,
+}
+
+/// A client whose database can be asked.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub backend: Arc<dyn Backend>,
+    pub schema: Arc<dyn SchemaReader>,
+}
+
+impl Gateway {
+    /// The context of a request that begins now.
+    pub fn context(&self, big_numbers_as_text: bool) -> Context {
+        Context { deadline: Instant::now() + self.limits.request_timeout, big_numbers_as_text }
+    }
+
+    /// Checks that a client exists and has a target.
+    ///
+    /// # Errors
+    /// [`Error::UnknownClient`], [`Error::ClientUnavailable`].
+    pub fn check_client(&self, name: &ClientName) -> Result<(), Error> {
+        self.target(name).map(drop)
+    }
+
+    pub(crate) fn target(&self, name: &ClientName) -> Result<Target, Error> {
+        let client = self.registry.find(name)?;
+        match &client.state {
+            ClientState::Ready { backend, schema } => {
+                Ok(Target { backend: backend.clone(), schema: schema.clone() })
+            }
+            ClientState::Misconfigured { reason } => {
+                Err(Error::ClientUnavailable { name: name.clone(), reason: reason.clone() })
+            }
+        }
+    }
+
+    /// Plans with what is known of the database; what is not known may be new, so it is looked up once.
+    pub(crate) async fn plan<T>(
+        &self,
+        target: &Target,
+        context: Context,
+        stale: Option<&Arc<Schema>>,
+        plan: impl Fn(Planner<'_>) -> Result<T, RequestError>,
+    ) -> Result<(T, Arc<Schema>), Error> {
+        let options = PlanOptions { big_numbers_as_text: context.big_numbers_as_text, ..self.options.clone() };
+        let attempt =
+            |schema: &Schema| plan(Planner { schema, limits: &self.limits, options: &options });
+        let schema = match (target.schema.loaded(), stale) {
+            (Some(schema), None) => schema,
+            (_, stale) => target.schema.refresh(stale, context.deadline).await?,
+        };
+        match attempt(&schema) {
+            Err(error) if may_be_new(error.code) => {
+                let newer = target.schema.refresh(Some(&schema), context.deadline).await?;
+                if Arc::ptr_eq(&newer, &schema) {
+                    return Err(error.into());
+                }
+                Ok((attempt(&newer)?, newer))
+            }
+            outcome => Ok((outcome?, schema)),
+        }
+    }
+}
+
+/// Whether a refusal may only mean that the database has changed since it was read.
+fn may_be_new(code: RequestCode) -> bool {
+    matches!(
+        code,
+        RequestCode::UndefinedTable
+            | RequestCode::UndefinedColumn
+            | RequestCode::UnsupportedSelect
+            | RequestCode::TypeMismatch
+            | RequestCode::DataException
+    )
+}
+
+/// Whether a failure says that what is known of the database is older than the database.
+pub(crate) fn is_stale(error: &PortError) -> bool {
+    matches!(
+        error.reason(),
+        Some(Reason::Stale | Reason::UndefinedTable | Reason::UndefinedColumn | Reason::TypeMismatch | Reason::TextUuid)
+    )
+}

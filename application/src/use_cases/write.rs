@@ -1,0 +1,65 @@
+//! What inserts, updates and deletes share: the whole answer is kept until the database has agreed.
+
+use athena_domain::plan::{Plan, Planner};
+use athena_domain::rows::{RowFormat, RowStyle};
+use athena_domain::RequestError;
+use bytes::Bytes;
+
+use super::fetch::tally;
+use super::{Context, Gateway, Target, is_stale};
+use crate::answer::{ChunkSink, Framing};
+use crate::error::Error;
+use crate::ports::PortError;
+
+/// Rows that a write returned.
+#[derive(Debug)]
+pub struct Written {
+    /// Rows as JSON objects with commas in between.
+    pub rows: Bytes,
+    /// Rows in `rows`.
+    pub row_count: u64,
+    /// Rows inserted, changed or removed.
+    pub affected: u64,
+    /// Ids of the rows, where the table has an id column.
+    pub ids: Vec<Option<Box<str>>>,
+}
+
+impl Gateway {
+    /// Plans and runs a write; once more when the database has changed since it was read.
+    ///
+    /// The second run is safe: a statement that failed has changed nothing.
+    pub(super) async fn write(
+        &self,
+        target: &Target,
+        context: Context,
+        strip_nulls: bool,
+        plan: impl Fn(Planner<'_>) -> Result<Plan, RequestError>,
+    ) -> Result<Written, Error> {
+        let (first, schema) = self.plan(target, context, None, &plan).await?;
+        match self.run_write(target, context, strip_nulls, &first).await {
+            Err(Error::Port(error)) if is_stale(&error) => {
+                let (again, newer) = self.plan(target, context, Some(&schema), &plan).await?;
+                if std::sync::Arc::ptr_eq(&schema, &newer) {
+                    return Err(error.into());
+                }
+                self.run_write(target, context, strip_nulls, &again).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    pub(super) async fn run_write(
+        &self,
+        target: &Target,
+        context: Context,
+        strip_nulls: bool,
+        plan: &Plan,
+    ) -> Result<Written, Error> {
+        let style = RowStyle { format: RowFormat::Json, strip_nulls };
+        let mut sink = ChunkSink::whole(style, Framing::BARE, Some(self.limits.max_response_bytes));
+        let done = target.backend.execute(plan, &mut sink, context.deadline).await.map_err(|error: PortError| error)?;
+        let ids = sink.take_hidden();
+        let tally = tally(&sink, done, None, self)?;
+        Ok(Written { rows: sink.finish(&tally), row_count: tally.rows, affected: done.affected, ids })
+    }
+}
