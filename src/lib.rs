@@ -1,1 +1,3 @@
 //! Athena, a database gateway.
+
+pub mod config;

@@ -1,0 +1,88 @@
+//! Section `gateway`: how requests are read and answered.
+
+use std::time::Duration;
+
+use super::reader::Reader;
+
+/// What happens to a body field nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// The request is refused and the field named.
+    Refuse,
+    /// The field is skipped.
+    Ignore,
+}
+
+/// What happens when a company or organisation header is missing on insert and delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditHeaders {
+    /// The request is refused.
+    Strict,
+    /// A placeholder takes its place.
+    Lenient,
+}
+
+/// Form of the answers to fetch and update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseShape {
+    /// Status, message and `data.rows`.
+    Envelope,
+    /// `{"data": [rows]}`.
+    Flat,
+}
+
+/// How requests are read and answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayConfig {
+    /// `gateway.unknown_fields`.
+    pub unknown_fields: UnknownFields,
+    /// `gateway.require_audit_headers`.
+    pub require_audit_headers: AuditHeaders,
+    /// `gateway.response_shape`.
+    pub response_shape: ResponseShape,
+    /// `gateway.force_camel_case_to_snake_case`: column names of requests are rewritten.
+    pub force_camel_case_to_snake_case: bool,
+    /// `gateway.auto_cast_uuid_filter_values_to_text`: filters compare UUID columns as text.
+    pub auto_cast_uuid_filter_values_to_text: bool,
+    /// `gateway.allow_schema_names_prefixed_as_table_name`: `public.users` is table `users` of schema `public`.
+    pub allow_schema_names_prefixed_as_table_name: bool,
+    /// `gateway.logging_client`: client of the control database.
+    pub logging_client: Option<String>,
+    /// `gateway.auth_client`: client of the API keys; the logging client unless it is set.
+    pub auth_client: Option<String>,
+    /// `gateway.schema_refresh_secs`: how old the knowledge of tables and columns may grow.
+    pub schema_refresh: Duration,
+}
+
+impl GatewayConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let key = |name| ("gateway", name);
+        let logging_client = reader.text("gateway", "logging_client");
+        let auth_client = reader.text("gateway", "auth_client").or_else(|| logging_client.clone());
+        Self {
+            unknown_fields: reader.choice(
+                key("unknown_fields"),
+                UnknownFields::Refuse,
+                &[("refuse", UnknownFields::Refuse), ("ignore", UnknownFields::Ignore)],
+            ),
+            require_audit_headers: reader.choice(
+                key("require_audit_headers"),
+                AuditHeaders::Strict,
+                &[("strict", AuditHeaders::Strict), ("lenient", AuditHeaders::Lenient)],
+            ),
+            response_shape: reader.choice(
+                key("response_shape"),
+                ResponseShape::Envelope,
+                &[("envelope", ResponseShape::Envelope), ("flat", ResponseShape::Flat)],
+            ),
+            force_camel_case_to_snake_case: reader.boolean(key("force_camel_case_to_snake_case"), false),
+            auto_cast_uuid_filter_values_to_text: reader
+                .boolean(key("auto_cast_uuid_filter_values_to_text"), true),
+            allow_schema_names_prefixed_as_table_name: reader
+                .boolean(key("allow_schema_names_prefixed_as_table_name"), true),
+            logging_client,
+            auth_client,
+            schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
+        }
+    }
+}
