@@ -8,7 +8,7 @@ mod raw;
 mod write;
 
 pub use bind::{Bind, Datum};
-pub use raw::RawPlan;
+pub use raw::{RawPlan, replace_placeholders};
 
 use std::sync::Arc;
 

@@ -75,20 +75,63 @@ impl Planner<'_> {
     }
 }
 
+/// What the scanner tells of a text.
+enum Token {
+    /// A bare word, between these places.
+    Word(usize, usize),
+    /// A semicolon between statements.
+    Semicolon,
+    /// `$n`, between these places.
+    Placeholder(usize, usize),
+    /// Something else that belongs to a statement.
+    Other,
+}
+
 /// Splits a script at its semicolons and gives the lower-case bare words of each statement: those that
 /// stand outside quotes, comments and dollar quotes. Empty statements are left out.
 fn split(text: &str) -> Vec<Vec<String>> {
+    let (mut statements, mut words, mut something) = (Vec::new(), Vec::new(), false);
+    scan(text, |token| match token {
+        Token::Semicolon => {
+            if std::mem::take(&mut something) {
+                statements.push(std::mem::take(&mut words));
+            }
+        }
+        Token::Word(start, end) => {
+            words.push(text[start..end].to_ascii_lowercase());
+            something = true;
+        }
+        Token::Placeholder(..) | Token::Other => something = true,
+    });
+    if something {
+        statements.push(words);
+    }
+    statements
+}
+
+/// Replaces every placeholder `$n` outside of quotes and comments by what `with` makes of its number.
+pub fn replace_placeholders(text: &str, with: impl Fn(usize) -> String) -> String {
+    let (mut out, mut copied) = (String::with_capacity(text.len() + 32), 0);
+    scan(text, |token| {
+        if let Token::Placeholder(start, end) = token {
+            out.push_str(&text[copied..start]);
+            out.push_str(&with(text[start + 1..end].parse().unwrap_or_default()));
+            copied = end;
+        }
+    });
+    out.push_str(&text[copied..]);
+    out
+}
+
+/// Reads SQL as far as quotes, comments, words and placeholders go.
+fn scan(text: &str, mut tell: impl FnMut(Token)) {
     let bytes = text.as_bytes();
-    let (mut statements, mut words, mut at) = (Vec::new(), Vec::new(), 0);
-    let mut something = false;
+    let mut at = 0;
     while at < bytes.len() {
         let rest = &text[at..];
         match bytes[at] {
             b';' => {
-                if something {
-                    statements.push(std::mem::take(&mut words));
-                }
-                something = false;
+                tell(Token::Semicolon);
                 at += 1;
             }
             b'-' if rest.starts_with("--") => at += rest.find('\n').map_or(rest.len(), |end| end + 1),
@@ -98,24 +141,31 @@ fn split(text: &str) -> Vec<Vec<String>> {
                 let escapes =
                     at > 0 && matches!(bytes[at - 1], b'e' | b'E') && (at == 1 || !is_word(bytes[at - 2]));
                 at += quoted(rest, b'\'', escapes);
-                something = true;
+                tell(Token::Other);
             }
             b'"' => {
                 at += quoted(rest, b'"', false);
-                something = true;
+                tell(Token::Other);
             }
             b'$' if at == 0 || !is_word(bytes[at - 1]) => {
-                at += dollar_quoted(rest);
-                something = true;
+                let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
+                if digits > 0 {
+                    tell(Token::Placeholder(at, at + 1 + digits));
+                    at += 1 + digits;
+                } else {
+                    at += dollar_quoted(rest);
+                    tell(Token::Other);
+                }
             }
             byte if is_word(byte) => {
                 let end = rest.bytes().position(|b| !is_word(b) && b != b'$').unwrap_or(rest.len());
-                words.push(rest[..end].to_ascii_lowercase());
-                something = true;
+                tell(Token::Word(at, at + end));
                 at += end;
             }
             byte => {
-                something |= !byte.is_ascii_whitespace();
+                if !byte.is_ascii_whitespace() {
+                    tell(Token::Other);
+                }
                 at += 1;
             }
         }
@@ -123,10 +173,6 @@ fn split(text: &str) -> Vec<Vec<String>> {
             at += 1;
         }
     }
-    if something {
-        statements.push(words);
-    }
-    statements
 }
 
 fn is_word(byte: u8) -> bool {
@@ -204,6 +250,16 @@ mod tests {
         check("-- only a comment", 0);
         check("select é; select 'é;'", 2);
         assert_eq!(split("/* x */ COPY t FROM stdin")[0][0], "copy");
+    }
+
+    #[test]
+    fn placeholders_are_replaced_outside_of_quotes() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(replace_placeholders(text, |number| format!("<{number}>")), expected, "{text}");
+        };
+        check("select $1, $12 + a$1", "select <1>, <12> + a$1");
+        check("select '$1', \"$1\", $$ $1 $$, -- $1\n $2 /* $1 */", "select '$1', \"$1\", $$ $1 $$, -- $1\n <2> /* $1 */");
+        check("x=$1and", "x=<1>and");
     }
 
     proptest! {

@@ -1,0 +1,292 @@
+//! Runs plans on one PostgreSQL database.
+
+mod raw;
+mod rows;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_application::ports::{
+    Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, Rejection, RowStream,
+};
+use athena_domain::plan::{CountPlan, Guard, Operation, Output, Plan, SelectPlan};
+use athena_domain::query::fetch::Count;
+use athena_domain::schema::Relation;
+use sqlx::Row as _;
+use tokio::time::Instant;
+
+use crate::cancel::Canceller;
+use crate::failure::{PORT, port_error};
+use crate::pool::{Running, Sessions};
+use crate::reader::PostgresSchema;
+use crate::render::{Statement, render};
+use crate::settings::PostgresSettings;
+
+/// Estimates up to this are replaced by a real count when an estimated count is asked for.
+const COUNT_ESTIMATES_UP_TO: u64 = 10_000;
+
+/// One PostgreSQL database.
+pub struct PostgresBackend {
+    sessions: Arc<Sessions>,
+    raw_sessions: Arc<Sessions>,
+    schema: Arc<PostgresSchema>,
+    statement_timeout: Duration,
+}
+
+/// Opens a client's database: the backend and its schema reader. Connections are made when they are needed
+/// and, for the schema, in the background; an unreachable database is retried for ever.
+pub fn open(settings: &PostgresSettings) -> (Arc<PostgresBackend>, Arc<PostgresSchema>) {
+    let canceller = Arc::new(Canceller::new(settings.options(1)));
+    let sessions = Sessions::new(settings, false, canceller.clone());
+    let raw_sessions = Sessions::new(settings, true, canceller);
+    let schema = Arc::new(PostgresSchema::new(sessions.clone()));
+    schema.clone().keep_fresh(settings.schema_refresh);
+    let backend = PostgresBackend {
+        sessions,
+        raw_sessions,
+        schema: schema.clone(),
+        statement_timeout: settings.statement_timeout,
+    };
+    (Arc::new(backend), schema)
+}
+
+/// How a statement ended: by itself, or because its rows were enough.
+enum Ending {
+    Complete(Done),
+    Stopped(Done),
+}
+
+fn rejected(reason: Reason, message: impl Into<String>) -> PortError {
+    PortError::rejected(PORT, Rejection::new(reason, message))
+}
+
+#[async_trait::async_trait]
+impl Backend for PostgresBackend {
+    async fn execute(&self, plan: &Plan, sink: &mut dyn RowStream, deadline: Instant) -> Result<Done, PortError> {
+        if let Operation::Select(SelectPlan { unbounded: true, .. }) = &plan.operation {
+            return self.select_unbounded(plan, sink, deadline).await;
+        }
+        // Dropping the work stops the statement.
+        match tokio::time::timeout_at(deadline, self.work(plan, sink, deadline)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(PortError::new(PORT, PortErrorKind::TimedOut)),
+        }
+    }
+
+    async fn ping(&self, deadline: Instant) -> Result<(), PortError> {
+        let ping = async {
+            let mut running = self.sessions.acquire(deadline, false).await?;
+            let outcome = sqlx::Connection::ping(running.connection()).await;
+            running.finish(outcome)
+        };
+        match tokio::time::timeout_at(deadline, ping).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(PortError::new(PORT, PortErrorKind::TimedOut)),
+        }
+    }
+
+    fn status(&self) -> BackendStatus {
+        self.sessions.status()
+    }
+}
+
+impl PostgresBackend {
+    async fn work(&self, plan: &Plan, sink: &mut dyn RowStream, deadline: Instant) -> Result<Done, PortError> {
+        match &plan.operation {
+            Operation::Select(select) => self.select(plan, select, sink, deadline).await,
+            Operation::Count(count) => self.count(plan, count, deadline).await,
+            Operation::Insert(insert) => {
+                self.write(plan, &insert.relation, &insert.returning, insert.guard, sink, deadline).await
+            }
+            Operation::Update(update) => {
+                self.write(plan, &update.relation, &update.returning, update.guard, sink, deadline).await
+            }
+            Operation::Delete(delete) => {
+                self.write(plan, &delete.relation, &delete.returning, delete.guard, sink, deadline).await
+            }
+            Operation::Raw(raw) => self.raw(plan, raw, sink, deadline).await,
+        }
+    }
+
+    /// A read of one statement. A connection that turns out to be dead is replaced once: nothing was read.
+    async fn select(
+        &self,
+        plan: &Plan,
+        select: &SelectPlan,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
+        let mut second = false;
+        loop {
+            let statement = prepare(plan)?;
+            let mut running = self.sessions.acquire(deadline, second).await?;
+            let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan);
+            let outcome = reading.run(running.connection(), statement, sink, None).await;
+            match end(running, outcome) {
+                Err(error) if error.kind == PortErrorKind::Unavailable && !second && !reading.announced() => {
+                    second = true;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// A read without a bound: the statement may take as long as rows keep flowing.
+    async fn select_unbounded(
+        &self,
+        plan: &Plan,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
+        let Operation::Select(select) = &plan.operation else {
+            return Err(PortError::new(PORT, PortErrorKind::Internal));
+        };
+        let statement = prepare(plan)?;
+        let mut running = self.sessions.acquire(deadline, true).await?;
+        let begin = sqlx::raw_sql("BEGIN READ ONLY; SET LOCAL statement_timeout = 0").execute(running.connection()).await;
+        if let Err(error) = begin {
+            return running.finish(Err(error));
+        }
+        let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan);
+        let outcome = reading.run(running.connection(), statement, sink, Some(self.statement_timeout)).await;
+        let done = match outcome {
+            Ok(Ending::Complete(done)) => done,
+            // The transaction goes with the connection.
+            Ok(Ending::Stopped(done)) => return Ok(done),
+            Err(rows::Fault::Driver(error)) => {
+                let failed = port_error(error);
+                if failed.kind == PortErrorKind::Unavailable {
+                    self.sessions.lost();
+                }
+                running.discard();
+                return Err(failed);
+            }
+            Err(fault) => return Err(fault.into_port()),
+        };
+        let commit = sqlx::raw_sql("COMMIT").execute(running.connection()).await;
+        running.finish(commit.map(|_| done))
+    }
+
+    async fn count(&self, plan: &Plan, count: &CountPlan, deadline: Instant) -> Result<Done, PortError> {
+        let mut running = self.sessions.acquire(deadline, false).await?;
+        let number = async {
+            if matches!(count.count, Count::Planned | Count::Estimated) {
+                let statement = Statement::estimate(count).map_err(|e| sqlx::Error::Encode(e.into()))?;
+                let row = statement.query().fetch_one(running.connection()).await?;
+                let estimate = planned_rows(row.try_get_raw(0)?.as_bytes().map_err(sqlx::Error::Decode)?);
+                if count.count == Count::Planned || estimate > COUNT_ESTIMATES_UP_TO {
+                    return Ok(estimate);
+                }
+            }
+            let statement = render(plan).map_err(|e| sqlx::Error::Encode(e.into()))?;
+            let row = statement.query().fetch_one(running.connection()).await?;
+            Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        };
+        let outcome: Result<u64, sqlx::Error> = number.await;
+        let count = running.finish(outcome)?;
+        Ok(Done { count: Some(count), statements: 1, ..Done::default() })
+    }
+
+    async fn write(
+        &self,
+        plan: &Plan,
+        relation: &Relation,
+        returning: &[Output],
+        guard: Guard,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
+        let statement = prepare(plan)?;
+        let mut running = self.sessions.acquire(deadline, true).await?;
+        let mut reading = rows::Reading::new(relation, returning, false, plan);
+        if !guard.needs_transaction() {
+            let outcome = reading.run(running.connection(), statement, sink, None).await;
+            return end(running, outcome);
+        }
+        reading.stop_after(guard.max_returned);
+        if let Err(error) = sqlx::raw_sql("BEGIN").execute(running.connection()).await {
+            return running.finish(Err(error));
+        }
+        let outcome = reading.run(running.connection(), statement, sink, None).await;
+        let verdict = match outcome {
+            Ok(Ending::Complete(done)) => judge(guard, done),
+            Ok(Ending::Stopped(_)) => Err(too_many_returned(guard)),
+            Err(rows::Fault::Driver(error)) => {
+                // The transaction is rolled back with the connection's reset below, or with its end.
+                let survives = crate::failure::session_survives(&error);
+                let failed = port_error(error);
+                if survives {
+                    let rolled_back = sqlx::raw_sql("ROLLBACK").execute(running.connection()).await;
+                    drop(running.finish(rolled_back));
+                } else {
+                    self.sessions.lost();
+                    running.discard();
+                }
+                return Err(failed);
+            }
+            Err(fault) => Err(fault.into_port()),
+        };
+        match verdict {
+            Ok(done) if guard.dry_run => {
+                let outcome = sqlx::raw_sql("ROLLBACK").execute(running.connection()).await;
+                running.finish(outcome.map(|_| done))
+            }
+            Ok(done) => {
+                let outcome = sqlx::raw_sql("COMMIT").execute(running.connection()).await;
+                running.finish(outcome.map(|_| done))
+            }
+            // Dropping `running` stops the statement and closes the connection, which rolls back.
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Renders; a value too large for the protocol is the caller's.
+fn prepare(plan: &Plan) -> Result<Statement, PortError> {
+    render(plan).map_err(|error| rejected(Reason::BadValue, "a value is too large").caused_by(error))
+}
+
+/// Gives the connection back after a statement outside of a transaction.
+fn end(running: Running, outcome: Result<Ending, rows::Fault>) -> Result<Done, PortError> {
+    match outcome {
+        Ok(Ending::Complete(done)) => running.finish(Ok(done)),
+        // Dropping `running` stops what is left of the statement.
+        Ok(Ending::Stopped(done)) => Ok(done),
+        Err(rows::Fault::Driver(error)) => running.finish(Err(error)),
+        Err(fault) => Err(fault.into_port()),
+    }
+}
+
+fn judge(guard: Guard, done: Done) -> Result<Done, PortError> {
+    match guard.max_affected {
+        Some(most) if done.affected > most => {
+            let mut rejection = Rejection::new(
+                Reason::TooManyRows,
+                format!("{} rows would change, more than max_affected ({most}); nothing was changed", done.affected),
+            );
+            rejection.limit = Some(("max_affected", most));
+            Err(PortError::rejected(PORT, rejection))
+        }
+        _ => Ok(done),
+    }
+}
+
+fn too_many_returned(guard: Guard) -> PortError {
+    let most = guard.max_returned.unwrap_or_default();
+    let mut rejection = Rejection::new(
+        Reason::LimitExceeded,
+        format!("the write would return more than {most} rows (limits.max_rows) or too many bytes; nothing was changed"),
+    );
+    rejection.hint = Some("send \"head\": true to change the rows without returning them".to_owned());
+    rejection.limit = Some(("max_rows", most));
+    PortError::rejected(PORT, rejection)
+}
+
+/// `"Plan Rows"` of the outermost node of EXPLAIN's JSON.
+fn planned_rows(json: &[u8]) -> u64 {
+    const KEY: &str = "\"Plan Rows\":";
+    let text = String::from_utf8_lossy(json);
+    let number = text.find(KEY).map(|at| text[at + KEY.len()..].trim_start());
+    let digits = number.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,284 @@
+//! The caller's own SQL: on connections of their own, which are cleansed before anybody else gets them.
+//!
+//! Without parameters the text goes through the simple protocol: several statements are one implicit
+//! transaction, and every value comes as text. With parameters, or read-only, it is one statement of the
+//! extended protocol, which takes no second one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use athena_application::ports::{Done, PortError, Reason, RowStream, SchemaReader as _};
+use athena_domain::plan::bind::bind;
+use athena_domain::plan::{Plan, RawPlan, replace_placeholders};
+use athena_domain::query::Value;
+use athena_domain::rows::{CellRef, ColumnHead, Flow};
+use athena_domain::schema::{ColumnType, TypeKind};
+use futures_util::StreamExt as _;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::{Arguments as _, AssertSqlSafe, Column as _, Either, Executor as _, Row as _, Statement as _, ValueRef as _};
+use tokio::time::Instant;
+
+use super::rows::Fault;
+use super::{Ending, PostgresBackend, rejected};
+use crate::catalog::Catalog;
+use crate::decode::{Scratch, binary_cell, is_readable, text_cell};
+use crate::failure::port_error;
+use crate::pool::Running;
+
+/// Words of statements that may change what is known of the database.
+const DEFINING: [&str; 9] =
+    ["create", "alter", "drop", "comment", "rename", "do", "call", "import", "truncate"];
+
+impl PostgresBackend {
+    pub(super) async fn raw(
+        &self,
+        plan: &Plan,
+        raw: &RawPlan,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
+        let mut running = self.raw_sessions.acquire(deadline, true).await?;
+        let catalog = self.schema.catalog();
+        let mut reading = RawReading {
+            catalog,
+            scratch: Scratch::default(),
+            // Which of several results would be meant is anybody's guess: scripts give counts only.
+            wants_rows: raw.statements == 1,
+            announced: false,
+            types: Vec::new(),
+            as_text: None,
+        };
+        reading.scratch.big_numbers_as_text = plan.big_numbers_as_text;
+        let connection = running.connection();
+        let outcome = if raw.params.is_some() || raw.read_only {
+            reading.extended(connection, raw, sink).await
+        } else {
+            let script = sqlx::raw_sql(AssertSqlSafe(&*raw.query)).fetch_many(connection);
+            reading.rows(script, sink).await
+        };
+        let outcome = match outcome {
+            Ok(Ending::Complete(done)) if raw.opens_transaction && !raw.read_only => {
+                if in_transaction(running.connection()).await { Err(open_transaction()) } else { Ok(done) }
+            }
+            Ok(Ending::Complete(done)) => Ok(done),
+            // Dropping `running` stops what is left of the statement.
+            Ok(Ending::Stopped(done)) => return Ok(done),
+            Err(Fault::Driver(error)) => {
+                if !crate::failure::session_survives(&error) {
+                    self.raw_sessions.lost();
+                    running.discard();
+                    return Err(port_error(error));
+                }
+                Err(port_error(error))
+            }
+            Err(Fault::Refused(error)) => Err(error),
+            Err(fault) => return Err(fault.into_port()),
+        };
+        tokio::spawn(cleanse(running));
+        if outcome.is_ok() && defines(&raw.query) {
+            self.schema.invalidate();
+            drop(self.schema.refresh(None, deadline).await);
+        }
+        outcome
+    }
+}
+
+/// Whether the text might have changed tables or types. A false alarm costs one reading of the catalogs.
+fn defines(query: &str) -> bool {
+    query
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .any(|word| DEFINING.iter().any(|defining| word.eq_ignore_ascii_case(defining)))
+}
+
+fn open_transaction() -> PortError {
+    rejected(Reason::OpenTransaction, "the script ended inside a transaction block, which was rolled back; add COMMIT")
+}
+
+/// Whether the session is inside a transaction block: there the transaction began before the statement.
+async fn in_transaction(connection: &mut PgConnection) -> bool {
+    let open = sqlx::query_scalar::<_, bool>("SELECT now() <> statement_timestamp()");
+    // A failed block refuses even this.
+    open.persistent(false).fetch_one(connection).await.unwrap_or(true)
+}
+
+/// Leaves nothing of the script behind: no transaction, setting, role, lock, temporary table, prepared name.
+async fn cleanse(mut running: Running) {
+    let connection = running.connection();
+    let clean = async {
+        if sqlx::raw_sql("DISCARD ALL").execute(&mut *connection).await.is_err() {
+            sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
+            sqlx::raw_sql("DISCARD ALL").execute(&mut *connection).await?;
+        }
+        Ok::<_, sqlx::Error>(())
+    };
+    match clean.await {
+        Ok(()) => drop(running.finish(Ok(()))),
+        Err(_) => running.discard(),
+    }
+}
+
+struct RawReading {
+    catalog: Option<Arc<Catalog>>,
+    scratch: Scratch,
+    wants_rows: bool,
+    announced: bool,
+    /// Type of each column, with its number.
+    types: Vec<(u32, ColumnType)>,
+    /// For columns that were asked for as text: the types they have.
+    as_text: Option<Vec<u32>>,
+}
+
+impl RawReading {
+    async fn rows(
+        &mut self,
+        mut rows: futures_util::stream::BoxStream<'_, Result<Either<sqlx::postgres::PgQueryResult, PgRow>, sqlx::Error>>,
+        sink: &mut dyn RowStream,
+    ) -> Result<Ending, Fault> {
+        let mut done = Done::default();
+        while let Some(next) = rows.next().await {
+            match next.map_err(Fault::Driver)? {
+                Either::Left(result) => {
+                    done.statements += 1;
+                    done.affected += result.rows_affected();
+                }
+                Either::Right(row) if self.wants_rows => {
+                    if !self.announced {
+                        self.announce(&row, sink);
+                    }
+                    self.row(&row, sink)?;
+                    done.rows += 1;
+                    let flow = match sink.end_row() {
+                        Flow::Full => sink.flush().await,
+                        flow => flow,
+                    };
+                    if flow == Flow::Stop {
+                        return Ok(Ending::Stopped(done));
+                    }
+                }
+                Either::Right(_) => {}
+            }
+        }
+        // Rows that were read are no rows that were changed.
+        if done.rows > 0 && done.affected == done.rows {
+            done.affected = 0;
+        }
+        Ok(Ending::Complete(done))
+    }
+
+    fn announce(&mut self, row: &PgRow, sink: &mut dyn RowStream) {
+        let mut labels = HashSet::new();
+        let mut heads = Vec::new();
+        for (place, column) in row.columns().iter().enumerate() {
+            // Columns of one name would hide each other in an object.
+            let mut label = column.name().to_owned();
+            let mut number = 1;
+            while !labels.insert(label.clone()) {
+                number += 1;
+                label = format!("{}_{number}", column.name());
+            }
+            heads.push(ColumnHead { label: label.into(), hidden: false });
+            let own = column.type_info().oid().map_or(0, |oid| oid.0);
+            let oid = self.as_text.as_ref().and_then(|types| types.get(place)).copied().unwrap_or(own);
+            let known = self.catalog.as_ref().and_then(|catalog| catalog.types.get(&oid)).cloned();
+            self.types.push((oid, known.unwrap_or_else(|| ColumnType::new("text", TypeKind::Other))));
+        }
+        sink.columns(&heads);
+        self.announced = true;
+    }
+
+    fn row(&mut self, row: &PgRow, sink: &mut dyn RowStream) -> Result<(), Fault> {
+        for (place, (oid, ty)) in self.types.iter().enumerate() {
+            let value = row.try_get_raw(place).map_err(Fault::Driver)?;
+            if value.is_null() {
+                sink.cell(CellRef::Null);
+                continue;
+            }
+            let bytes = value.as_bytes().map_err(|error| Fault::Driver(sqlx::Error::Decode(error)))?;
+            let binary = value.format() == sqlx::postgres::PgValueFormat::Binary && self.as_text.is_none();
+            let cell = if binary {
+                binary_cell(*oid, bytes, &mut self.scratch).map_err(Fault::Unreadable)?
+            } else {
+                let text = std::str::from_utf8(bytes).map_err(|e| Fault::Driver(sqlx::Error::Decode(e.into())))?;
+                text_cell(ty, text, &mut self.scratch)
+            };
+            sink.cell(cell);
+        }
+        Ok(())
+    }
+
+    /// One statement with parameters, read-only if asked for.
+    async fn extended(
+        &mut self,
+        connection: &mut PgConnection,
+        raw: &RawPlan,
+        sink: &mut dyn RowStream,
+    ) -> Result<Ending, Fault> {
+        if raw.read_only {
+            sqlx::raw_sql("BEGIN READ ONLY").execute(&mut *connection).await.map_err(Fault::Driver)?;
+        }
+        let params = raw.params.as_deref().unwrap_or_default();
+        let described =
+            (&mut *connection).prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(raw.query.to_string()))).await;
+        let described = described.map_err(Fault::Driver)?;
+        let types: Vec<u32> =
+            described.columns().iter().map(|column| column.type_info().oid().map_or(0, |oid| oid.0)).collect();
+        let expected: Vec<u32> = match described.parameters() {
+            Some(Either::Left(types)) => types.iter().map(|ty| ty.oid().map_or(0, |oid| oid.0)).collect(),
+            _ => Vec::new(),
+        };
+        if expected.len() != params.len() {
+            let message = format!("the query has {} parameters, but `params` has {}", expected.len(), params.len());
+            return Err(Fault::Refused(rejected(Reason::BadValue, message)));
+        }
+        drop(described);
+        let (mut sql, arguments) = self.bound(raw, params, &expected)?;
+        if types.iter().any(|oid| !is_readable(*oid)) {
+            sql = as_text(&sql, types.len()).ok_or_else(|| {
+                Fault::Refused(rejected(
+                    Reason::Unsupported,
+                    "a column of this statement has a type that cannot be returned beside `params` or \
+                     `read_only`; cast it to text",
+                ))
+            })?;
+            self.as_text = Some(types);
+        }
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
+        let ending = self.rows((&mut *connection).fetch_many(query), sink).await?;
+        if raw.read_only {
+            sqlx::raw_sql("COMMIT").execute(&mut *connection).await.map_err(Fault::Driver)?;
+        }
+        Ok(ending)
+    }
+
+    /// The text with each placeholder cast where it stands, and the values: they travel as text, so that
+    /// every type takes its own notation.
+    fn bound(&self, raw: &RawPlan, params: &[Value], expected: &[u32]) -> Result<(String, PgArguments), Fault> {
+        let unknown = ColumnType::new("text", TypeKind::Other);
+        let mut arguments = PgArguments::default();
+        let mut casts = Vec::with_capacity(params.len());
+        for (index, (value, oid)) in params.iter().zip(expected).enumerate() {
+            let ty = self.catalog.as_ref().and_then(|catalog| catalog.types.get(oid)).unwrap_or(&unknown);
+            let refuse = |message: String| Fault::Refused(rejected(Reason::BadValue, message));
+            let bind = bind(value, ty, &format!("params[{index}]")).map_err(|error| refuse(error.message))?;
+            let text: Option<String> = bind.into_text().map(String::from);
+            arguments.add(text).map_err(|error| refuse(error.to_string()))?;
+            casts.push(format!("(${}::text::{})", index + 1, ty.sql));
+        }
+        let sql = replace_placeholders(&raw.query, |number| {
+            number.checked_sub(1).and_then(|index| casts.get(index)).cloned().unwrap_or_else(|| format!("${number}"))
+        });
+        Ok((sql, arguments))
+    }
+}
+
+/// The statement with every column as text; `None` for a statement that cannot stand in FROM.
+fn as_text(query: &str, columns: usize) -> Option<String> {
+    let first: String = query.chars().take_while(char::is_ascii_alphabetic).collect();
+    if !["select", "values", "table", "with"].contains(&first.to_ascii_lowercase().as_str()) {
+        return None;
+    }
+    let names: Vec<String> = (0..columns).map(|place| format!("c{place}")).collect();
+    let casts: Vec<String> = names.iter().map(|name| format!("q.{name}::text")).collect();
+    // The line break ends a trailing comment.
+    Some(format!("SELECT {} FROM (\n{query}\n) AS q({})", casts.join(","), names.join(",")))
+}

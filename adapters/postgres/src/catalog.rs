@@ -1,0 +1,121 @@
+//! Reading the system catalogs: relations, columns, keys, types. One reading is one consistent snapshot.
+
+mod build;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use athena_domain::schema::{ColumnType, Schema};
+use sqlx::PgConnection;
+
+/// One reading of the catalogs.
+pub(crate) struct Catalog {
+    /// What planners use.
+    pub schema: Arc<Schema>,
+    /// Types by number, for text that has to be taken apart.
+    pub types: HashMap<u32, ColumnType>,
+}
+
+/// A type as `pg_type` has it.
+#[derive(sqlx::FromRow)]
+struct TypeRow {
+    oid: i64,
+    sql: String,
+    name: String,
+    schema: String,
+    kind: String,
+    category: String,
+    element: i64,
+    base: i64,
+    variable: bool,
+}
+
+/// A field of a composite type.
+#[derive(sqlx::FromRow)]
+struct FieldRow {
+    composite: i64,
+    name: String,
+    ty: i64,
+}
+
+/// A column of a relation.
+#[derive(sqlx::FromRow)]
+struct ColumnRow {
+    relation: i64,
+    schema: String,
+    table: String,
+    number: i16,
+    name: String,
+    ty: i64,
+    writable: bool,
+}
+
+/// A unique index.
+#[derive(sqlx::FromRow)]
+struct IndexRow {
+    relation: i64,
+    name: String,
+    primary: bool,
+    total: bool,
+    constraint: bool,
+    columns: Vec<i16>,
+}
+
+const TYPES: &str = "
+    SELECT t.oid::int8 AS oid, format_type(t.oid, -1) AS sql, t.typname::text AS name, n.nspname::text AS schema,
+           t.typtype::text AS kind, t.typcategory::text AS category, t.typelem::int8 AS element,
+           t.typbasetype::int8 AS base, t.typlen = -1 AS variable
+    FROM pg_type t
+    JOIN pg_namespace n ON n.oid = t.typnamespace
+    LEFT JOIN pg_class c ON c.oid = t.typrelid
+    WHERE t.typisdefined AND t.typtype <> 'p' AND (t.typrelid = 0 OR c.relkind = 'c')";
+
+const FIELDS: &str = "
+    SELECT t.oid::int8 AS composite, a.attname::text AS name, a.atttypid::int8 AS ty
+    FROM pg_type t
+    JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ORDER BY t.oid, a.attnum";
+
+/// Foreign tables and partitions are relations like others; temporary ones belong to one session.
+const COLUMNS: &str = "
+    SELECT c.oid::int8 AS relation, n.nspname::text AS schema, c.relname::text AS table, a.attnum AS number,
+           a.attname::text AS name, a.atttypid::int8 AS ty,
+           a.attidentity::text <> 'a' AND a.attgenerated::text = '' AS writable
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND c.relpersistence <> 't'
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+    ORDER BY c.oid, a.attnum";
+
+const INDEXES: &str = "
+    SELECT i.indrelid::int8 AS relation, c.relname::text AS name, i.indisprimary AS primary,
+           i.indpred IS NULL AS total, k.oid IS NOT NULL AS constraint,
+           (string_to_array(i.indkey::text, ' ')::int2[])[1:i.indnkeyatts] AS columns
+    FROM pg_index i
+    JOIN pg_class c ON c.oid = i.indexrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u')
+    WHERE i.indisunique AND i.indisvalid AND i.indimmediate
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')";
+
+impl Catalog {
+    /// Reads everything in one transaction, so that columns and their types belong together.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(crate) async fn read(conn: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        use sqlx::Connection as _;
+        let mut tx = conn.begin().await?;
+        sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *tx).await?;
+        let types: Vec<TypeRow> = sqlx::query_as(TYPES).fetch_all(&mut *tx).await?;
+        let fields: Vec<FieldRow> = sqlx::query_as(FIELDS).fetch_all(&mut *tx).await?;
+        let columns: Vec<ColumnRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *tx).await?;
+        let indexes: Vec<IndexRow> = sqlx::query_as(INDEXES).fetch_all(&mut *tx).await?;
+        let path: Vec<String> =
+            sqlx::query_scalar("SELECT unnest(current_schemas(false))::text").fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(build::catalog(types, fields, columns, indexes, path))
+    }
+}

@@ -1,0 +1,200 @@
+//! Connections of one client.
+//!
+//! sqlx is the driver, not the pool: its pool makes a round trip and a task of every return, and cannot
+//! say which server process a statement runs in, which is what stopping it needs.
+
+mod running;
+
+pub(crate) use running::Running;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use athena_application::ports::{BackendStatus, PortError, PortErrorKind};
+use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType, Timeouts};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::time::Instant;
+
+use crate::cancel::Canceller;
+use crate::failure::{PORT, port_error};
+use crate::settings::PostgresSettings;
+
+/// Prepared statements kept by a connection.
+const CACHED_STATEMENTS: usize = 256;
+
+/// After so long without use, a connection is tested before a write goes through it: a server that was
+/// restarted in between would fail the write, and a write must not be tried twice.
+const STALE_AFTER: Duration = Duration::from_secs(1);
+
+/// A connection and the server process behind it.
+pub(crate) struct Session {
+    pub connection: PgConnection,
+    pub process_id: i32,
+    /// Whether it must not be used again.
+    pub broken: bool,
+    last_used: Instant,
+}
+
+pub(crate) struct Manager {
+    options: PgConnectOptions,
+    max_lifetime: Duration,
+    test_before_acquire: bool,
+}
+
+impl managed::Manager for Manager {
+    type Type = Session;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Session, sqlx::Error> {
+        let mut connection = self.options.connect().await?;
+        let process_id: i32 =
+            sqlx::query_scalar("SELECT pg_backend_pid()").persistent(false).fetch_one(&mut connection).await?;
+        // Should the gateway die, the server stops its statements by itself. Not every platform can.
+        if connection.server_version_num().is_some_and(|version| version >= 140_000) {
+            drop(sqlx::raw_sql("SET client_connection_check_interval = '1s'").execute(&mut connection).await);
+        }
+        Ok(Session { connection, process_id, broken: false, last_used: Instant::now() })
+    }
+
+    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if session.broken || metrics.age() > self.max_lifetime {
+            return Err(RecycleError::message("worn out"));
+        }
+        if self.test_before_acquire {
+            session.connection.ping().await.map_err(RecycleError::Backend)?;
+        }
+        Ok(())
+    }
+}
+
+/// The pool of one kind of connection.
+pub(crate) struct Sessions {
+    pool: managed::Pool<Manager>,
+    timeouts: Timeouts,
+    idle_timeout: Duration,
+    connected: AtomicBool,
+    pub(crate) canceller: Arc<Canceller>,
+}
+
+impl Sessions {
+    /// A pool for prepared statements, or for raw queries when `raw`.
+    pub(crate) fn new(settings: &PostgresSettings, raw: bool, canceller: Arc<Canceller>) -> Arc<Self> {
+        let (cached, size) =
+            if raw { (0, settings.max_raw_connections) } else { (CACHED_STATEMENTS, settings.max_connections) };
+        let manager = Manager {
+            options: settings.options(cached),
+            max_lifetime: settings.max_lifetime,
+            test_before_acquire: settings.test_before_acquire,
+        };
+        let timeouts = Timeouts {
+            wait: Some(settings.acquire_timeout),
+            create: Some(settings.connect_timeout),
+            recycle: Some(settings.connect_timeout),
+        };
+        let pool = managed::Pool::builder(manager)
+            .max_size(size.max(1))
+            // The connection used last has its statements warm, and the others may age.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(deadpool::Runtime::Tokio1)
+            .timeouts(timeouts)
+            .build()
+            .expect("a runtime is given, which is all that timeouts need");
+        let sessions = Arc::new(Self {
+            pool,
+            timeouts,
+            idle_timeout: settings.idle_timeout,
+            connected: AtomicBool::new(false),
+            canceller,
+        });
+        sessions.clone().close_idle_ones();
+        sessions
+    }
+
+    /// Closes connections that nobody used for a while, until the pool is gone.
+    fn close_idle_ones(self: Arc<Self>) {
+        let weak = Arc::downgrade(&self);
+        let period = (self.idle_timeout / 4).max(Duration::from_secs(1));
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(period).await;
+                let Some(sessions) = weak.upgrade() else { return };
+                let idle = sessions.idle_timeout;
+                sessions.pool.retain(|session, _| session.last_used.elapsed() < idle);
+            }
+        });
+    }
+
+    /// Takes a connection. With `writes`, one that has long been unused is tested first.
+    pub(crate) async fn acquire(self: &Arc<Self>, deadline: Instant, writes: bool) -> Result<Running, PortError> {
+        loop {
+            let mut object = match self.pool.timeout_get(&self.timeouts_until(deadline)).await {
+                Ok(object) => object,
+                Err(error) => return Err(self.failed(error)),
+            };
+            if writes && object.last_used.elapsed() > STALE_AFTER {
+                let test = tokio::time::timeout(Duration::from_secs(2), object.connection.ping());
+                if !matches!(test.await, Ok(Ok(()))) {
+                    drop(Object::take(object));
+                    self.forget_idle();
+                    continue;
+                }
+            }
+            object.last_used = Instant::now();
+            self.connected.store(true, Ordering::Relaxed);
+            return Ok(Running::new(object, self.clone()));
+        }
+    }
+
+    fn timeouts_until(&self, deadline: Instant) -> Timeouts {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let cut = |timeout: Option<Duration>| timeout.map(|timeout| timeout.min(left));
+        Timeouts { wait: cut(self.timeouts.wait), create: cut(self.timeouts.create), recycle: cut(self.timeouts.recycle) }
+    }
+
+    fn failed(&self, error: PoolError<sqlx::Error>) -> PortError {
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => PortError::new(PORT, PortErrorKind::Exhausted),
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
+                self.connected.store(false, Ordering::Relaxed);
+                PortError::new(PORT, PortErrorKind::Unavailable).caused_by("connecting took too long")
+            }
+            PoolError::Backend(error) => {
+                let error = port_error(error);
+                if error.kind != PortErrorKind::TooManyConnections {
+                    self.connected.store(false, Ordering::Relaxed);
+                }
+                // Nothing the caller sent has reached the database yet.
+                match error.kind {
+                    PortErrorKind::TooManyConnections => error,
+                    _ => PortError { kind: PortErrorKind::Unavailable, ..error },
+                }
+            }
+            other => PortError::new(PORT, PortErrorKind::Internal).caused_by(other.to_string()),
+        }
+    }
+
+    /// Drops every connection that waits: the server they belong to has gone.
+    pub(crate) fn forget_idle(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
+    /// Says that the database did not answer.
+    pub(crate) fn lost(&self) {
+        self.connected.store(false, Ordering::Relaxed);
+        self.forget_idle();
+    }
+
+    /// How the pool is doing.
+    pub(crate) fn status(&self) -> BackendStatus {
+        let status = self.pool.status();
+        BackendStatus {
+            connected: self.connected.load(Ordering::Relaxed),
+            open: status.size,
+            idle: status.available,
+            max: status.max_size,
+            waiting: status.waiting,
+        }
+    }
+}
