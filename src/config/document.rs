@@ -210,6 +210,3 @@ fn syntax(file: &str, error: &::config::ConfigError) -> ConfigErrorKind {
     };
     ConfigErrorKind::Syntax { file: file.to_owned(), reason }
 }
-
-#[cfg(test)]
-mod tests;

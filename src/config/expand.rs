@@ -83,7 +83,8 @@ pub fn without_defaults(template: &str) -> String {
     while let Some(at) = rest.find("${") {
         shown.push_str(&rest[..at + 2]);
         rest = &rest[at + 2..];
-        let end = closing_brace(rest).unwrap_or(rest.len());
+        // What stands behind a reference that is never closed may be anything.
+        let Some(end) = closing_brace(rest) else { return shown + "…" };
         match rest[..end].split_once(":-") {
             Some((name, _)) => shown.push_str(&format!("{name}:-…")),
             None => shown.push_str(&rest[..end]),

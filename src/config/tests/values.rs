@@ -1,0 +1,181 @@
+//! What the sections hold once read.
+
+use super::*;
+
+#[test]
+fn lists_and_maps_mean_the_same() {
+    let list = "api:\n  - port: 5000\n  - keep_alive_secs: 7\n  - port: 6000\nlimits:\n  - max_rows: 5\n";
+    let (list, warnings) = read(list, &[]).expect("a list");
+    assert_eq!(warnings, [Warning::Repeated { origin: "test.yaml".into(), key: "api.port".into() }]);
+    let map = quiet("api:\n  port: 5000\n  keep_alive_secs: 7\nlimits: {max_rows: 5}\n", &[]);
+    assert_eq!(list, map);
+    assert_eq!(
+        (map.server.port, map.server.keep_alive, map.limits.max_rows),
+        (5000, Duration::from_secs(7), 5)
+    );
+}
+
+#[test]
+fn empty_sections_and_null_values_are_defaults() {
+    let bare = quiet("", &[]);
+    for text in [
+        "# nothing\n",
+        "api:\n",
+        "api: []\ngateway: {}\n",
+        "api:\n  - port:\n",
+        "gateway:\n  logging_client: ''\n",
+    ] {
+        assert_eq!(quiet(text, &[]), bare, "{text}");
+    }
+}
+
+#[test]
+fn scalars_of_any_kind_are_texts() {
+    let config = quiet("api:\n  - port: '5000'\n  - cors_allow_any_origin: 'true'\n", &[]);
+    assert_eq!((config.server.port, config.cors.allow_any_origin), (5000, true));
+}
+
+#[test]
+fn the_environment_overrides_every_key() {
+    let other = |key: &Key| match key.default {
+        "false" => "true",
+        "true" => "false",
+        "refuse" => "ignore",
+        "strict" => "lenient",
+        "envelope" => "flat",
+        "info" => "debug",
+        "0.0.0.0" => "127.0.0.1",
+        "67108864" | "16777216" => "9999999",
+        "35" => "40",
+        "30" => "20",
+        _ => match key.name {
+            "cors_allowed_origins" => "https://a.example",
+            "trusted_proxies" => "10.0.0.0/8",
+            "docs_url" => "https://d.example",
+            "logging_client" | "auth_client" => "shop",
+            "format" => "json",
+            _ => "9",
+        },
+    };
+    let uri = ("ATHENA_POSTGRES_CLIENTS__SHOP", "postgres://h/shop");
+    let bare = quiet("", &[uri]);
+    for key in KEYS.iter().filter(|key| key.effective) {
+        let variables = [Some(key.override_variable()), key.variable.map(str::to_owned)];
+        for variable in variables.into_iter().flatten() {
+            let config = quiet("", &[uri, (&variable, other(key))]);
+            assert_ne!(config, bare, "{variable}");
+            let file = quiet(&format!("{}:\n  {}: {}\n", key.section, key.name, other(key)), &[uri]);
+            assert_eq!(config, file, "{variable}");
+            let empty = quiet("", &[uri, (&variable, "")]);
+            assert_eq!(empty, bare, "{variable}");
+        }
+    }
+}
+
+#[test]
+fn command_line_over_environment_over_file() {
+    let text = "api:\n  - port: 5001\npool:\n  - max_connections: 1\n";
+    let variables = [
+        ("ATHENA_API__PORT", "5002"),
+        ("ATHENA_PG_POOL_MAX_CONNECTIONS", "2"),
+        ("ATHENA_POOL__MAX_CONNECTIONS", "3"),
+    ];
+    let config = quiet(text, &variables);
+    assert_eq!((config.server.port, config.pool.max_connections), (5002, 3));
+    assert_eq!(quiet(text, &variables[1..2]).pool.max_connections, 2);
+    let environment = variables.into_iter().collect();
+    let (config, _) = Config::from_text("t", text, &environment, Some(5003)).expect("a configuration");
+    assert_eq!(config.server.port, 5003);
+}
+
+#[test]
+fn references_reach_every_section() {
+    let text = "api:\n  - port: ${PORT}\n  - cors_allowed_origins: ['https://${HOST_NAME}', 'http://localhost:${UI:-3000}']\n";
+    let config = quiet(text, &[("PORT", "5000"), ("HOST_NAME", "a.example")]);
+    assert_eq!(config.server.port, 5000);
+    assert_eq!(config.cors.allowed_origins, ["https://a.example", "http://localhost:3000"]);
+}
+
+#[test]
+fn lists_may_be_texts() {
+    let text = "api:\n  - trusted_proxies: '10.0.0.0/8, ::1,'\n  - cors_allowed_origins: https://a.example,https://A.example:443\n";
+    let config = quiet(text, &[]);
+    let blocks: Vec<_> = config.server.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(blocks, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(config.cors.allowed_origins, ["https://a.example"]);
+}
+
+#[test]
+fn clients_of_every_kind() {
+    let text = "postgres_clients:\n  - Shop: postgres://u:${PW}@h/shop\n  - logs: ${LOGS}\nclients:\n  extra: cql://h:9042/k\n  SHOP: postgres://other/shop\n";
+    let variables =
+        [("PW", "hunter2"), ("LOGS", "postgres://h/logs"), ("ATHENA_CLIENTS__NEW", "postgres://u:${x@h/new")];
+    let (config, warnings) = read(text, &variables).expect("clients");
+    assert_eq!(
+        warnings,
+        [Warning::Repeated { origin: "test.yaml".into(), key: "postgres_clients.SHOP".into() }]
+    );
+    let told: Vec<_> = config
+        .clients
+        .iter()
+        .map(|client| {
+            (client.name.to_string(), client.variable.clone(), client.target.clone().expect("a target"))
+        })
+        .map(|(name, variable, target)| (name, variable, target.expose().to_owned()))
+        .collect();
+    let row = |name: &str, variable: Option<&str>, target: &str| {
+        (name.to_owned(), variable.map(str::to_owned), target.to_owned())
+    };
+    assert_eq!(
+        told,
+        [
+            row("extra", None, "cql://h:9042/k"),
+            row("logs", Some("LOGS"), "postgres://h/logs"),
+            row("new", None, "postgres://u:${x@h/new"),
+            row("Shop", None, "postgres://u:hunter2@h/shop"),
+        ]
+    );
+    assert_eq!(config.clients[3].template.expose(), "postgres://u:${PW}@h/shop");
+}
+
+#[test]
+fn a_variable_replaces_a_client_whatever_its_case() {
+    let text = "postgres_clients:\n  - Shop: ${UNSET}\n";
+    let config = quiet(text, &[("ATHENA_POSTGRES_CLIENTS__SHOP", "postgres://h/x")]);
+    assert_eq!(config.clients.len(), 1);
+    assert_eq!(config.clients[0].name.as_str(), "Shop");
+    assert_eq!(config.clients[0].target.as_ref().expect("a target").expose(), "postgres://h/x");
+}
+
+#[test]
+fn a_client_that_cannot_be_reached_is_kept() {
+    let text = "gateway:\n  - logging_client: Logs\npostgres_clients:\n  - logs: ${UNSET}\n  - odd: hunter2\n  - none:\n";
+    let (config, warnings) = read(text, &[]).expect("a soft failure");
+    let reasons: Vec<_> =
+        config.clients.iter().map(|client| client.target.clone().expect_err("no target")).collect();
+    assert_eq!(reasons[0], "environment variable UNSET is not set");
+    assert_eq!(reasons[1], "the connection URI is empty");
+    assert!(reasons[2].starts_with("not a connection URI"), "{reasons:?}");
+    let severe: Vec<_> = warnings.iter().map(Warning::is_severe).collect();
+    assert_eq!(severe, [true, false, false], "{warnings:?}");
+}
+
+#[test]
+fn a_role_without_a_client_is_told_once() {
+    let (_, warnings) = read("gateway:\n  logging_client: logs\n", &[]).expect("a soft failure");
+    assert_eq!(warnings, [Warning::ClientUndefined { key: "gateway.logging_client", name: "logs".into() }]);
+    let text = "gateway:\n  auth_client: keys\n";
+    let (_, warnings) = read(text, &[]).expect("a soft failure");
+    assert_eq!(warnings, [Warning::ClientUndefined { key: "gateway.auth_client", name: "keys".into() }]);
+}
+
+#[test]
+fn the_log_suits_its_reader() {
+    let bare = quiet("", &[]).logging;
+    assert_eq!((bare.format(true), bare.format(false)), (LogFormat::Pretty, LogFormat::Json));
+    assert_eq!((bare.colour(true), bare.colour(false)), (true, false));
+    let json = quiet("logging:\n  format: JSON\n", &[("NO_COLOR", "1")]).logging;
+    assert_eq!((json.format(true), json.colour(true)), (LogFormat::Json, false));
+    let forced = quiet("", &[("NO_COLOR", "1"), ("ATHENA_ANSI", "yes")]).logging;
+    assert!(forced.colour(false));
+}
