@@ -47,7 +47,7 @@ FROM (SELECT n,
                  'Kite', 'Lumen', 'Meridian', 'Nimbus', 'Orbit', 'Pallas', 'Quarry', 'Rook', 'Saga', 'Tern'])[1 + n / 6] AS maker
       FROM generate_series(1, 119) AS n) AS drawn;
 
--- More orders towards the present: the square of an even draw leans to zero days ago.
+-- More orders towards the present: the power of an even step leans to zero minutes ago.
 INSERT INTO orders (id, customer_id, status, currency, note, ordered_at, shipped_at)
 SELECT n, 1 + r % 2000, status, CASE WHEN r % 12 = 0 THEN 'SEK' WHEN r % 9 = 0 THEN 'PLN' ELSE 'EUR' END,
        CASE WHEN r % 20 = 0 THEN 'Please leave with the neighbour.' WHEN r % 33 = 0 THEN 'Gift – no invoice in the box 🎁' END,
@@ -62,7 +62,7 @@ FROM (SELECT n, r, ordered_at,
                   ELSE 'delivered' END::order_status AS status
       FROM (SELECT n, (n::bigint * 48271 % 100003)::integer AS r,
                    date_trunc('hour', now())
-                       - make_interval(mins => (364.0 * 1440 * ((12001 - n) / 12000.0) ^ 1.3)::integer) AS ordered_at
+                       - make_interval(mins => (524160 * ((12001 - n) / 12000::float8) ^ 1.3)::integer) AS ordered_at
             FROM generate_series(1, 12000) AS n) AS timed) AS drawn;
 
 INSERT INTO order_items (order_id, line, product_id, quantity, unit_price)
@@ -80,10 +80,10 @@ WHERE sums.order_id = orders.id;
 INSERT INTO events (id, occurred_at, name, customer_id, session_id, page, duration_ms, properties)
 SELECT n,
        date_trunc('hour', now())
-           - make_interval(secs => (365.0 * 86400 * (125000 - n) / 125000)::bigint + 7200 * (1 + sin(n / 54.5))),
+           - make_interval(secs => (125000 - n) * 252.288::float8 + 7200 * (1 + sin(n / 54.5))),
        name,
        CASE WHEN session % 3 <> 0 THEN 1 + session % 2000 END,
-       lpad(to_hex(session), 32, '5e551040')::uuid,
+       md5('session ' || session)::uuid,
        CASE name
            WHEN 'page_view' THEN (ARRAY ['/', '/products', '/about', '/journal/water', '/journal/grind-size'])[1 + r % 5]
            WHEN 'search' THEN '/search'

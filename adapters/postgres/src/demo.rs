@@ -4,36 +4,17 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// The files in the order they run, with what each one does.
 const STEPS: [(&str, &str); 4] = [
-    (
-        "make the tables",
-        include_str!("../../../sql/demo/01_schema.sql"),
-    ),
-    (
-        "make the rows",
-        include_str!("../../../sql/demo/02_data.sql"),
-    ),
-    (
-        "make the samples of every type",
-        include_str!("../../../sql/demo/03_type_samples.sql"),
-    ),
-    (
-        "make the indexes",
-        include_str!("../../../sql/demo/04_finish.sql"),
-    ),
+    ("make the tables", include_str!("../../../sql/demo/01_schema.sql")),
+    ("make the rows", include_str!("../../../sql/demo/02_data.sql")),
+    ("make the samples of every type", include_str!("../../../sql/demo/03_type_samples.sql")),
+    ("make the indexes", include_str!("../../../sql/demo/04_finish.sql")),
 ];
 
 /// Stands in the comment of the schema, and says that the data is there.
 const MARKER: &str = "Athena sample data, version 1";
 
 /// The tables of the sample data.
-const TABLES: [&str; 6] = [
-    "customers",
-    "products",
-    "orders",
-    "order_items",
-    "events",
-    "type_samples",
-];
+const TABLES: [&str; 6] = ["customers", "products", "orders", "order_items", "events", "type_samples"];
 
 /// What [`load`] found or made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +45,8 @@ pub struct DemoError {
 /// that did not come from here.
 pub async fn load(uri: &str) -> Result<Loaded, DemoError> {
     let failed = |doing: &'static str| move |source| DemoError { doing, source };
-    let mut connection = PgConnection::connect(uri)
-        .await
-        .map_err(failed("connect to the database"))?;
-    let mut transaction = connection
-        .begin()
-        .await
-        .map_err(failed("begin the loading"))?;
+    let mut connection = PgConnection::connect(uri).await.map_err(failed("connect to the database"))?;
+    let mut transaction = connection.begin().await.map_err(failed("begin the loading"))?;
     // Two gateways that start at once load it once. Notices are for people at psql.
     transaction
         .execute(
@@ -89,15 +65,10 @@ pub async fn load(uri: &str) -> Result<Loaded, DemoError> {
     let fresh = marker.as_deref() != Some(MARKER);
     if fresh {
         for (doing, sql) in STEPS {
-            sqlx::raw_sql(sql)
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed(doing))?;
+            sqlx::raw_sql(sql).execute(&mut *transaction).await.map_err(failed(doing))?;
         }
         transaction
-            .execute(AssertSqlSafe(format!(
-                "COMMENT ON SCHEMA public IS '{MARKER}'"
-            )))
+            .execute(AssertSqlSafe(format!("COMMENT ON SCHEMA public IS '{MARKER}'")))
             .await
             .map_err(failed("set the marker"))?;
     }
@@ -117,10 +88,7 @@ pub async fn load(uri: &str) -> Result<Loaded, DemoError> {
             .map_err(failed("count the rows"))?;
         tables.push((table, rows.unsigned_abs()));
     }
-    transaction
-        .commit()
-        .await
-        .map_err(failed("finish the loading"))?;
+    transaction.commit().await.map_err(failed("finish the loading"))?;
     let _ = connection.close().await;
     Ok(Loaded { fresh, tables })
 }

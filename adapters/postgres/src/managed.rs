@@ -52,7 +52,7 @@ pub struct ManagedSettings {
 pub enum Durability {
     /// Nothing that was committed.
     Safe,
-    /// Everything; in return tests are quick. A crash of the server alone costs nothing.
+    /// Everything, and a crash of the server alone the last half second; in return tests are quick.
     Tests,
 }
 
@@ -60,13 +60,7 @@ impl ManagedSettings {
     /// A durable cluster in `dir`, without TCP, that keeps its data.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self {
-            dir: dir.into(),
-            pg_bin: None,
-            durability: Durability::Safe,
-            reset: false,
-            tcp_port: None,
-        }
+        Self { dir: dir.into(), pg_bin: None, durability: Durability::Safe, reset: false, tcp_port: None }
     }
 
     /// The directory for a cluster called `name` when the operator names none:
@@ -77,11 +71,8 @@ impl ManagedSettings {
         if rustix::process::geteuid().is_root() {
             return Path::new("/var/lib/athena").join(name);
         }
-        let absolute = |variable: &str| {
-            env::var_os(variable)
-                .map(PathBuf::from)
-                .filter(|dir| dir.is_absolute())
-        };
+        let absolute =
+            |variable: &str| env::var_os(variable).map(PathBuf::from).filter(|dir| dir.is_absolute());
         absolute("XDG_DATA_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
             .map_or_else(
@@ -136,12 +127,7 @@ impl ManagedPostgres {
             stop_orphan(&layout.data)?;
             layout.delete_data()?;
         }
-        let binaries = Binaries::choose(
-            settings.pg_bin.as_deref(),
-            &layout.data,
-            layout.major(),
-            &account,
-        )?;
+        let binaries = Binaries::choose(settings.pg_bin.as_deref(), &layout.data, layout.major(), &account)?;
         if layout.major().is_none() {
             layout.init(&binaries, &account, settings.durability)?;
         }
@@ -155,12 +141,7 @@ impl ManagedPostgres {
             socket_dir: socket_dir.clone(),
             port,
         };
-        Ok(Self {
-            supervisor: Supervisor::start(recipe, lock)?,
-            socket_dir,
-            port,
-            binaries,
-        })
+        Ok(Self { supervisor: Supervisor::start(recipe, lock)?, socket_dir, port, binaries })
     }
 
     /// The URI of `database` through the private socket, in a form that both
@@ -182,19 +163,14 @@ impl ManagedPostgres {
     ///
     /// [`ManagedError::Sql`] when the server refuses.
     pub async fn ensure_database(&self, database: &str) -> Result<bool, ManagedError> {
-        let failed = |source| ManagedError::Sql {
-            doing: format!("look for the database `{database}`"),
-            source,
-        };
-        let mut connection = PgConnection::connect(&self.uri("postgres"))
+        let failed =
+            |source| ManagedError::Sql { doing: format!("look for the database `{database}`"), source };
+        let mut connection = PgConnection::connect(&self.uri("postgres")).await.map_err(failed)?;
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .bind(database)
+            .fetch_one(&mut connection)
             .await
             .map_err(failed)?;
-        let exists: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-                .bind(database)
-                .fetch_one(&mut connection)
-                .await
-                .map_err(failed)?;
         let _ = connection.close().await;
         if !exists {
             self.create_database_from(database, "template1").await?;
@@ -207,16 +183,8 @@ impl ManagedPostgres {
     /// # Errors
     ///
     /// [`ManagedError::Sql`] when the server refuses.
-    pub async fn create_database_from(
-        &self,
-        database: &str,
-        template: &str,
-    ) -> Result<(), ManagedError> {
-        let statement = format!(
-            "CREATE DATABASE {} TEMPLATE {}",
-            quote(database),
-            quote(template)
-        );
+    pub async fn create_database_from(&self, database: &str, template: &str) -> Result<(), ManagedError> {
+        let statement = format!("CREATE DATABASE {} TEMPLATE {}", quote(database), quote(template));
         let create = async {
             let mut connection = PgConnection::connect(&self.uri("postgres")).await?;
             connection.execute(AssertSqlSafe(statement)).await?;

@@ -31,9 +31,7 @@ impl Scratch {
     }
 
     async fn start(&self) -> ManagedPostgres {
-        ManagedPostgres::start(self.settings())
-            .await
-            .expect("start")
+        ManagedPostgres::start(self.settings()).await.expect("start")
     }
 }
 
@@ -60,10 +58,7 @@ fn postmaster_pid(dir: &Path) -> Option<i32> {
 }
 
 fn signal(signal: &str, pid: i32) {
-    let _ = Command::new("kill")
-        .args([signal, &pid.to_string()])
-        .stderr(Stdio::null())
-        .status();
+    let _ = Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()).status();
 }
 
 fn is_root() -> bool {
@@ -72,19 +67,14 @@ fn is_root() -> bool {
 
 async fn query(uri: &str, sql: &str) -> Result<String, sqlx::Error> {
     let mut connection = PgConnection::connect(uri).await?;
-    let answer = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
-        .fetch_one(&mut connection)
-        .await?;
+    let answer = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await?;
     connection.close().await?;
     Ok(answer)
 }
 
 async fn keep_a_row(uri: &str) {
     let mut connection = PgConnection::connect(uri).await.expect("connect");
-    connection
-        .execute("CREATE TABLE t AS SELECT 'kept' AS v")
-        .await
-        .expect("execute");
+    connection.execute("CREATE TABLE t AS SELECT 'kept' AS v").await.expect("execute");
     connection.close().await.expect("close");
 }
 
@@ -135,10 +125,7 @@ fn kill(mut gateway: Child) {
 async fn orphan(dir: &Path) -> i32 {
     let gateway = spawn_gateway(dir).await;
     let pid = postmaster_pid(dir).expect("a server");
-    let listing = Command::new("ps")
-        .args(["-eww", "-o", "pid=,args="])
-        .output()
-        .expect("ps");
+    let listing = Command::new("ps").args(["-eww", "-o", "pid=,args="]).output().expect("ps");
     let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
     let data = dir.join("data").display().to_string();
     let watchdogs: Vec<i32> = listing
@@ -160,10 +147,7 @@ async fn a_cluster_keeps_its_databases_from_one_run_to_the_next() {
     assert!(cluster.ensure_database(name).await.expect("create"));
     assert!(!cluster.ensure_database(name).await.expect("look"));
     keep_a_row(&cluster.uri(name)).await;
-    cluster
-        .create_database_from("copy", name)
-        .await
-        .expect("copy");
+    cluster.create_database_from("copy", name).await.expect("copy");
     let encoding = query(&cluster.uri("copy"), "SHOW server_encoding").await;
     assert_eq!(encoding.expect("query"), "UTF8");
     assert!(cluster.bin_dir().join("postgres").exists());
@@ -206,9 +190,7 @@ async fn nothing_but_the_owner_gets_to_the_socket() {
 async fn two_gateways_never_share_a_directory() {
     let scratch = Scratch::new();
     let cluster = scratch.start().await;
-    let error = ManagedPostgres::start(scratch.settings())
-        .await
-        .expect_err("it is in use");
+    let error = ManagedPostgres::start(scratch.settings()).await.expect_err("it is in use");
     assert!(matches!(error, ManagedError::InUse { .. }), "{error}");
     // Dropping does not wait, but the next start does.
     drop(cluster);
@@ -221,10 +203,7 @@ async fn the_server_goes_when_the_gateway_is_killed() {
     let gateway = spawn_gateway(&scratch.0).await;
     assert!(postmaster_pid(&scratch.0).is_some());
     kill(gateway);
-    eventually("the server shuts down", async || {
-        postmaster_pid(&scratch.0).is_none()
-    })
-    .await;
+    eventually("the server shuts down", async || postmaster_pid(&scratch.0).is_none()).await;
     let log = fs::read_to_string(scratch.0.join("postgres.log")).expect("log");
     assert!(log.contains("database system is shut down"), "{log}");
 }
@@ -236,10 +215,7 @@ async fn a_gateway_may_start_again_while_the_watchdog_is_at_work() {
         kill(spawn_gateway(&scratch.0).await);
     }
     let cluster = scratch.start().await;
-    eventually("it answers", async || {
-        query(&cluster.uri("postgres"), "SELECT 'up'").await.is_ok()
-    })
-    .await;
+    eventually("it answers", async || query(&cluster.uri("postgres"), "SELECT 'up'").await.is_ok()).await;
     cluster.stop().await;
     assert_eq!(postmaster_pid(&scratch.0), None);
 }
@@ -272,15 +248,14 @@ async fn an_orphan_with_other_settings_is_replaced() {
 #[tokio::test]
 async fn a_killed_server_is_started_again_with_its_data() {
     let scratch = Scratch::new();
-    let cluster = scratch.start().await;
+    let mut settings = scratch.settings();
+    settings.durability = Durability::Safe;
+    let cluster = ManagedPostgres::start(settings).await.expect("start");
     keep_a_row(&cluster.uri("postgres")).await;
     for _ in 0..2 {
         let pid = cluster.pid().expect("a process");
         signal("-KILL", pid);
-        eventually("another process", async || {
-            cluster.pid().is_some_and(|next| next != pid)
-        })
-        .await;
+        eventually("another process", async || cluster.pid().is_some_and(|next| next != pid)).await;
         assert_eq!(kept_row(&cluster.uri("postgres")).await, "kept");
     }
     cluster.stop().await;
@@ -316,9 +291,7 @@ async fn data_of_another_major_version_is_left_alone() {
     let data = scratch.0.join("data");
     fs::create_dir(&data).expect("directory");
     fs::write(data.join("PG_VERSION"), "12\n").expect("file");
-    let error = ManagedPostgres::start(scratch.settings())
-        .await
-        .expect_err("nobody can read it");
+    let error = ManagedPostgres::start(scratch.settings()).await.expect_err("nobody can read it");
     assert!(matches!(error, ManagedError::WrongMajor { .. }), "{error}");
     for remedy in ["PostgreSQL 12", "--pg-bin", "pg_upgrade", "--reset"] {
         assert!(error.to_string().contains(remedy), "{error}");
@@ -333,9 +306,7 @@ async fn foreign_directories_are_refused_untouched() {
     fs::write(scratch.0.join("data/photo"), "").expect("file");
     let mut settings = scratch.settings();
     settings.reset = true;
-    let error = ManagedPostgres::start(settings)
-        .await
-        .expect_err("not ours");
+    let error = ManagedPostgres::start(settings).await.expect_err("not ours");
     assert!(matches!(error, ManagedError::NotOurs { .. }), "{error}");
     assert!(scratch.0.join("data/photo").exists());
 
@@ -343,9 +314,7 @@ async fn foreign_directories_are_refused_untouched() {
     settings.dir = scratch.0.join("other");
     fs::create_dir(&settings.dir).expect("directory");
     fs::write(settings.dir.join("PG_VERSION"), "15\n").expect("file");
-    let error = ManagedPostgres::start(settings)
-        .await
-        .expect_err("not ours");
+    let error = ManagedPostgres::start(settings).await.expect_err("not ours");
     assert!(matches!(error, ManagedError::NotOurs { .. }), "{error}");
 }
 
@@ -355,9 +324,7 @@ async fn a_path_too_long_for_a_socket_gets_a_short_one() {
     let mut settings = scratch.settings();
     settings.dir = scratch.0.join("x".repeat(120));
     let cluster = ManagedPostgres::start(settings).await.expect("start");
-    let dirs = query(&cluster.uri("postgres"), "SHOW unix_socket_directories")
-        .await
-        .expect("query");
+    let dirs = query(&cluster.uri("postgres"), "SHOW unix_socket_directories").await.expect("query");
     let dir = PathBuf::from(dirs.trim_matches('"'));
     assert!(dir.starts_with("/tmp"), "{dirs}");
     let found = fs::metadata(&dir).expect("directory");
@@ -387,10 +354,7 @@ async fn a_directory_root_cannot_share_is_named() {
     fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o700)).expect("chmod");
     settings.dir = scratch.0.join("inner");
     let error = ManagedPostgres::start(settings).await.expect_err("shut");
-    assert!(
-        matches!(error, ManagedError::NotTraversable { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, ManagedError::NotTraversable { .. }), "{error}");
     assert!(error.to_string().contains("/var/lib/athena"), "{error}");
 }
 
@@ -400,8 +364,6 @@ async fn a_failing_start_shows_the_log() {
     scratch.start().await.stop().await;
     let configuration = scratch.0.join("data/postgresql.conf");
     fs::write(configuration, "no_such_setting = 1\n").expect("write");
-    let error = ManagedPostgres::start(scratch.settings())
-        .await
-        .expect_err("a broken configuration");
+    let error = ManagedPostgres::start(scratch.settings()).await.expect_err("a broken configuration");
     assert!(error.to_string().contains("no_such_setting"), "{error}");
 }

@@ -1,1 +1,15 @@
-//! Starts the real servers the tests need, on free ports, with a fresh database per test.
+//! Starts the real servers the tests need, with a fresh database per test.
+//!
+//! No test runs here, and nothing here stands in for a server. Set
+//! `ATHENA_TEST_POSTGRES` to the URI of a superuser to use a server of your
+//! own, or `ATHENA_PG_BIN` to choose the programs of the one started here.
+//! Everything here panics when it fails: a test cannot go on without it.
+
+mod database;
+mod private;
+mod proxy;
+mod server;
+
+pub use database::TestDatabase;
+pub use private::PrivateCluster;
+pub use proxy::{Mode, TcpProxy};

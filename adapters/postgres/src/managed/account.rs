@@ -76,9 +76,7 @@ impl Account {
         let found = fs::symlink_metadata(path).map_err(io("read", path))?;
         let ours = found.uid() == self.uid() || found.uid() == Self::Own.uid();
         if !found.is_dir() || !ours {
-            return Err(ManagedError::SocketDirectory {
-                path: path.to_path_buf(),
-            });
+            return Err(ManagedError::SocketDirectory { path: path.to_path_buf() });
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))
             .map_err(io("set the permissions of", path))?;
@@ -96,10 +94,7 @@ impl Account {
         for step in dir.ancestors().collect::<Vec<_>>().into_iter().rev() {
             let found = fs::metadata(step).map_err(io("read", step))?;
             if !may_pass(found.mode(), found.uid(), found.gid(), *uid, *gid) {
-                return Err(ManagedError::NotTraversable {
-                    path: step.to_path_buf(),
-                    user: name.clone(),
-                });
+                return Err(ManagedError::NotTraversable { path: step.to_path_buf(), user: name.clone() });
             }
         }
         Ok(())
@@ -131,11 +126,7 @@ fn look_up(passwd: &str, wanted: &str) -> Option<Account> {
         .lines()
         .filter_map(fields)
         .find(|(name, uid, _)| *name == wanted && *uid != 0)
-        .map(|(name, uid, gid)| Account::Lesser {
-            name: name.to_owned(),
-            uid,
-            gid,
-        })
+        .map(|(name, uid, gid)| Account::Lesser { name: name.to_owned(), uid, gid })
 }
 
 fn name_of(passwd: &str, wanted: u32) -> String {
@@ -158,14 +149,7 @@ mod tests {
     #[test]
     fn accounts_are_read_from_passwd() {
         let postgres = look_up(PASSWD, "postgres");
-        assert!(matches!(
-            postgres,
-            Some(Account::Lesser {
-                uid: 101,
-                gid: 104,
-                ..
-            })
-        ));
+        assert!(matches!(postgres, Some(Account::Lesser { uid: 101, gid: 104, .. })));
         assert!(look_up(PASSWD, "nobody").is_some());
         assert_eq!(look_up(PASSWD, "absent"), None);
         assert_eq!(look_up("postgres:x:0:0::/:/bin/sh", "postgres"), None);

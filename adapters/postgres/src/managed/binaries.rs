@@ -44,10 +44,7 @@ impl Binaries {
             match probe(dir, account) {
                 Ok(binaries) => usable.push(binaries),
                 Err(reason) => {
-                    return Err(ManagedError::BadBinaries {
-                        dir: dir.to_path_buf(),
-                        reason,
-                    });
+                    return Err(ManagedError::BadBinaries { dir: dir.to_path_buf(), reason });
                 }
             }
         } else {
@@ -62,19 +59,16 @@ impl Binaries {
             }
         }
         match needed {
-            Some(needed) => usable
-                .iter()
-                .find(|binaries| binaries.major == needed)
-                .cloned()
-                .ok_or_else(|| ManagedError::WrongMajor {
-                    data: data.to_path_buf(),
-                    needed,
-                    found: usable.iter().map(|binaries| binaries.major).collect(),
-                }),
-            None => usable
-                .into_iter()
-                .next()
-                .ok_or(ManagedError::NoBinaries { tried }),
+            Some(needed) => {
+                usable.iter().find(|binaries| binaries.major == needed).cloned().ok_or_else(|| {
+                    ManagedError::WrongMajor {
+                        data: data.to_path_buf(),
+                        needed,
+                        found: usable.iter().map(|binaries| binaries.major).collect(),
+                    }
+                })
+            }
+            None => usable.into_iter().next().ok_or(ManagedError::NoBinaries { tried }),
         }
     }
 
@@ -93,8 +87,11 @@ fn probe(dir: &Path, account: &Account) -> Result<Binaries, String> {
     } else {
         return Err("there is no `postgres` in it".to_owned());
     };
-    // The server finds its own files beside its real path.
-    let dir = fs::canonicalize(&dir).unwrap_or(dir);
+    // A link to the server alone is common; its companions are beside the real one.
+    let dir = fs::canonicalize(dir.join("postgres"))
+        .ok()
+        .and_then(|program| Some(program.parent()?.to_path_buf()))
+        .unwrap_or(dir);
     if !dir.join("initdb").exists() {
         return Err("there is no `initdb` in it".to_owned());
     }
@@ -111,13 +108,8 @@ fn probe(dir: &Path, account: &Account) -> Result<Binaries, String> {
     let said = String::from_utf8_lossy(&output.stdout);
     match parse_major(&said) {
         Some(major) if major >= OLDEST_MAJOR => Ok(Binaries { dir, major }),
-        Some(major) => Err(format!(
-            "version {major} is older than {OLDEST_MAJOR}, the oldest that serves"
-        )),
-        None => Err(format!(
-            "`postgres --version` answered `{}`, which names no version",
-            said.trim()
-        )),
+        Some(major) => Err(format!("version {major} is older than {OLDEST_MAJOR}, the oldest that serves")),
+        None => Err(format!("`postgres --version` answered `{}`, which names no version", said.trim())),
     }
 }
 
@@ -135,12 +127,12 @@ fn usual_places() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut places = on_path(&path);
     for (parent, prefix, suffix) in [
-        ("/usr/lib/postgresql", "", "bin"),        // Debian, Ubuntu
-        ("/usr", "pgsql-", "bin"),                 // the PGDG packages for RHEL
-        ("/usr/libexec", "postgresql", ""),        // Alpine
-        ("/usr/lib", "postgresql", "bin"),         // openSUSE
+        ("/usr/lib/postgresql", "", "bin"),          // Debian, Ubuntu
+        ("/usr", "pgsql-", "bin"),                   // the PGDG packages for RHEL
+        ("/usr/libexec", "postgresql", ""),          // Alpine
+        ("/usr/lib", "postgresql", "bin"),           // openSUSE
         ("/opt/homebrew/opt", "postgresql@", "bin"), // Homebrew on Apple silicon
-        ("/usr/local/opt", "postgresql@", "bin"),  // Homebrew on Intel
+        ("/usr/local/opt", "postgresql@", "bin"),    // Homebrew on Intel
         ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
     ] {
         places.extend(newest_first(Path::new(parent), prefix, suffix));
@@ -159,9 +151,7 @@ fn usual_places() -> Vec<PathBuf> {
 }
 
 fn on_path(path: &OsStr) -> Vec<PathBuf> {
-    env::split_paths(path)
-        .filter(|dir| dir.is_absolute())
-        .collect()
+    env::split_paths(path).filter(|dir| dir.is_absolute()).collect()
 }
 
 /// `parent/<prefix><number>/suffix`, highest number first.
@@ -232,13 +222,9 @@ mod tests {
 
     #[test]
     fn a_named_directory_without_programs_says_so() {
-        let error = Binaries::choose(
-            Some(Path::new("/nonexistent")),
-            Path::new("/data"),
-            None,
-            &Account::Own,
-        )
-        .expect_err("nothing is there");
+        let error =
+            Binaries::choose(Some(Path::new("/nonexistent")), Path::new("/data"), None, &Account::Own)
+                .expect_err("nothing is there");
         let text = error.to_string();
         assert!(text.contains("/nonexistent") && text.contains("--pg-bin"), "{text}");
     }

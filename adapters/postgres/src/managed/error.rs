@@ -134,7 +134,9 @@ pub enum ManagedError {
     },
 
     /// A server left behind by an earlier run would not stop.
-    #[error("a server left behind by an earlier run (process {pid}) does not stop\nEnd it with `kill -QUIT {pid}` and try again.")]
+    #[error(
+        "a server left behind by an earlier run (process {pid}) does not stop\nEnd it with `kill -QUIT {pid}` and try again."
+    )]
     StubbornOrphan {
         /// Its process id.
         pid: i32,
@@ -166,20 +168,12 @@ pub enum ManagedError {
 /// Builds the closure that names an I/O failure: `.map_err(io("create", path))`.
 pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ManagedError {
     let path = path.to_path_buf();
-    move |source| ManagedError::Io {
-        doing,
-        path,
-        source,
-    }
+    move |source| ManagedError::Io { doing, path, source }
 }
 
 fn list_rejected(tried: &[Rejected]) -> String {
     tried.iter().fold(String::new(), |mut text, rejected| {
-        text.push_str(&format!(
-            "\n- {}: {}",
-            rejected.dir.display(),
-            rejected.reason
-        ));
+        text.push_str(&format!("\n- {}: {}", rejected.dir.display(), rejected.reason));
         text
     })
 }

@@ -52,11 +52,7 @@ impl Layout {
                 reason: "exists, but is no PostgreSQL data directory",
             });
         }
-        Ok(Self {
-            log: dir.join("postgres.log"),
-            data,
-            dir,
-        })
+        Ok(Self { log: dir.join("postgres.log"), data, dir })
     }
 
     /// Takes the lock that keeps two gateways apart; it is held as long as the
@@ -78,9 +74,7 @@ impl Layout {
                     thread::sleep(Duration::from_millis(20));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(ManagedError::InUse {
-                        dir: self.dir.clone(),
-                    });
+                    return Err(ManagedError::InUse { dir: self.dir.clone() });
                 }
                 Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
             }
@@ -123,22 +117,15 @@ impl Layout {
         if durability == Durability::Tests {
             command.arg("--no-sync");
         }
-        let output = command
-            .output()
-            .map_err(io("run", &binaries.program("initdb")))?;
+        let output = command.output().map_err(io("run", &binaries.program("initdb")))?;
         if !output.status.success() {
             let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
             said.push_str(&String::from_utf8_lossy(&output.stderr));
-            return Err(ManagedError::InitDb {
-                dir: unfinished,
-                output: said,
-            });
+            return Err(ManagedError::InitDb { dir: unfinished, output: said });
         }
         fs::rename(&unfinished, &self.data).map_err(io("move into place", &unfinished))?;
         if durability == Durability::Safe {
-            File::open(&self.dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(io("sync", &self.dir))?;
+            File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(io("sync", &self.dir))?;
         }
         Ok(())
     }
@@ -147,11 +134,7 @@ impl Layout {
     /// is too long for a socket, under /tmp by a name derived from it.
     pub(super) fn socket_dir(&self, account: &Account, port: u16) -> Result<PathBuf, ManagedError> {
         let beside = self.dir.join("socket");
-        let dir = if fits(&beside, port) {
-            beside
-        } else {
-            short_socket_dir(&self.dir)
-        };
+        let dir = if fits(&beside, port) { beside } else { short_socket_dir(&self.dir) };
         account.private_dir(&dir)?;
         Ok(dir)
     }
@@ -160,9 +143,7 @@ impl Layout {
     pub(super) fn open_log(&self) -> Result<(File, u64), ManagedError> {
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o600);
-        let file = options
-            .open(&self.log)
-            .map_err(io("open the log", &self.log))?;
+        let file = options.open(&self.log).map_err(io("open the log", &self.log))?;
         let length = file.metadata().map_or(0, |found| found.len());
         if length <= LOG_BYTES {
             return Ok((file, length));
@@ -198,9 +179,7 @@ impl Layout {
 
 fn remove(path: &Path) -> Result<(), ManagedError> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(io("delete", path)(error))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("delete", path)(error)),
         _ => Ok(()),
     }
 }
@@ -226,10 +205,7 @@ mod tests {
         // "/", then the name, then "/.s.PGSQL.5432".
         let room = SOCKET_PATH_BYTES - 1 - "/.s.PGSQL.5432".len();
         assert!(fits(Path::new(&format!("/{}", "x".repeat(room))), 5432));
-        assert!(!fits(
-            Path::new(&format!("/{}", "x".repeat(room + 1))),
-            5432
-        ));
+        assert!(!fits(Path::new(&format!("/{}", "x".repeat(room + 1))), 5432));
     }
 
     #[test]

@@ -22,6 +22,9 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long an earlier server's leavings (its children, its shared memory) may bar the way.
 const LEAVINGS_PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long after its gateway's death a server may still seem well.
+const SETTLING: Duration = Duration::from_millis(200);
+
 /// How often a process that is not our child is looked at.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -59,6 +62,7 @@ impl Recipe {
         if let Some(orphan) = self.find_orphan()? {
             return Ok(orphan);
         }
+        self.clear_away()?;
         let give_up = Instant::now() + LEAVINGS_PATIENCE;
         loop {
             match self.launch(abandoned) {
@@ -74,19 +78,30 @@ impl Recipe {
     }
 
     /// Looks for a server on this data; takes it over when it was started the
-    /// same way, ends it when not, and clears away a dead one's pid file.
+    /// same way and ends it when not.
     fn find_orphan(&self) -> Result<Option<Postmaster>, ManagedError> {
         let Some(found) = PidFile::read(&self.layout.data) else {
             return Ok(None);
         };
         let give_up = Instant::now() + START_PATIENCE;
+        let mut answered = false;
         while serves(found.pid, &self.layout.data) {
             if !self.started_alike() {
                 stop_orphan(&self.layout.data)?;
                 return Ok(None);
             }
-            if found.socket().is_some_and(|socket| ping(&socket)) {
-                tracing::info!(pid = found.pid.as_raw_nonzero().get(), "adopted a PostgreSQL left by an earlier run");
+            let answers = found.socket().is_some_and(|socket| ping(&socket));
+            if answers && !answered {
+                // The watchdog of a gateway that died this instant may be about to stop it.
+                answered = true;
+                thread::sleep(SETTLING);
+                continue;
+            }
+            if answers {
+                tracing::info!(
+                    pid = found.pid.as_raw_nonzero().get(),
+                    "adopted a PostgreSQL left by an earlier run"
+                );
                 return Ok(Some(Postmaster {
                     pid: found.pid,
                     process: Process::Adopted(self.layout.data.clone()),
@@ -100,10 +115,22 @@ impl Recipe {
             // It is recovering, or an earlier watchdog is shutting it down.
             thread::sleep(POLL);
         }
-        // The server would refuse to start if its old process id now belonged
-        // to another program of the same user; we know better.
-        PidFile::remove(&self.layout.data)?;
         Ok(None)
+    }
+
+    /// Clears away what a dead server left behind, where it names a process
+    /// that lives: the server takes that for its predecessor and refuses to
+    /// start, be it another program or a zombie nobody collects. We hold the
+    /// lock and know better. The rest the server sees to itself.
+    fn clear_away(&self) -> Result<(), ManagedError> {
+        let socket_lock = self.socket_dir.join(format!(".s.PGSQL.{}.lock", self.port));
+        for path in [PidFile::path(&self.layout.data), socket_lock] {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            if PidFile::parse(&text).is_some_and(|found| test_kill_process(found.pid).is_ok()) {
+                fs::remove_file(&path).map_err(io("delete", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the server on this data was started with our program and options.
@@ -120,9 +147,7 @@ impl Recipe {
 
     fn launch(&self, abandoned: &dyn Fn() -> bool) -> Result<Postmaster, ManagedError> {
         let (log, log_start) = self.layout.open_log()?;
-        let errors = log
-            .try_clone()
-            .map_err(io("share the log", &self.layout.log))?;
+        let errors = log.try_clone().map_err(io("share the log", &self.layout.log))?;
         let program = self.binaries.program("postgres");
         let mut child = self
             .account
@@ -134,10 +159,7 @@ impl Recipe {
             .spawn()
             .map_err(io("run", &program))?;
         let pid = Pid::from_child(&child);
-        let fail = |reason: String| ManagedError::Launch {
-            reason,
-            log: self.layout.log_since(log_start),
-        };
+        let fail = |reason: String| ManagedError::Launch { reason, log: self.layout.log_since(log_start) };
         let watchdog = match Watchdog::set(&self.account, pid, &self.layout.data) {
             Ok(watchdog) => watchdog,
             Err(error) => {
@@ -154,11 +176,7 @@ impl Recipe {
                 return Err(fail(format!("it ended with {status}")));
             }
             if ping(&socket) {
-                return Ok(Postmaster {
-                    pid,
-                    process: Process::Child(child),
-                    watchdog,
-                });
+                return Ok(Postmaster { pid, process: Process::Child(child), watchdog });
             }
             let late = Instant::now() > give_up;
             if late || abandoned() {
@@ -263,26 +281,12 @@ impl PidFile {
         let pid = Pid::from_raw(lines.next()?.trim().parse().ok().filter(|pid| *pid > 1)?)?;
         let port = lines.nth(2).and_then(|port| port.trim().parse().ok());
         let socket_dir = lines.next().map(str::trim).filter(|dir| !dir.is_empty());
-        Some(Self {
-            pid,
-            port,
-            socket_dir: socket_dir.map(PathBuf::from),
-        })
+        Some(Self { pid, port, socket_dir: socket_dir.map(PathBuf::from) })
     }
 
     fn socket(&self) -> Option<PathBuf> {
         let dir = self.socket_dir.as_ref()?;
         Some(dir.join(format!(".s.PGSQL.{}", self.port?)))
-    }
-
-    fn remove(data: &Path) -> Result<(), ManagedError> {
-        let path = Self::path(data);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(io("delete", &path)(error))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -302,9 +306,7 @@ pub(super) fn stop_orphan(data: &Path) -> Result<(), ManagedError> {
         }
     }
     if serves(found.pid, data) {
-        return Err(ManagedError::StubbornOrphan {
-            pid: found.pid.as_raw_nonzero().get(),
-        });
+        return Err(ManagedError::StubbornOrphan { pid: found.pid.as_raw_nonzero().get() });
     }
     Ok(())
 }
@@ -336,9 +338,7 @@ fn serves(pid: Pid, data: &Path) -> bool {
     let data = data.as_os_str().as_encoded_bytes();
     match command_line {
         // A zombie has no command line; it serves nobody.
-        Some(line) if cfg!(target_os = "linux") => {
-            line.split(|byte| *byte == 0).any(|part| part == data)
-        }
+        Some(line) if cfg!(target_os = "linux") => line.split(|byte| *byte == 0).any(|part| part == data),
         Some(line) => line.windows(data.len()).any(|part| part == data),
         None => test_kill_process(pid).is_ok(),
     }
@@ -355,6 +355,9 @@ fn ping(socket: &Path) -> bool {
         stream.write_all(START_UP)?;
         let mut answer = [0];
         stream.read_exact(&mut answer)?;
+        // A connection dropped half way would be a line in the log.
+        stream.write_all(b"X\0\0\0\x04")?;
+        std::io::copy(&mut stream, &mut std::io::sink())?;
         Ok(answer[0])
     };
     // `R` asks for no more than what `trust` asks for: nothing.
@@ -370,10 +373,7 @@ mod tests {
         let whole = "4711\n/data\n1700000000\n5433\n/data/socket\n\n  5432001   1\nready   \n";
         let found = PidFile::parse(whole).expect("a pid file");
         assert_eq!(found.pid.as_raw_nonzero().get(), 4711);
-        assert_eq!(
-            found.socket(),
-            Some(PathBuf::from("/data/socket/.s.PGSQL.5433"))
-        );
+        assert_eq!(found.socket(), Some(PathBuf::from("/data/socket/.s.PGSQL.5433")));
 
         let begun = PidFile::parse("4711\n/data\n").expect("a pid file");
         assert_eq!(begun.socket(), None);

@@ -37,10 +37,7 @@ impl Supervisor {
     ///
     /// The lock goes to the thread, so that it is held until the server is gone.
     pub(super) fn start(recipe: Recipe, lock: File) -> Result<Self, ManagedError> {
-        let shared = Arc::new(Shared {
-            stopping: AtomicBool::new(false),
-            pid: AtomicI32::new(0),
-        });
+        let shared = Arc::new(Shared { stopping: AtomicBool::new(false), pid: AtomicI32::new(0) });
         let (end, ended) = watch::channel(false);
         let (report, first) = mpsc::channel();
         let dir = recipe.layout.dir.clone();
@@ -63,10 +60,7 @@ impl Supervisor {
             .map_err(super::error::io("start a thread for", &dir))?;
         // The thread reports before it does anything else that could end it.
         first.recv().unwrap_or_else(|_| {
-            Err(ManagedError::Launch {
-                reason: "its supervisor ended".to_owned(),
-                log: String::new(),
-            })
+            Err(ManagedError::Launch { reason: "its supervisor ended".to_owned(), log: String::new() })
         })?;
         Ok(Self { shared, ended })
     }
@@ -77,10 +71,7 @@ impl Supervisor {
         let mut ended = self.ended.clone();
         for (signal, patience) in STOP_SIGNALS {
             self.shared.signal(signal);
-            if tokio::time::timeout(patience, ended.wait_for(|ended| *ended))
-                .await
-                .is_ok()
-            {
+            if tokio::time::timeout(patience, ended.wait_for(|ended| *ended)).await.is_ok() {
                 return;
             }
         }
@@ -118,8 +109,7 @@ impl Shared {
 
     fn run(&self, recipe: &Recipe) -> Result<Postmaster, ManagedError> {
         let postmaster = recipe.run(&|| self.stopping())?;
-        self.pid
-            .store(postmaster.pid.as_raw_nonzero().get(), Ordering::SeqCst);
+        self.pid.store(postmaster.pid.as_raw_nonzero().get(), Ordering::SeqCst);
         if self.stopping() {
             self.signal(Signal::INT);
         }
@@ -147,7 +137,10 @@ impl Shared {
                 Ok(next) => current = next,
                 Err(error) => {
                     if !self.stopping() {
-                        tracing::error!(error = &error as &dyn std::error::Error, "the managed PostgreSQL cannot be started again");
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the managed PostgreSQL cannot be started again"
+                        );
                     }
                     return;
                 }

@@ -1,0 +1,252 @@
+//! A TCP proxy that can be told to misbehave.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What the proxy does with traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Carries it.
+    Pass,
+    /// Refuses new connections, as a server that is down does; open ones go on.
+    Refuse,
+    /// Takes new connections and bytes, and never says anything again.
+    Blackhole,
+}
+
+/// A proxy on a port of its own, in front of one PostgreSQL. It lives on the
+/// runtime that started it and stops when dropped.
+pub struct TcpProxy {
+    shared: Arc<Shared>,
+    mode: watch::Sender<Mode>,
+    cuts: watch::Sender<u64>,
+    address: SocketAddr,
+    uri: String,
+    accepting: JoinHandle<()>,
+}
+
+struct Shared {
+    upstream: Upstream,
+    mode: watch::Receiver<Mode>,
+    cuts: watch::Receiver<u64>,
+    /// The mode the listener has brought about.
+    listening: watch::Sender<bool>,
+    open: AtomicUsize,
+}
+
+enum Upstream {
+    Tcp(String, u16),
+    Unix(PathBuf),
+}
+
+impl TcpProxy {
+    /// Starts a proxy in front of the server that `uri` names, passing traffic.
+    pub async fn in_front_of(uri: &str) -> Self {
+        let options: PgConnectOptions = uri.parse().expect("the URI of a PostgreSQL");
+        let upstream = match options.get_socket() {
+            Some(dir) => Upstream::Unix(dir.join(format!(".s.PGSQL.{}", options.get_port()))),
+            None => Upstream::Tcp(options.get_host().to_owned(), options.get_port()),
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("a bound port");
+        let (mode, mode_seen) = watch::channel(Mode::Pass);
+        let (cuts, cuts_seen) = watch::channel(0);
+        let shared = Arc::new(Shared {
+            upstream,
+            mode: mode_seen,
+            cuts: cuts_seen,
+            listening: watch::Sender::new(true),
+            open: AtomicUsize::new(0),
+        });
+        Self {
+            accepting: tokio::spawn(accept(Arc::clone(&shared), listener, address)),
+            shared,
+            mode,
+            cuts,
+            address,
+            uri: through(uri, address),
+        }
+    }
+
+    /// The URI of the same database by way of the proxy.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Where the proxy listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes what happens to traffic; returns once it holds.
+    pub async fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+        let mut listening = self.shared.listening.subscribe();
+        let wanted = mode != Mode::Refuse;
+        let _ = listening.wait_for(|listening| *listening == wanted).await;
+    }
+
+    /// Cuts every open connection; new ones are treated as before.
+    pub async fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+        while self.open() > 0 && !self.accepting.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Behaves as a server that has gone down: cuts and refuses.
+    pub async fn down(&self) {
+        self.set(Mode::Refuse).await;
+        self.cut().await;
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for TcpProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+async fn accept(shared: Arc<Shared>, first: TcpListener, address: SocketAddr) {
+    let mut mode = shared.mode.clone();
+    let mut listener = Some(first);
+    loop {
+        let refuse = *mode.borrow_and_update() == Mode::Refuse;
+        if refuse {
+            drop(listener.take());
+            // Bound, so that nobody else gets the port, and not listening.
+            let kept = bind(address).await;
+            shared.listening.send_replace(false);
+            if mode.wait_for(|mode| *mode != Mode::Refuse).await.is_err() {
+                return;
+            }
+            listener = Some(kept.listen(128).expect("listen again"));
+        }
+        shared.listening.send_replace(true);
+        let Some(listening) = &listener else { return };
+        tokio::select! {
+            accepted = listening.accept() => {
+                if let Ok((client, _)) = accepted {
+                    shared.open.fetch_add(1, Ordering::SeqCst);
+                    let shared = Arc::clone(&shared);
+                    tokio::spawn(async move {
+                        carry(&shared, client).await;
+                        shared.open.fetch_sub(1, Ordering::SeqCst);
+                    });
+                }
+            }
+            changed = mode.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> TcpSocket {
+    loop {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("an option of a socket");
+        if socket.bind(address).is_ok() {
+            return socket;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Carries one connection until either side ends it or it is cut.
+async fn carry(shared: &Shared, mut client: TcpStream) {
+    let mut cuts = shared.cuts.clone();
+    cuts.borrow_and_update();
+    let carried = async {
+        wait_to_pass(shared).await;
+        match &shared.upstream {
+            Upstream::Tcp(host, port) => {
+                if let Ok(mut server) = TcpStream::connect((host.as_str(), *port)).await {
+                    both_ways(shared, &mut client, &mut server).await;
+                }
+            }
+            Upstream::Unix(path) => {
+                if let Ok(mut server) = UnixStream::connect(path).await {
+                    both_ways(shared, &mut client, &mut server).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = carried => {}
+        _ = cuts.changed() => {}
+    }
+}
+
+async fn both_ways<C, S>(shared: &Shared, client: &mut C, server: &mut S)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (client_read, client_write) = tokio::io::split(client);
+    let (server_read, server_write) = tokio::io::split(server);
+    tokio::select! {
+        () = one_way(shared, client_read, server_write) => {}
+        () = one_way(shared, server_read, client_write) => {}
+    }
+}
+
+async fn one_way(shared: &Shared, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        wait_to_pass(shared).await;
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn wait_to_pass(shared: &Shared) {
+    let mut mode = shared.mode.clone();
+    let _ = mode.wait_for(|mode| *mode != Mode::Blackhole).await;
+}
+
+/// The URI with the proxy's address for its own, and without its parameters.
+fn through(uri: &str, proxy: SocketAddr) -> String {
+    let (scheme, rest) = uri.split_once("://").unwrap_or(("postgres", uri));
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let user = authority.rsplit_once('@').map_or(String::new(), |(user, _)| format!("{user}@"));
+    format!("{scheme}://{user}{proxy}/{database}?sslmode=disable")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_is_led_through_the_proxy() {
+        let proxy: SocketAddr = "127.0.0.1:7".parse().expect("an address");
+        for (uri, expected) in [
+            (
+                "postgres://postgres@localhost:5432/a?host=%2Fs",
+                "postgres://postgres@127.0.0.1:7/a?sslmode=disable",
+            ),
+            ("postgres://u:p@h/b", "postgres://u:p@127.0.0.1:7/b?sslmode=disable"),
+            ("postgres://h", "postgres://127.0.0.1:7/?sslmode=disable"),
+        ] {
+            assert_eq!(through(uri, proxy), expected, "{uri}");
+        }
+    }
+}
