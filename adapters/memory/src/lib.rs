@@ -1,1 +1,17 @@
-//! Every port in memory, for use-case tests and for printing the specification.
+//! The database ports in memory: every plan but the caller's own SQL runs over tables that a test builds.
+//!
+//! It keeps the contract that PostgreSQL keeps, so that a use case tested here behaves the same there.
+//! Nothing here reaches a network or a disk, and no lock is held while a sink waits.
+
+mod backend;
+mod database;
+mod filter;
+mod pattern;
+mod reject;
+mod select;
+mod table;
+mod value;
+mod write;
+
+pub use database::MemoryDatabase;
+pub use table::{BadFixture, Table};
