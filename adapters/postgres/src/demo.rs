@@ -21,8 +21,17 @@ const TABLES: [&str; 6] = ["customers", "products", "orders", "order_items", "ev
 pub struct Loaded {
     /// False when an earlier run had loaded the data already.
     pub fresh: bool,
-    /// The tables with their number of rows.
-    pub tables: Vec<(&'static str, u64)>,
+    /// The tables that are there.
+    pub tables: Vec<LoadedTable>,
+}
+
+/// A table of the sample data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedTable {
+    /// Its name, in the schema `public`.
+    pub name: &'static str,
+    /// How many rows it has now.
+    pub rows: u64,
 }
 
 /// Why the sample data could not be loaded.
@@ -73,20 +82,20 @@ pub async fn load(uri: &str) -> Result<Loaded, DemoError> {
             .map_err(failed("set the marker"))?;
     }
     let mut tables = Vec::with_capacity(TABLES.len());
-    for table in TABLES {
+    for name in TABLES {
         let present = sqlx::query_scalar::<_, bool>("SELECT to_regclass($1) IS NOT NULL")
-            .bind(table)
+            .bind(name)
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed("look for a table"))?;
         if !present {
             continue; // dropped since
         }
-        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {name}")))
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed("count the rows"))?;
-        tables.push((table, rows.unsigned_abs()));
+        tables.push(LoadedTable { name, rows: rows.unsigned_abs() });
     }
     transaction.commit().await.map_err(failed("finish the loading"))?;
     let _ = connection.close().await;

@@ -77,7 +77,7 @@ impl Binaries {
     }
 }
 
-/// Runs `postgres --version` the way the server would be run, so that a missing
+/// Runs both programs with `--version` the way the server would be run, so that a missing
 /// library or a directory the account cannot enter shows here.
 fn probe(dir: &Path, account: &Account) -> Result<Binaries, String> {
     let dir = if dir.join("postgres").exists() {
@@ -95,22 +95,28 @@ fn probe(dir: &Path, account: &Account) -> Result<Binaries, String> {
     if !dir.join("initdb").exists() {
         return Err("there is no `initdb` in it".to_owned());
     }
+    version_of(&dir, "initdb", account)?;
+    let major = version_of(&dir, "postgres", account)?;
+    if major < OLDEST_MAJOR {
+        return Err(format!("version {major} is older than {OLDEST_MAJOR}, the oldest that serves"));
+    }
+    Ok(Binaries { dir, major })
+}
+
+fn version_of(dir: &Path, program: &str, account: &Account) -> Result<u32, String> {
     let output = account
-        .command(dir.join("postgres"))
+        .command(dir.join(program))
         .arg("--version")
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("`postgres --version` cannot be run: {error}"))?;
+        .map_err(|error| format!("`{program} --version` cannot be run: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("`postgres --version` failed: {}", said.trim()));
+        return Err(format!("`{program} --version` failed: {}", said.trim()));
     }
     let said = String::from_utf8_lossy(&output.stdout);
-    match parse_major(&said) {
-        Some(major) if major >= OLDEST_MAJOR => Ok(Binaries { dir, major }),
-        Some(major) => Err(format!("version {major} is older than {OLDEST_MAJOR}, the oldest that serves")),
-        None => Err(format!("`postgres --version` answered `{}`, which names no version", said.trim())),
-    }
+    parse_major(&said)
+        .ok_or_else(|| format!("`{program} --version` answered `{}`, which names no version", said.trim()))
 }
 
 /// Reads the major version from `postgres (PostgreSQL) 15.18 (Debian …)`,

@@ -58,7 +58,7 @@ pub enum ManagedError {
     /// Another gateway holds the directory.
     #[error(
         "another gateway is using {}\n\
-         Stop it, or give this one a directory of its own with --managed-postgres DIR.",
+         Stop it, or give this one a directory of its own with --managed-postgres DIR or --demo-dir DIR.",
         .dir.display()
     )]
     InUse {
@@ -89,7 +89,7 @@ pub enum ManagedError {
     /// Started by root, and the account the server runs as cannot get to the directory.
     #[error(
         "{} does not let the user `{user}` through, whom PostgreSQL runs as\n\
-         Choose a directory such as /var/lib/athena with --managed-postgres DIR, \
+         Choose a directory such as /var/lib/athena with --managed-postgres DIR or --demo-dir DIR, \
          or `chmod o+x` it, or start the gateway as an ordinary user.",
         .path.display()
     )]
@@ -103,7 +103,7 @@ pub enum ManagedError {
     /// The directory for the socket is not ours alone.
     #[error(
         "{} is not a private directory of the user PostgreSQL runs as\n\
-         Remove it, or choose a shorter path with --managed-postgres DIR so that the socket \
+         Remove it, or choose a shorter path with --managed-postgres DIR or --demo-dir DIR so that the socket \
          fits beside the data.",
         .path.display()
     )]
