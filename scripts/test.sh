@@ -19,32 +19,10 @@ fi
 failed=()
 cargo test --workspace "$@" || failed+=("cargo test --workspace")
 
-clients=tests/clients
-if [ ! -f "$clients/package.json" ]; then
-    :
-elif [ "${ATHENA_TEST_SKIP_JS:-0}" = 1 ]; then
+if [ "${ATHENA_TEST_SKIP_JS:-0}" = 1 ]; then
     echo "test: the JavaScript client is left out (ATHENA_TEST_SKIP_JS=1)" >&2
-elif ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
-    echo "test: Node.js 18 or newer with npm is needed for the JavaScript client's tests." >&2
-    echo "  Get it from https://nodejs.org or your package manager (apt-get install nodejs npm," >&2
-    echo "  brew install node), or set ATHENA_TEST_SKIP_JS=1 to leave them out." >&2
-    failed+=("the JavaScript client (Node.js is missing)")
-else
-    # Installed anew only when the lock file has changed.
-    if ! cmp -s "$clients/package-lock.json" "$clients/node_modules/.installed-lock.json"; then
-        if (cd "$clients" && npm ci --no-audit --no-fund); then
-            cp "$clients/package-lock.json" "$clients/node_modules/.installed-lock.json"
-        else
-            failed+=("npm ci in $clients")
-        fi
-    fi
-    if [ -d "$clients/node_modules" ]; then
-        if [ -x "$clients/run.sh" ]; then
-            "$clients/run.sh" || failed+=("$clients/run.sh")
-        else
-            (cd "$clients" && npm test) || failed+=("npm test in $clients")
-        fi
-    fi
+elif [ -f tests/clients/package.json ]; then
+    scripts/test-clients.sh || failed+=("scripts/test-clients.sh")
 fi
 
 if [ "${#failed[@]}" -gt 0 ]; then
