@@ -1,0 +1,30 @@
+//! The operations, grouped; each group holds only the use cases it calls.
+
+mod answer;
+mod docs;
+mod documented;
+mod documents;
+mod gateway;
+mod ops;
+mod query;
+mod run;
+
+pub use gateway::GatewayApi;
+pub use ops::{OpsApi, Probe};
+pub use query::QueryApi;
+
+pub(crate) use documented::Documented;
+pub(crate) use documents::{Documents, routes};
+pub(crate) use run::Door;
+
+/// Every operation this server has.
+pub(crate) type Apis = Documented<(GatewayApi, QueryApi, OpsApi)>;
+
+/// Groups of operations in the specification.
+#[derive(Debug, Clone, Copy, poem_openapi::Tags)]
+pub(crate) enum Tag {
+    /// Reading and writing rows of the selected client's database.
+    Gateway,
+    /// Health, probes and documents.
+    Operations,
+}

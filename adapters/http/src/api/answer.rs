@@ -1,0 +1,93 @@
+//! Answers that are bytes and keep a documented schema.
+
+use std::marker::PhantomData;
+
+use athena_domain::rows::RowFormat;
+use poem::{IntoResponse, Response};
+use poem_openapi::ApiResponse;
+use poem_openapi::registry::{
+    MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
+use poem_openapi::types::Type;
+
+use super::docs::ErrorEnvelope;
+use crate::headers::accept::media_type;
+
+/// What the specification says of an operation's answers.
+pub trait Described: Send {
+    /// Body of a success, where it is JSON.
+    type Body: Type;
+    /// What a success is.
+    const SUCCESS: &'static str;
+    /// Forms of rows besides JSON.
+    const STREAMS: &'static [RowFormat] = &[];
+    /// Statuses of failures.
+    const FAILURES: &'static [u16];
+}
+
+/// An answer of an operation, already written.
+pub struct Answer<D>(pub Response, PhantomData<fn() -> D>);
+
+impl<D> Answer<D> {
+    /// Wraps a response.
+    pub fn new(response: Response) -> Self {
+        Self(response, PhantomData)
+    }
+}
+
+impl<D: Send> IntoResponse for Answer<D> {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl<D: Described> ApiResponse for Answer<D> {
+    fn meta() -> MetaResponses {
+        let mut content =
+            vec![MetaMediaType { content_type: "application/json", schema: D::Body::schema_ref() }];
+        content.extend(D::STREAMS.iter().map(|format| MetaMediaType {
+            content_type: media_type(*format),
+            schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
+        }));
+        let mut responses = vec![response(200, D::SUCCESS, content)];
+        responses.extend(D::FAILURES.iter().map(|status| {
+            let content =
+                vec![MetaMediaType { content_type: "application/json", schema: ErrorEnvelope::schema_ref() }];
+            response(*status, meaning(*status), content)
+        }));
+        MetaResponses { responses }
+    }
+
+    fn register(registry: &mut Registry) {
+        D::Body::register(registry);
+        ErrorEnvelope::register(registry);
+    }
+}
+
+/// A documented answer without headers.
+pub(super) fn response(status: u16, description: &'static str, content: Vec<MetaMediaType>) -> MetaResponse {
+    MetaResponse { description, status: Some(status), status_range: None, content, headers: Vec::new() }
+}
+
+/// What a failure with this status means here.
+fn meaning(status: u16) -> &'static str {
+    match status {
+        400 => {
+            "The request cannot be carried out: a header or field is missing, unknown or malformed, the client \
+             is unknown, a table or column does not exist, or a value does not fit."
+        }
+        403 => "The database's own rights forbid it.",
+        406 => "The Accept header excludes every form this answer has.",
+        408 => "The body did not arrive in time.",
+        409 => "A unique constraint, or another transaction, stands against it.",
+        413 => "The body is larger than `limits.max_body_bytes`, or than `limits.max_decompressed_bytes`.",
+        415 => "The content encoding is none of gzip, br, zstd and identity.",
+        422 => "A foreign key stands against it.",
+        500 => "A fault of the gateway; the log names it under the trace id.",
+        503 => {
+            "The database cannot be reached or has no free connection; `Retry-After` says when to come back."
+        }
+        504 => "The statement took longer than allowed and was cancelled.",
+        _ => "Failure.",
+    }
+}

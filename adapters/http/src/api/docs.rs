@@ -1,0 +1,24 @@
+//! Bodies as the specification shows them. Nothing is decoded into these types: requests go to the domain's
+//! own decoders, answers are written around row bytes.
+
+mod answers;
+mod requests;
+
+pub use answers::{
+    DeleteAnswer, ErrorEnvelope, FetchAnswer, InsertAnswer, Probe, QueryAnswer, Root, UpdateAnswer,
+};
+pub use requests::{DeleteBody, FetchBody, InsertBody, QueryBody, UpdateBody};
+
+use poem_openapi::types::ParseFromJSON;
+use serde_json::Value;
+
+/// Any JSON value in a documented body.
+type Json = Option<Value>;
+
+/// An example, written as the JSON a caller would see.
+fn example<T: ParseFromJSON>(json: Value) -> T {
+    match T::parse_from_json(Some(json)) {
+        Ok(example) => example,
+        Err(error) => panic!("an example does not have the documented form: {}", error.into_message()),
+    }
+}

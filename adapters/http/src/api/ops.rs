@@ -1,0 +1,194 @@
+//! Health, probes and documents.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use athena_application::{ClientRegistry, ClientState};
+use bytes::Bytes;
+use poem::Response;
+use poem::http::{HeaderValue, StatusCode, header};
+use poem_openapi::OpenApi;
+use serde_json::{Value, json};
+
+use super::Tag;
+use super::answer::{Answer, Described};
+use super::docs;
+use super::documents::{self, Documents, Html, Redirect, Text, Yaml};
+use crate::error::json_response;
+
+/// Whether the server is on its way out.
+#[derive(Debug, Clone, Default)]
+pub struct Probe(Arc<AtomicBool>);
+
+impl Probe {
+    /// From now on `/readyz` says no.
+    pub fn drain(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it does.
+    pub fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Health, probes and documents.
+pub struct OpsApi {
+    registry: Arc<ClientRegistry>,
+    probe: Probe,
+    documents: Documents,
+    reference: OnceLock<Bytes>,
+}
+
+/// The answer of `/`.
+pub struct Online;
+impl Described for Online {
+    type Body = docs::Root;
+    const SUCCESS: &'static str = "The server answers.";
+    const FAILURES: &'static [u16] = &[];
+}
+
+/// The answer of a liveness probe.
+pub struct Alive;
+impl Described for Alive {
+    type Body = docs::Probe;
+    const SUCCESS: &'static str = "The process answers.";
+    const FAILURES: &'static [u16] = &[];
+}
+
+/// The answer of a readiness probe.
+pub struct Ready;
+impl Described for Ready {
+    type Body = docs::Probe;
+    const SUCCESS: &'static str = "The server takes requests.";
+    const FAILURES: &'static [u16] = &[503];
+}
+
+#[OpenApi(tag = "Tag::Operations")]
+impl OpsApi {
+    /// Server state
+    ///
+    /// Version, what this server can do, and every route it serves.
+    #[oai(path = "/", method = "get", operation_id = "root")]
+    async fn root(&self) -> Answer<Online> {
+        let (_, connected) = self.counts();
+        let state = |online: bool| if online { "online" } else { "offline" };
+        let body = json!({
+            "message": "athena is online",
+            "version": self.documents.version,
+            "cargo_toml_version": self.documents.version,
+            "athena_api": "online",
+            "athena_deadpool": state(connected > 0),
+            "athena_scylladb": state(false),
+            "capabilities": documents::capabilities(),
+            "routes": &self.documents.routes,
+        });
+        Answer::new(json_response(StatusCode::OK, &body))
+    }
+
+    /// Ping
+    ///
+    /// Answers `pong`.
+    #[oai(path = "/ping", method = "get", operation_id = "ping")]
+    async fn ping(&self) -> Text {
+        Text::new(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(b"pong"))
+    }
+
+    /// Liveness probe
+    ///
+    /// 200 as long as the process answers.
+    #[oai(path = "/livez", method = "get", operation_id = "livez")]
+    async fn livez(&self) -> Answer<Alive> {
+        Answer::new(json_response(StatusCode::OK, &json!({ "status": "ok" })))
+    }
+
+    /// Health probe
+    ///
+    /// The same as `/livez`.
+    #[oai(path = "/health", method = "get", operation_id = "health")]
+    async fn health(&self) -> Answer<Alive> {
+        self.livez().await
+    }
+
+    /// Readiness probe
+    ///
+    /// 200 while requests are taken, 503 once the server has been told to stop.
+    #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
+    async fn readyz(&self) -> Answer<Ready> {
+        Answer::new(self.readiness())
+    }
+
+    /// Readiness probe (alias)
+    ///
+    /// The same as `/readyz`.
+    #[oai(path = "/ready", method = "get", operation_id = "ready")]
+    async fn ready(&self) -> Answer<Ready> {
+        Answer::new(self.readiness())
+    }
+
+    /// Documentation redirect
+    ///
+    /// Leads to the documentation.
+    #[oai(path = "/docs", method = "get", operation_id = "docs")]
+    async fn docs(&self) -> Redirect {
+        Redirect::new(&self.documents.docs_url)
+    }
+
+    /// Interactive reference
+    ///
+    /// This specification as a page to read and try; it loads nothing from elsewhere.
+    #[oai(path = "/reference", method = "get", operation_id = "reference")]
+    async fn reference(&self) -> Html {
+        let page = self.reference.get_or_init(|| crate::spec::reference().into());
+        Html::new(StatusCode::OK, "text/html; charset=utf-8", page.clone())
+    }
+
+    /// OpenAPI specification
+    ///
+    /// This specification, made from the code that serves it.
+    #[oai(path = "/openapi.yaml", method = "get", operation_id = "openapi")]
+    async fn openapi(&self) -> Yaml {
+        Yaml::new(StatusCode::OK, "application/yaml; charset=utf-8", self.documents.specification.clone())
+    }
+
+    /// WebSocket specification
+    ///
+    /// The contract of the WebSocket gateway.
+    #[oai(path = "/openapi-wss.yaml", method = "get", operation_id = "openapi_wss")]
+    async fn openapi_wss(&self) -> Yaml {
+        let text = Bytes::from_static(self.documents.wss_specification.as_bytes());
+        Yaml::new(StatusCode::OK, "application/yaml; charset=utf-8", text)
+    }
+}
+
+impl OpsApi {
+    /// The operations over these clients.
+    pub(crate) fn new(registry: Arc<ClientRegistry>, probe: Probe, documents: Documents) -> Self {
+        Self { registry, probe, documents, reference: OnceLock::new() }
+    }
+
+    /// Clients, and those whose database answered last time.
+    fn counts(&self) -> (usize, usize) {
+        let clients = self.registry.all();
+        let connected = clients.iter().filter(|client| match &client.state {
+            ClientState::Ready { backend, .. } => backend.status().connected,
+            ClientState::Misconfigured { .. } => false,
+        });
+        (clients.len(), connected.count())
+    }
+
+    fn readiness(&self) -> Response {
+        let (clients, connected) = self.counts();
+        if !self.probe.is_draining() {
+            let body = json!({ "status": "ok", "clients": clients, "connected": connected });
+            return json_response(StatusCode::OK, &body);
+        }
+        let body: Value = json!({
+            "status": "draining", "message": "Service Unavailable", "error": "the server is shutting down",
+            "clients": clients, "connected": connected,
+        });
+        let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &body);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(5));
+        response
+    }
+}

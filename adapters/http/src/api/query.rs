@@ -1,0 +1,68 @@
+//! Running the caller's own SQL.
+
+use std::sync::Arc;
+
+use athena_application::use_cases::Query;
+use athena_application::{Framing, Gateway};
+use athena_domain::query::RawRequest;
+use athena_domain::rows::RowFormat;
+use poem::{Body, Request, Response};
+use poem_openapi::OpenApi;
+
+use super::Tag;
+use super::answer::{Answer, Described};
+use super::docs::{QueryAnswer, QueryBody};
+use super::run::{Door, finish};
+use crate::body::RawJson;
+use crate::envelope::{QUERY_OPEN, query_close, whole};
+use crate::error::{self, Failure, Route, Scene};
+
+/// Running the caller's own SQL.
+pub struct QueryApi {
+    door: Arc<Door>,
+    query: Query,
+}
+
+/// Answers of a query.
+pub struct Queried;
+impl Described for Queried {
+    type Body = QueryAnswer;
+    const SUCCESS: &'static str = "The rows of the statement, none for commands and scripts.";
+    const FAILURES: &'static [u16] = &[400, 403, 406, 408, 409, 413, 415, 422, 500, 503, 504];
+}
+
+#[OpenApi(tag = "Tag::Gateway")]
+impl QueryApi {
+    /// Run SQL
+    ///
+    /// Runs one statement, with `params` bound as `$1…`, or a script of several without parameters. A script
+    /// is one transaction: all of it holds, or nothing.
+    #[oai(path = "/gateway/query", method = "post", operation_id = "query")]
+    async fn query(&self, request: &Request, body: RawJson<QueryBody>) -> Answer<Queried> {
+        let mut scene = self.door.scene(request, Route::Query);
+        let outcome = self.try_query(request, body.body, &mut scene).await;
+        Answer::new(finish(outcome, &scene))
+    }
+}
+
+impl QueryApi {
+    /// The operation over `gateway`.
+    pub(crate) fn new(gateway: &Arc<Gateway>, door: Arc<Door>) -> Self {
+        Self { door, query: Query::new(gateway.clone()) }
+    }
+
+    async fn try_query(
+        &self,
+        request: &Request,
+        body: Body,
+        scene: &mut Scene<'_>,
+    ) -> Result<Response, Box<Failure>> {
+        let admitted = self.door.admit(request.headers(), body, scene, &[RowFormat::Json]).await?;
+        let body = RawRequest::decode(admitted.json(scene)?, self.door.gateway().decoding)
+            .map_err(|error| error::from_application(error.into(), scene))?;
+        let framing = Framing { open: QUERY_OPEN, close: query_close };
+        let outcome = self.query.run(&admitted.client, &body, framing, admitted.context).await;
+        let (bytes, _) = outcome.map_err(|error| error::from_application(error, scene))?;
+        Ok(whole(RowFormat::Json, bytes))
+    }
+}

@@ -1,0 +1,132 @@
+//! Answers of fetch and update.
+
+use athena_application::use_cases::{Grouped, Written};
+use athena_application::{Framing, Tally};
+use athena_domain::rows::RowFormat;
+use poem::Response;
+
+use super::{Shape, number_header, whole};
+use crate::headers::COUNT;
+
+/// What a route calls its deed in `message`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// `Fetched {n} rows`
+    Fetched,
+    /// `Updated {n} rows`
+    Updated,
+    /// Rows that would have been updated.
+    WouldUpdate,
+}
+
+impl Deed {
+    fn message(self, rows: u64) -> String {
+        match self {
+            Self::Fetched => format!("Fetched {rows} rows"),
+            Self::Updated => format!("Updated {rows} rows"),
+            Self::WouldUpdate => format!("Dry run: {rows} rows would be updated; nothing was changed"),
+        }
+    }
+}
+
+const ENVELOPE_OPEN: &str = r#"{"status":"success","data":{"rows":["#;
+const FLAT_OPEN: &str = r#"{"data":["#;
+
+/// What stands around the rows of a fetch.
+pub fn framing(format: RowFormat, shape: Shape) -> Framing {
+    match (format, shape) {
+        (RowFormat::Ndjson | RowFormat::Csv, _) => Framing::BARE,
+        (RowFormat::Json, Shape::Array) => Framing { open: "[", close: |_| "]".to_owned() },
+        (RowFormat::Json, Shape::Flat) => Framing { open: FLAT_OPEN, close: close_flat },
+        (RowFormat::Json, Shape::Envelope { .. }) => Framing { open: ENVELOPE_OPEN, close: close_envelope },
+    }
+}
+
+fn close_flat(tally: &Tally) -> String {
+    match tally.count {
+        Some(count) => format!("],\"count\":{count}}}"),
+        None => "]}".to_owned(),
+    }
+}
+
+fn close_envelope(tally: &Tally) -> String {
+    match tally.count {
+        Some(count) => {
+            format!("],\"count\":{count}}},\"message\":\"Fetched {} rows\"}}", tally.rows)
+        }
+        None => format!("]}},\"message\":\"Fetched {} rows\"}}", tally.rows),
+    }
+}
+
+/// Adds the count where the body has no room for it.
+pub fn count_beside(response: &mut Response, format: RowFormat, shape: Shape, count: Option<u64>) {
+    if let (Some(count), true) = (count, format != RowFormat::Json || shape == Shape::Array) {
+        number_header(response, COUNT, count);
+    }
+}
+
+/// The answer of an update.
+pub fn updated(written: &Written, shape: Shape, count: Option<u64>, deed: Deed) -> Response {
+    let mut body = Vec::with_capacity(written.rows.len() + 128);
+    let rows = &written.rows;
+    match shape {
+        Shape::Array => {
+            body.push(b'[');
+            body.extend_from_slice(rows);
+            body.push(b']');
+        }
+        Shape::Flat => {
+            body.extend_from_slice(FLAT_OPEN.as_bytes());
+            body.extend_from_slice(rows);
+            body.push(b']');
+            push_count(&mut body, count);
+            body.push(b'}');
+        }
+        Shape::Envelope { .. } => {
+            body.extend_from_slice(ENVELOPE_OPEN.as_bytes());
+            body.extend_from_slice(rows);
+            body.push(b']');
+            push_count(&mut body, count);
+            close(&mut body, shape, &deed.message(written.affected));
+        }
+    }
+    let mut response = whole(RowFormat::Json, body);
+    count_beside(&mut response, RowFormat::Json, shape, count);
+    response
+}
+
+/// The answer of a fetch or update with groups.
+pub fn grouped(grouped: &Grouped, shape: Shape, deed: Deed) -> Response {
+    let mut body = Vec::with_capacity(grouped.rows.len() + grouped.groups.len() + 160);
+    let flat = shape == Shape::Flat;
+    let open: &[u8] = if flat { br#"{"data":"# } else { br#"{"status":"success","data":{"rows":"# };
+    body.extend_from_slice(open);
+    body.extend_from_slice(&grouped.rows);
+    body.extend_from_slice(br#","post_processing":{"grouped":"#);
+    body.extend_from_slice(&grouped.groups);
+    body.push(b'}');
+    push_count(&mut body, grouped.count);
+    if flat {
+        body.push(b'}');
+    } else {
+        close(&mut body, shape, &deed.message(grouped.row_count));
+    }
+    whole(RowFormat::Json, body)
+}
+
+fn push_count(body: &mut Vec<u8>, count: Option<u64>) {
+    if let Some(count) = count {
+        body.extend_from_slice(format!(",\"count\":{count}").as_bytes());
+    }
+}
+
+/// Ends `data` and the envelope around it. Messages hold no character that JSON escapes.
+fn close(body: &mut Vec<u8>, shape: Shape, message: &str) {
+    body.extend_from_slice(b"},\"message\":\"");
+    body.extend_from_slice(message.as_bytes());
+    body.push(b'"');
+    if shape == (Shape::Envelope { with_empty_error: true }) {
+        body.extend_from_slice(b",\"error\":\"\"");
+    }
+    body.push(b'}');
+}

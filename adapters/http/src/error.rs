@@ -1,0 +1,175 @@
+//! What goes wrong → status, code and words: the one mapping.
+//!
+//! Text for callers is chosen here; what a driver said stays in the log.
+
+pub mod failure;
+mod port;
+mod refusal;
+
+pub use failure::Failure;
+
+use athena_application::Error;
+use athena_domain::ClientName;
+use poem::Response;
+use poem::http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use crate::headers::Audit;
+use crate::headers::accept::content_type;
+
+/// The routes whose errors have words of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// POST `/gateway/fetch`.
+    Fetch,
+    /// POST `/gateway/update`.
+    Update,
+    /// PUT `/gateway/insert`.
+    Insert,
+    /// DELETE `/gateway/delete`.
+    Delete,
+    /// POST `/gateway/query`.
+    Query,
+}
+
+/// What is known of a request when it fails.
+#[derive(Debug, Clone)]
+pub struct Scene<'a> {
+    /// Route.
+    pub route: Route,
+    /// Name of the request.
+    pub request_id: &'a str,
+    /// Who acts.
+    pub audit: Audit<'a>,
+    /// Client, once it is read.
+    pub client: Option<ClientName>,
+    /// Table, once it is read.
+    pub table: Option<String>,
+}
+
+/// Turns an error of the application into a failure in the route's words, and logs what is ours.
+pub fn from_application(error: Error, scene: &Scene<'_>) -> Box<Failure> {
+    match error {
+        Error::Request(error) => refusal::from_request(error, scene.route),
+        Error::UnknownClient(name) => failure::unknown_client(&name, scene.route),
+        Error::ClientUnavailable { name, reason } => failure::client_unavailable(&name, reason),
+        Error::Port(error) => {
+            port::log(&error, scene.request_id);
+            let failure = port::from_port(error, scene.route);
+            match (&scene.table, scene.route) {
+                (Some(table), Route::Fetch | Route::Update | Route::Delete) => {
+                    failure.detail("context", table.as_str())
+                }
+                _ => failure,
+            }
+        }
+        Error::Grouping(error) => {
+            Failure::new(StatusCode::BAD_REQUEST, "post_processing_failed", "validation", error.to_string())
+                .error(format!("Post-processing failure: {error}"))
+        }
+    }
+}
+
+/// Writes a failure in the route's form.
+pub fn respond(failure: Box<Failure>, scene: &Scene<'_>) -> Response {
+    let mut details = failure.details;
+    details.insert("category".to_owned(), failure.category.into());
+    let mut body = Map::new();
+    if scene.route == Route::Insert {
+        body.insert("success".to_owned(), false.into());
+        let known = [
+            ("client", scene.client.as_ref().map(ClientName::as_str)),
+            ("table_name", scene.table.as_deref()),
+            ("user_id", scene.audit.user),
+            ("company_id", scene.audit.company),
+            ("organization_id", scene.audit.organization),
+        ];
+        for (name, value) in known {
+            if name == "client" || value.is_some() {
+                details.entry(name).or_insert_with(|| value.into());
+            }
+        }
+    }
+    details.insert("trace_id".to_owned(), scene.request_id.into());
+    let error = failure.error.unwrap_or_else(|| failure.message.clone());
+    let fixed: [(&str, Value); 7] = [
+        ("status", "error".into()),
+        ("code", failure.code.into()),
+        ("message", failure.message.into()),
+        ("error", error.into()),
+        ("status_code", failure.status.as_u16().into()),
+        ("trace_id", scene.request_id.into()),
+        ("details", details.into()),
+    ];
+    body.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
+    if let Some(hint) = failure.hint {
+        body.insert("hint".to_owned(), hint.into());
+    }
+    let mut response = json_response(failure.status, &Value::Object(body));
+    if let Some(seconds) = failure.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The line that ends an NDJSON answer which cannot be completed.
+pub fn last_line(error: Error, scene: &Scene<'_>) -> String {
+    let failure = from_application(error, scene);
+    let error = failure.error.unwrap_or_else(|| failure.message.clone());
+    let line = json!({
+        "status": "error", "code": failure.code, "message": failure.message, "error": error,
+        "trace_id": scene.request_id,
+    });
+    format!("{line}\n")
+}
+
+/// Gives what the framework answers by itself (no such path, no such method) our envelope.
+pub fn from_framework(error: &poem::Error, request_id: &str) -> Response {
+    match error.status() {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => json_response(
+            StatusCode::NOT_FOUND,
+            &json!({
+                "status": "error", "message": "Not Found",
+                "error": "The requested resource was not found",
+            }),
+        ),
+        status if status.is_client_error() => {
+            let title = status.canonical_reason().unwrap_or("Bad Request");
+            json_response(status, &json!({ "status": "error", "message": title, "error": error.to_string() }))
+        }
+        _ => {
+            tracing::error!(request_id, %error, "a request failed inside the framework");
+            unexpected(request_id)
+        }
+    }
+}
+
+/// The answer to a request that made the server panic.
+pub fn unexpected(request_id: &str) -> Response {
+    json_response(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        &json!({
+            "status": "error", "code": "internal_error", "message": "Internal Server Error",
+            "error": "An unexpected error occurred", "trace_id": request_id,
+        }),
+    )
+}
+
+/// The answer to a pre-flight from a page that may not call us.
+pub fn origin_refused(request_id: &str) -> Response {
+    json_response(
+        StatusCode::BAD_REQUEST,
+        &json!({
+            "status": "error", "code": "origin_not_allowed", "message": "Origin not allowed",
+            "error": "Origin is not allowed to make this request", "trace_id": request_id,
+        }),
+    )
+}
+
+/// A JSON answer.
+pub fn json_response(status: StatusCode, body: &Value) -> Response {
+    Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, content_type(athena_domain::rows::RowFormat::Json))
+        .body(body.to_string())
+}

@@ -1,0 +1,199 @@
+//! A failure before it is written, and those that HTTP itself brings.
+
+use std::borrow::Cow;
+
+use athena_domain::ClientName;
+use athena_domain::rows::RowFormat;
+use poem::http::{HeaderName, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::Route;
+use crate::headers::accept::media_type;
+
+/// Text for callers.
+pub type Text = Cow<'static, str>;
+
+/// A failure, in words chosen for the caller.
+#[derive(Debug)]
+pub struct Failure {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Machine-readable reason.
+    pub code: &'static str,
+    /// One of the categories of contract 2.3.
+    pub category: &'static str,
+    /// Title.
+    pub message: Text,
+    /// Detail; the title when absent.
+    pub error: Option<Text>,
+    /// The next thing to try.
+    pub hint: Option<Text>,
+    /// Further fields.
+    pub details: Map<String, Value>,
+    /// Seconds after which another attempt makes sense.
+    pub retry_after: Option<u32>,
+}
+
+impl Failure {
+    /// A failure with a title alone.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        category: &'static str,
+        message: impl Into<Text>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            status,
+            code,
+            category,
+            message: message.into(),
+            error: None,
+            hint: None,
+            details: Map::new(),
+            retry_after: None,
+        })
+    }
+
+    /// The same failure with another detail text than its title.
+    #[must_use]
+    pub fn error(mut self: Box<Self>, error: impl Into<Text>) -> Box<Self> {
+        self.error = Some(error.into());
+        self
+    }
+
+    /// The same failure with a hint.
+    #[must_use]
+    pub fn hint(mut self: Box<Self>, hint: impl Into<Text>) -> Box<Self> {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same failure with a further field.
+    #[must_use]
+    pub fn detail(mut self: Box<Self>, name: &'static str, value: impl Into<Value>) -> Box<Self> {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same failure with a time after which to come back.
+    #[must_use]
+    pub fn retry_after(mut self: Box<Self>, seconds: u32) -> Box<Self> {
+        self.retry_after = Some(seconds);
+        self
+    }
+}
+
+fn bad_request(code: &'static str, message: impl Into<Text>) -> Box<Failure> {
+    Failure::new(StatusCode::BAD_REQUEST, code, "validation", message)
+}
+
+/// No `X-Athena-Client` (contract 3.1).
+pub fn missing_client() -> Box<Failure> {
+    bad_request("missing_client_header", "X-Athena-Client header is required and cannot be empty")
+        .detail("missing_header", "X-Athena-Client")
+}
+
+/// The raw query route's words for the same.
+pub fn in_words_of(failure: Box<Failure>, route: Route) -> Box<Failure> {
+    if route != Route::Query || failure.code != "missing_client_header" {
+        return failure;
+    }
+    let mut failure = failure;
+    failure.message = "Missing required header".into();
+    // The text names both headers of the contract, though only the first one is served here.
+    failure.error("X-Athena-Client or X-JDBC-URL header is required")
+}
+
+/// A required audit header is absent (contract 8.2).
+pub fn missing_header(name: &'static str) -> Box<Failure> {
+    bad_request("missing_header", format!("{name} header not found in the request"))
+        .detail("missing_header", name)
+        .hint("Name the acting company and organization, or set gateway.require_audit_headers to lenient.")
+}
+
+/// A header with a value that it cannot have.
+pub fn invalid_header(name: &'static str, message: &'static str) -> Box<Failure> {
+    bad_request("invalid_header", message).detail("header", name)
+}
+
+/// A header that asks for something this server does not do.
+pub fn unsupported_header(name: &HeaderName) -> Box<Failure> {
+    bad_request("unknown_field", format!("the header {name} has no effect on this server; leave it out"))
+        .detail("header", name.as_str())
+}
+
+/// No client of that name (contract 4.1).
+pub fn unknown_client(name: &ClientName, route: Route) -> Box<Failure> {
+    const GENERAL: &str = "X-Athena-Client does not match a configured client.";
+    let failure = |message: Text| bad_request("unknown_client", message).detail("client", name.as_str());
+    match route {
+        Route::Fetch | Route::Delete => failure(GENERAL.into()),
+        Route::Update => failure(GENERAL.into()).error(format!("Postgres client '{name}' is not configured")),
+        Route::Insert => failure(format!("unknown Supabase client '{name}'").into())
+            .detail("unknown_client", name.as_str()),
+        Route::Query => failure(format!("Client '{name}' is not available in the registry").into())
+            .error(format!("Postgres client '{name}' is not configured")),
+    }
+}
+
+/// A client whose target cannot be used.
+pub fn client_unavailable(name: &ClientName, reason: String) -> Box<Failure> {
+    Failure::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "client_unavailable",
+        "database_connection",
+        "The client exists, but its database cannot be used",
+    )
+    .error(format!("client '{name}' cannot be used: {reason}"))
+    .detail("client", name.as_str())
+    .detail("reason", reason)
+    .retry_after(30)
+}
+
+/// The caller takes none of the forms an answer could have.
+pub fn not_acceptable(offered: &[RowFormat]) -> Box<Failure> {
+    let offered: Vec<&str> = offered.iter().map(|format| media_type(*format)).collect();
+    Failure::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "validation", "Not Acceptable")
+        .error(format!("the Accept header excludes every form of this answer: {}", offered.join(", ")))
+        .detail("offered", offered)
+}
+
+/// A body that is declared to be something else than JSON.
+pub fn not_json(content_type: &str) -> Box<Failure> {
+    bad_request("invalid_content_type", "Content type error")
+        .error(format!("Content type error: expected application/json, not {content_type:?}"))
+}
+
+/// A `Content-Encoding` that cannot be undone.
+pub fn unknown_encoding(encoding: &str) -> Box<Failure> {
+    Failure::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_encoding",
+        "validation",
+        "Unsupported content encoding",
+    )
+    .error(format!("the content encoding {encoding:?} is not one of gzip, br, zstd, identity"))
+}
+
+/// A compressed body that cannot be read.
+pub fn broken_encoding(encoding: &'static str) -> Box<Failure> {
+    bad_request("invalid_encoding", format!("the body is not valid {encoding}"))
+}
+
+/// A body past a limit.
+pub fn too_large(limit: &'static str, bytes: u64) -> Box<Failure> {
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "limit_exceeded", "validation", "Payload Too Large")
+        .error(format!("the body is too large; the limit `limits.{limit}` is {bytes} bytes"))
+        .detail("limit", json!({ "name": limit, "value": bytes }))
+}
+
+/// A body that did not arrive in time.
+pub fn too_slow(seconds: u64) -> Box<Failure> {
+    Failure::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "validation", "Request Timeout")
+        .error(format!("the body did not arrive within {seconds} s"))
+}
+
+/// A body that broke off.
+pub fn broken_body() -> Box<Failure> {
+    bad_request("incomplete_body", "the body broke off before its end")
+}

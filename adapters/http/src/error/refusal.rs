@@ -1,0 +1,67 @@
+//! Refusals of the domain → status and words.
+
+use athena_domain::RequestError;
+use athena_domain::error::RequestCode;
+use poem::http::StatusCode;
+use serde_json::json;
+
+use super::{Failure, Route};
+
+/// The failure for a request that cannot be carried out as it stands.
+pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
+    let status = match error.limit.as_ref().map(|limit| limit.name) {
+        Some("max_body_bytes" | "max_decompressed_bytes") => StatusCode::PAYLOAD_TOO_LARGE,
+        Some(_) | None => StatusCode::BAD_REQUEST,
+    };
+    let empty_query = route == Route::Query
+        && error.field.as_deref() == Some("query")
+        && error.code == RequestCode::InvalidField;
+    let mut failure = Failure::new(status, error.code.as_str(), category(error.code), error.message);
+    if empty_query {
+        failure.error = Some(std::mem::replace(&mut failure.message, "Invalid query".into()));
+    }
+    if error.code == RequestCode::NotSupportedByBackend {
+        let reason = failure.message.to_string();
+        failure = failure.detail("reason", reason).detail("fix", error.hint.clone());
+    }
+    if let Some(field) = error.field {
+        if error.code == RequestCode::MissingField {
+            failure = failure.detail("missing_field", field.as_str());
+        }
+        if error.code == RequestCode::InvalidPayload {
+            let reason = failure.message.rsplit_once(": ").map_or("", |(_, reason)| reason).to_owned();
+            failure = failure.detail("validation_error", reason);
+        }
+        failure = failure.detail("field", field);
+    }
+    if let Some(limit) = error.limit {
+        failure = failure.detail("limit", json!({ "name": limit.name, "value": limit.value }));
+    }
+    match error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn category(code: RequestCode) -> &'static str {
+    match code {
+        RequestCode::UndefinedTable
+        | RequestCode::UndefinedColumn
+        | RequestCode::UnsupportedSelect
+        | RequestCode::TypeMismatch => "query_syntax",
+        RequestCode::InvalidJson
+        | RequestCode::UnknownField
+        | RequestCode::InvalidField
+        | RequestCode::MissingField
+        | RequestCode::InvalidIdentifier
+        | RequestCode::InvalidTableName
+        | RequestCode::UnknownOperator
+        | RequestCode::LimitExceeded
+        | RequestCode::InvalidPayload
+        | RequestCode::NoColumns
+        | RequestCode::DataException
+        | RequestCode::TooManyRows
+        | RequestCode::NotSupportedByBackend
+        | RequestCode::PostProcessing => "validation",
+    }
+}

@@ -1,0 +1,166 @@
+//! Every header the gateway reads, its name and its parser, once.
+
+pub mod accept;
+pub mod describe;
+pub mod quality;
+pub mod request_id;
+
+use athena_domain::ClientName;
+use poem::http::{HeaderMap, HeaderName};
+
+use crate::error::{Failure, failure};
+
+/// The logical database.
+pub const CLIENT: HeaderName = HeaderName::from_static("x-athena-client");
+/// Whether nulls are dropped; its presence alone asks for the array shape.
+pub const STRIP_NULLS: HeaderName = HeaderName::from_static("x-strip-nulls");
+/// How numbers beyond 2^53 are written.
+pub const BIG_NUMBERS: HeaderName = HeaderName::from_static("x-athena-big-numbers");
+/// The caller's or our name of one request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Acting user, for audit.
+pub const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+/// Acting company, for audit.
+pub const COMPANY_ID: HeaderName = HeaderName::from_static("x-company-id");
+/// Acting organization, for audit.
+pub const ORGANIZATION_ID: HeaderName = HeaderName::from_static("x-organization-id");
+/// Id of an inserted row, where the body is a bare array.
+pub const RESOURCE_ID: HeaderName = HeaderName::from_static("x-athena-resource-id");
+/// Number of matching rows, where the body has no room for it.
+pub const COUNT: HeaderName = HeaderName::from_static("x-athena-count");
+/// A direct database target, which this server does not take.
+const JDBC_URL: HeaderName = HeaderName::from_static("x-jdbc-url");
+/// Headers with an agreed meaning that this server does not have yet (contract 29).
+const NOT_BUILT: [HeaderName; 2] =
+    [HeaderName::from_static("x-athena-timing"), HeaderName::from_static("idempotency-key")];
+
+/// Trimmed text of a header; `None` when it is absent, blank or not ASCII.
+pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The client a request is for.
+///
+/// # Errors
+/// When the header is absent, blank, unreadable, or given twice with different names.
+pub fn client(headers: &HeaderMap) -> Result<ClientName, Box<Failure>> {
+    let mut found: Option<ClientName> = None;
+    for value in headers.get_all(&CLIENT) {
+        if value.as_bytes().trim_ascii().is_empty() {
+            continue;
+        }
+        let name =
+            std::str::from_utf8(value.as_bytes()).ok().and_then(ClientName::parse).ok_or_else(|| {
+                failure::invalid_header("X-Athena-Client", "X-Athena-Client is not a client name")
+            })?;
+        match &found {
+            Some(first) if *first != name => {
+                return Err(failure::invalid_header(
+                    "X-Athena-Client",
+                    "X-Athena-Client is given twice with different values",
+                ));
+            }
+            _ => found = Some(name),
+        }
+    }
+    found.ok_or_else(failure::missing_client)
+}
+
+/// Refuses headers whose meaning this server would silently drop.
+///
+/// # Errors
+/// When one of them is there.
+pub fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Box<Failure>> {
+    match NOT_BUILT.iter().chain(&[JDBC_URL]).find(|name| headers.contains_key(*name)) {
+        Some(name) => Err(failure::unsupported_header(name)),
+        None => Ok(()),
+    }
+}
+
+/// Whether the array shape is asked for, and whether nulls are dropped (contract 6.7, 6.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StripNulls {
+    /// The header is absent: the body decides on nulls, the settings on the shape.
+    Absent,
+    /// Array shape.
+    Present {
+        /// Whether nulls are dropped.
+        strip: bool,
+    },
+}
+
+impl StripNulls {
+    /// Reads the header.
+    pub fn read(headers: &HeaderMap) -> Self {
+        match headers.get(&STRIP_NULLS) {
+            None => Self::Absent,
+            Some(value) => {
+                Self::Present { strip: value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true") }
+            }
+        }
+    }
+
+    /// Whether the array shape is asked for.
+    pub fn is_present(self) -> bool {
+        self != Self::Absent
+    }
+
+    /// Whether nulls are dropped; the header wins over the body.
+    pub fn strips(self, body: Option<bool>) -> bool {
+        match self {
+            Self::Absent => body.unwrap_or(false),
+            Self::Present { strip } => strip,
+        }
+    }
+}
+
+/// Whether big numbers are to be strings.
+///
+/// # Errors
+/// For any value but `string`.
+pub fn big_numbers_as_text(headers: &HeaderMap) -> Result<bool, Box<Failure>> {
+    match headers.get(&BIG_NUMBERS) {
+        None => Ok(false),
+        Some(value) if value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"string") => Ok(true),
+        Some(_) => Err(failure::invalid_header(
+            "X-Athena-Big-Numbers",
+            "X-Athena-Big-Numbers takes one value: string",
+        )),
+    }
+}
+
+/// Who acts, as the caller says it; never used for a decision.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Audit<'a> {
+    /// User.
+    pub user: Option<&'a str>,
+    /// Company.
+    pub company: Option<&'a str>,
+    /// Organization.
+    pub organization: Option<&'a str>,
+}
+
+impl<'a> Audit<'a> {
+    /// Reads the headers.
+    pub fn read(headers: &'a HeaderMap) -> Self {
+        Self {
+            user: text(headers, &USER_ID),
+            company: text(headers, &COMPANY_ID),
+            organization: text(headers, &ORGANIZATION_ID),
+        }
+    }
+
+    /// Checks that company and organization are named.
+    ///
+    /// # Errors
+    /// Naming the first one that is not.
+    pub fn require(self) -> Result<(), Box<Failure>> {
+        if self.company.is_none() {
+            return Err(failure::missing_header("X-Company-Id"));
+        }
+        if self.organization.is_none() {
+            return Err(failure::missing_header("X-Organization-Id"));
+        }
+        Ok(())
+    }
+}

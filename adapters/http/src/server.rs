@@ -1,0 +1,188 @@
+//! Connections: accepted up to a bound, served as HTTP/1.1 or h2c, ended in good order.
+//!
+//! poem's own server sets no bound on connections and none on the time a request's head may take, so the
+//! loop is written here over the same hyper.
+
+mod patience;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use poem::http::uri::Scheme;
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Addr, Endpoint, Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::settings::HttpSettings;
+use patience::Patience;
+
+/// Pause after an accept that failed for want of resources.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What connections are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Finish what runs, take nothing new.
+    Ending,
+    /// Leave at once.
+    Over,
+}
+
+/// Serves `endpoint` until `shutdown` is done; then waits for running requests, at most
+/// `shutdown_timeout`, and drops the rest.
+pub async fn run<E>(
+    listener: TcpListener,
+    endpoint: E,
+    settings: &HttpSettings,
+    shutdown: impl Future<Output = ()>,
+) where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let endpoint = Arc::new(endpoint);
+    let most = settings.max_connections.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+    let places = Arc::new(Semaphore::new(most));
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let local = listener.local_addr().ok();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = async {
+            let place = places.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                prepare(&stream, settings.tcp_keep_alive);
+                let connection = Connection {
+                    endpoint: endpoint.clone(),
+                    local,
+                    remote,
+                    keep_alive: settings.keep_alive,
+                    unread: settings.client_disconnect_timeout,
+                    phases: phases.clone(),
+                };
+                tokio::spawn(async move {
+                    connection.serve(stream).await;
+                    drop(place);
+                });
+            }
+            Err(error) if is_the_peers(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    tracing::info!(open = most - places.available_permits(), "no further connections; finishing what runs");
+    phase.send_replace(Phase::Ending);
+    // Every connection holds one place, so all places are free when all connections are gone.
+    let all_gone = places.acquire_many(u32::try_from(most).unwrap_or(u32::MAX));
+    if tokio::time::timeout(settings.shutdown_timeout, all_gone).await.is_err() {
+        tracing::warn!(open = most - places.available_permits(), "requests still run; dropping them");
+        phase.send_replace(Phase::Over);
+        tokio::task::yield_now().await;
+    }
+}
+
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Sets socket options; a connection without them still works, so a failure is only told.
+fn prepare(stream: &TcpStream, keep_alive: Duration) {
+    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
+    let set = stream
+        .set_nodelay(true)
+        .and_then(|()| Ok(set_socket_keepalive(stream, true)?))
+        .and_then(|()| Ok(set_tcp_keepidle(stream, keep_alive.max(Duration::from_secs(1)))?));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a socket option could not be set");
+    }
+}
+
+struct Connection<E> {
+    endpoint: Arc<E>,
+    local: Option<SocketAddr>,
+    remote: SocketAddr,
+    keep_alive: Duration,
+    unread: Duration,
+    phases: watch::Receiver<Phase>,
+}
+
+impl<E: Endpoint<Output = Response> + 'static> Connection<E> {
+    async fn serve(self, stream: TcpStream) {
+        let Self { endpoint, local, remote, keep_alive, unread, mut phases } = self;
+        let local = LocalAddr(local.map_or_else(|| Addr::custom("tcp", ""), Addr::from));
+        let remote = RemoteAddr(Addr::from(remote));
+        let heard = Arc::new(AtomicBool::new(false));
+        let service = hyper::service::service_fn({
+            let heard = heard.clone();
+            move |request: hyper::Request<Incoming>| {
+                heard.store(true, Ordering::Relaxed);
+                let endpoint = endpoint.clone();
+                let request: Request = (request, local.clone(), remote.clone(), Scheme::HTTP).into();
+                async move {
+                    let response = endpoint.get_response(request).await;
+                    Ok::<hyper::Response<BoxBody<bytes::Bytes, io::Error>>, Infallible>(response.into())
+                }
+            }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // hyper runs this clock between requests too, so it is the keep-alive time as well.
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(keep_alive);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(200)
+            .keep_alive_interval(Some(keep_alive.max(Duration::from_secs(1))))
+            .keep_alive_timeout(keep_alive.max(Duration::from_secs(1)));
+        let socket = TokioIo::new(Patience::new(stream, unread));
+        let mut connection = pin!(builder.serve_connection(socket, service));
+        // Until the protocol is known hyper has no clock of its own.
+        let silence = tokio::time::sleep(keep_alive);
+        let mut silence = pin!(silence);
+        let mut waiting = true;
+        loop {
+            tokio::select! {
+                outcome = connection.as_mut() => {
+                    if let Err(error) = outcome {
+                        tracing::trace!(%error, "a connection ended");
+                    }
+                    return;
+                }
+                () = silence.as_mut(), if waiting => {
+                    if !heard.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    waiting = false;
+                }
+                changed = phases.changed() => {
+                    let phase = *phases.borrow_and_update();
+                    match (changed, phase) {
+                        (Ok(()), Phase::Ending | Phase::Serving) => connection.as_mut().graceful_shutdown(),
+                        (Ok(()), Phase::Over) | (Err(_), _) => return,
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The specification, made from the code; nothing is started for it.
+
+use std::sync::Arc;
+
+use athena_application::Gateway;
+use poem_openapi::OpenApiService;
+
+use crate::api::{Apis, Documented, Documents, Door, GatewayApi, OpsApi, Probe, QueryApi};
+use crate::settings::HttpSettings;
+
+const DESCRIPTION: &str = "\
+One fast, safe door in front of many databases.
+
+A request names its database by the header `X-Athena-Client`. Every failure has a string `error` and a string \
+`message`, a machine-readable `code`, and the request's name in `trace_id` and in the header `X-Request-Id`. \
+Unknown fields of a body are refused with `unknown_field`.";
+
+/// The operations as a service.
+pub(crate) fn service(
+    gateway: &Arc<Gateway>,
+    settings: &HttpSettings,
+    probe: Probe,
+    documents: Documents,
+) -> OpenApiService<Apis, ()> {
+    let door = Arc::new(Door::new(gateway.clone(), settings));
+    let apis = Documented((
+        GatewayApi::new(gateway, door.clone()),
+        QueryApi::new(gateway, door),
+        OpsApi::new(gateway.registry.clone(), probe, documents),
+    ));
+    OpenApiService::new(apis, "Athena", settings.version).description(DESCRIPTION).server("/")
+}
+
+/// A service without a database, to be described and never called.
+fn described() -> OpenApiService<Apis, ()> {
+    let gateway = Arc::new(Gateway {
+        registry: Arc::default(),
+        limits: Default::default(),
+        options: Default::default(),
+        decoding: Default::default(),
+    });
+    service(&gateway, &HttpSettings::default(), Probe::default(), Documents::default())
+}
+
+/// The OpenAPI specification as YAML.
+pub fn specification() -> String {
+    described().spec_yaml()
+}
+
+/// The interactive reference: one page that loads nothing from elsewhere.
+pub(crate) fn reference() -> String {
+    described().swagger_ui_html()
+}
