@@ -21,17 +21,8 @@ const TABLES: [&str; 6] = ["customers", "products", "orders", "order_items", "ev
 pub struct Loaded {
     /// False when an earlier run had loaded the data already.
     pub fresh: bool,
-    /// The tables that are there.
-    pub tables: Vec<LoadedTable>,
-}
-
-/// A table of the sample data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadedTable {
-    /// Its name, in the schema `public`.
-    pub name: &'static str,
-    /// How many rows it has now.
-    pub rows: u64,
+    /// The tables that are there, with their number of rows.
+    pub tables: Vec<(&'static str, u64)>,
 }
 
 /// Why the sample data could not be loaded.
@@ -95,7 +86,7 @@ pub async fn load(uri: &str) -> Result<Loaded, DemoError> {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed("count the rows"))?;
-        tables.push(LoadedTable { name, rows: rows.unsigned_abs() });
+        tables.push((name, rows.unsigned_abs()));
     }
     transaction.commit().await.map_err(failed("finish the loading"))?;
     let _ = connection.close().await;
