@@ -40,11 +40,11 @@ impl<'p> Test<'p> {
                 if ty(*column).base().kind == TypeKind::Json && !as_text {
                     return Err(reject::no_operator(ty(*column), "equality and no order"));
                 }
-                Self::Compare { column: *column, op: *op, value: Stored::from_bind(value)? }
+                Self::Compare { column: *column, op: *op, value: Stored::operand(value)? }
             }
             Filter::Is { column, test } => Self::Is { column: *column, test: *test },
             Filter::In { column, members, or_null } => {
-                let members = members.iter().map(|text| Stored::parse(text, ty(*column)));
+                let members = members.iter().map(|text| Stored::parse_operand(text, ty(*column)));
                 Self::In { column: *column, members: members.collect::<Result<_, _>>()?, or_null: *or_null }
             }
             Filter::Contains { column, by, value } => {

@@ -48,6 +48,22 @@ impl Stored {
         }
     }
 
+    /// What a value of type `ty` is compared with: one that no precision of the column's has rounded.
+    pub(crate) fn parse_operand(text: &str, ty: &ColumnType) -> Result<Self, PortError> {
+        match ty.base().kind {
+            TypeKind::Numeric => Self::parse(text, &ColumnType::new("numeric", TypeKind::Numeric)),
+            _ => Self::parse(text, ty),
+        }
+    }
+
+    /// As [`Stored::parse_operand`], for a bound value.
+    pub(crate) fn operand(bind: &Bind) -> Result<Self, PortError> {
+        match &bind.datum {
+            Datum::Text(text) => Self::parse_operand(text, &bind.ty),
+            _ => Self::from_bind(bind),
+        }
+    }
+
     /// Reads the database's own text of a value.
     ///
     /// `NaN` and the infinities of `numeric` are refused: no test needs them.

@@ -1,0 +1,51 @@
+//! What every database behind the ports must do alike, checked over the ports themselves.
+//!
+//! Each check is a plain function over `&dyn Backend` and `&dyn SchemaReader` that panics where a promise
+//! is broken. An adapter's test creates the tables of [`FIXTURE_SQL`], or of [`fixture`], in a database
+//! of its own and calls [`all`]. Requests are JSON as on the wire and go through the planner, so a check
+//! reads like a request and its answer.
+//!
+//! Not checked here, since no plan can show it: that a request leaves no trace of its session.
+
+mod filters;
+mod fixture;
+mod flow;
+mod reads;
+mod recorder;
+mod refusals;
+mod run;
+mod schema;
+mod writes;
+
+pub use filters::filters_follow_sql;
+pub use fixture::{FIXTURE_SQL, TableSpec, fixture};
+pub use flow::{
+    a_dropped_future_frees_the_backend, a_full_sink_is_flushed, a_passed_deadline_times_out,
+    a_stopped_sink_gets_no_further_row, a_stopped_write_is_kept_or_fails, requests_run_side_by_side,
+};
+pub use reads::reads_answer_as_asked;
+pub use recorder::{Recorder, canonical};
+pub use refusals::{bad_values_are_rejected, columns_added_since_are_noticed, unknown_names_are_rejected};
+pub use run::{Answer, Verb, run};
+pub use schema::the_schema_is_read;
+pub use writes::writes_change_what_they_say;
+
+use crate::ports::{Backend, SchemaReader};
+
+/// Runs every check, one after the other, on a database that holds the fixture and nothing else has
+/// written to.
+pub async fn all(backend: &dyn Backend, schema: &dyn SchemaReader) {
+    the_schema_is_read(schema).await;
+    filters_follow_sql(backend, schema).await;
+    reads_answer_as_asked(backend, schema).await;
+    a_stopped_sink_gets_no_further_row(backend, schema).await;
+    a_full_sink_is_flushed(backend, schema).await;
+    a_dropped_future_frees_the_backend(backend, schema).await;
+    a_passed_deadline_times_out(backend, schema).await;
+    requests_run_side_by_side(backend, schema).await;
+    unknown_names_are_rejected(backend, schema).await;
+    columns_added_since_are_noticed(backend, schema).await;
+    bad_values_are_rejected(backend, schema).await;
+    writes_change_what_they_say(backend, schema).await;
+    a_stopped_write_is_kept_or_fails(backend, schema).await;
+}

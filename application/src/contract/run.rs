@@ -1,0 +1,121 @@
+//! From a request as on the wire to the rows of its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_domain::Limits;
+use athena_domain::plan::{Plan, PlanOptions, Planner};
+use athena_domain::query::{Decoding, DeleteRequest, FetchRequest, InsertRequest, JsonText, UpdateRequest};
+use athena_domain::rows::RowFormat;
+use athena_domain::schema::Schema;
+use tokio::time::Instant;
+
+use super::recorder::{Recorder, canonical};
+use crate::ports::{Backend, Done, PortError, SchemaReader};
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Rows.
+    Fetch,
+    /// How many rows match; the request is that of a fetch with `count`.
+    Count,
+    /// New rows.
+    Insert,
+    /// Changed rows.
+    Update,
+    /// Removed rows.
+    Delete,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// What the statement did.
+    pub done: Done,
+    /// The sink, with its rows.
+    pub sink: Recorder,
+}
+
+/// When a statement of the suite has surely failed.
+pub(super) fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+/// The last reading of the schema, or the first one.
+pub(super) async fn known(schema: &dyn SchemaReader) -> Arc<Schema> {
+    match schema.loaded() {
+        Some(schema) => schema,
+        None => schema.refresh(None, soon()).await.expect("the schema can be read"),
+    }
+}
+
+/// Plans a request; panics when it is not one.
+pub(super) fn plan(
+    schema: &Schema,
+    limits: &Limits,
+    options: &PlanOptions,
+    verb: Verb,
+    request: &str,
+) -> Plan {
+    let body = JsonText::parse(request.as_bytes()).unwrap_or_else(|fault| panic!("{fault}: {request}"));
+    let decoding = Decoding::default();
+    let planner = Planner { schema, limits, options };
+    let planned = match verb {
+        Verb::Fetch | Verb::Count => FetchRequest::decode(body, limits, decoding)
+            .and_then(|request| planner.fetch(&request, RowFormat::Json))
+            .map(|(rows, count)| match count {
+                Some(count) if verb == Verb::Count => count,
+                _ => rows,
+            }),
+        Verb::Insert => {
+            InsertRequest::decode(body, limits, decoding).and_then(|request| planner.insert(&request))
+        }
+        Verb::Update => {
+            UpdateRequest::decode(body, limits, decoding).and_then(|request| planner.update(&request))
+        }
+        Verb::Delete => {
+            DeleteRequest::decode(body, limits, decoding).and_then(|request| planner.delete(&request))
+        }
+    };
+    planned.unwrap_or_else(|fault| panic!("{fault}: {request}"))
+}
+
+/// Runs a plan and checks what holds of every answer.
+pub(super) async fn execute(backend: &dyn Backend, plan: &Plan) -> Result<Answer, PortError> {
+    let mut sink = Recorder::default();
+    let done = backend.execute(plan, &mut sink, soon()).await?;
+    sink.finish();
+    assert_eq!(done.rows, sink.rows.len() as u64, "rows that were handed on, of {done:?}");
+    assert_eq!(done.statements, 1, "statements of one plan, of {done:?}");
+    Ok(Answer { done, sink })
+}
+
+/// Runs a request as it stands on the wire.
+///
+/// # Errors
+/// What the backend fails with; a request that cannot be planned panics.
+pub async fn run(
+    backend: &dyn Backend,
+    schema: &dyn SchemaReader,
+    verb: Verb,
+    request: &str,
+) -> Result<Answer, PortError> {
+    let schema = known(schema).await;
+    execute(backend, &plan(&schema, &Limits::default(), &PlanOptions::default(), verb, request)).await
+}
+
+/// Runs a read and compares its rows, in their order, with a JSON array.
+pub(super) async fn expect(
+    backend: &dyn Backend,
+    schema: &dyn SchemaReader,
+    name: &str,
+    request: &str,
+    rows: &str,
+) {
+    let answer = run(backend, schema, Verb::Fetch, request).await;
+    let answer = answer.unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    assert_eq!(answer.done.affected, 0, "{name}: a read changes nothing");
+    let found = format!("[{}]", answer.sink.rows.join(","));
+    assert_eq!(found, canonical(rows), "{name}: {request}");
+}
