@@ -1,0 +1,14 @@
+//! The use cases over a database in memory.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+#[path = "use_cases/bench.rs"]
+mod bench;
+#[path = "use_cases/clients.rs"]
+mod clients;
+#[path = "use_cases/reading.rs"]
+mod reading;
+#[path = "use_cases/streaming.rs"]
+mod streaming;
+#[path = "use_cases/writing.rs"]
+mod writing;
