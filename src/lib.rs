@@ -1,3 +1,8 @@
-//! Athena, a database gateway.
+//! Athena, a database gateway: the composition root as a library, so that tests start the very thing that
+//! production starts.
 
+pub mod compose;
 pub mod config;
+pub mod demo;
+pub mod run;
+mod telemetry;

@@ -1,2 +1,34 @@
-//! The `athena_rs` binary.
-fn main() {}
+//! The `athena_rs` binary: arguments → what is to be done → exit code.
+
+use std::process::ExitCode;
+
+use athena_cli::{Invocation, Surroundings, VERSION, diagnosis, parse_from};
+
+fn main() -> ExitCode {
+    let invocation = match parse_from(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(stop) if stop.code == 0 => {
+            println!("{}", stop.text);
+            return ExitCode::SUCCESS;
+        }
+        Err(stop) => {
+            eprintln!("{}", stop.text);
+            return ExitCode::from(stop.code);
+        }
+    };
+    match invocation {
+        Invocation::Version => println!("{VERSION}"),
+        Invocation::Diag => {
+            println!("{}", diagnosis(&Surroundings::read(|name| std::env::var(name).ok())));
+        }
+        Invocation::OpenApi => print!("{}", athena_http::specification()),
+        Invocation::Server(options) => {
+            if let Err(error) = athena_rs::run::server(options) {
+                // `{:#}` prints the whole chain once.
+                eprintln!("athena_rs: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}

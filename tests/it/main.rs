@@ -1,1 +1,15 @@
-//! End-to-end tests.
+//! End to end: real HTTP, a real PostgreSQL that the tests start themselves, a database per test.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+mod architecture;
+mod harness;
+mod injection;
+mod outage;
+mod process;
+mod queries;
+mod reads;
+mod schema_changes;
+mod spec;
+mod streaming;
+mod values;
+mod writes;

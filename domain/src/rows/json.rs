@@ -68,7 +68,7 @@ impl RowSink for JsonRows {
         self.separated = true;
         if self.columns[self.at].1 {
             self.hidden.push(plain_text(cell));
-        } else if !(self.style.strip_nulls && cell == CellRef::Null) {
+        } else if !(self.style.strip_nulls && is_null(cell)) {
             self.key();
             write_cell(cell, self.style, &mut self.buffer);
         }
@@ -94,6 +94,15 @@ impl RowSink for JsonRows {
         self.first_in_row = true;
         self.rows += 1;
         Flow::More
+    }
+}
+
+/// SQL's NULL, or a JSON column that holds `null`.
+fn is_null(cell: CellRef<'_>) -> bool {
+    match cell {
+        CellRef::Null => true,
+        CellRef::Json(text) => text.trim() == "null",
+        CellRef::Bool(_) | CellRef::Int(_) | CellRef::Number(_) | CellRef::Plain(_) | CellRef::Text(_) => false,
     }
 }
 

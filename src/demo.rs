@@ -1,0 +1,99 @@
+//! The private PostgreSQL of `--demo` and `--managed-postgres`.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use athena_cli::ServerOptions;
+use athena_domain::ClientName;
+use athena_postgres::demo::Loaded;
+use athena_postgres::managed::{ManagedPostgres, ManagedSettings};
+
+use crate::config::{ClientConfig, ConnectionUri, Secret};
+
+/// Configuration of a gateway over a private database alone: on this machine only, with the audit headers
+/// optional, so that the first request fits on one line.
+pub const CONFIG: &str = "
+api:
+  host: 127.0.0.1
+  port: 4052
+gateway:
+  require_audit_headers: lenient
+";
+
+/// Name of the control database, beside the data.
+const CONTROL_DATABASE: &str = "athena_logging";
+
+/// A private PostgreSQL and the client that leads to it.
+pub struct PrivateDatabase {
+    postgres: ManagedPostgres,
+    /// The client to register.
+    pub client: ClientConfig,
+    sample: Option<Loaded>,
+}
+
+impl PrivateDatabase {
+    /// Starts one when the options ask for it: with the sample data for `--demo`, empty otherwise.
+    ///
+    /// # Errors
+    /// When PostgreSQL is missing or cannot start; the text names every remedy.
+    pub async fn start(options: &ServerOptions) -> anyhow::Result<Option<Self>> {
+        let (dir, name, reset) = match (&options.demo, &options.managed_postgres) {
+            (Some(demo), _) => {
+                (demo.dir.clone().unwrap_or_else(|| ManagedSettings::default_dir("demo")), "demo", demo.reset)
+            }
+            (None, Some(dir)) => (dir.clone(), "local", false),
+            (None, None) => return Ok(None),
+        };
+        let settings = ManagedSettings { pg_bin: options.pg_bin.clone(), reset, ..ManagedSettings::new(dir) };
+        let postgres = ManagedPostgres::start(settings).await?;
+        for database in [CONTROL_DATABASE, name] {
+            postgres.ensure_database(database).await?;
+        }
+        let uri = postgres.uri(name);
+        let sample = match options.demo {
+            Some(_) => Some(athena_postgres::demo::load(&uri).await?),
+            None => None,
+        };
+        let client = ClientConfig {
+            name: ClientName::parse(name).context("the client's name is not one")?,
+            template: Secret::new(uri.as_str()),
+            variable: None,
+            target: ConnectionUri::parse(&uri).map_err(str::to_owned),
+        };
+        Ok(Some(Self { postgres, client, sample }))
+    }
+
+    /// Tells a newcomer what is there and what to try.
+    pub fn announce(&self, address: SocketAddr) {
+        let base = format!("http://{address}");
+        let client = &self.client.name;
+        let Some(sample) = &self.sample else {
+            println!("Athena listens on {base}; the client `{client}` is an empty PostgreSQL of its own.");
+            return;
+        };
+        let tables: Vec<String> =
+            sample.tables.iter().map(|(table, rows)| format!("{table} ({rows})")).collect();
+        println!(
+            r#"
+Athena is ready at {base} with the client `{client}`.
+Tables: {}
+
+Try it:
+
+  curl -s {base}/gateway/fetch -H 'X-Athena-Client: {client}' -H 'Content-Type: application/json' \
+    -d '{{"table_name":"customers","limit":3}}'
+
+Next:
+  {base}/reference      every operation, to try in the browser
+  {base}/openapi.yaml   the same as a file
+  Stop with Ctrl-C; the data stays. Start afresh with --demo --reset.
+"#,
+            tables.join(", ")
+        );
+    }
+
+    /// Stops PostgreSQL in order.
+    pub async fn stop(self) {
+        self.postgres.stop().await;
+    }
+}

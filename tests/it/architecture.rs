@@ -1,0 +1,76 @@
+//! The direction of dependencies, read off the manifests: what a reviewer would have to notice, fails here.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Crate, where it lives, the workspace crates it may know.
+const ALLOWED: &[(&str, &str, &[&str])] = &[
+    ("athena-domain", "domain", &[]),
+    ("athena-application", "application", &["athena-domain"]),
+    ("athena-http", "adapters/http", &["athena-domain", "athena-application"]),
+    ("athena-cli", "adapters/cli", &[]),
+    ("athena-postgres", "adapters/postgres", &["athena-domain", "athena-application"]),
+    ("athena-memory", "adapters/memory", &["athena-domain", "athena-application"]),
+];
+
+/// Libraries that stand in one manifest only, besides the root's tests.
+const OWNED: &[(&str, &[&str])] = &[
+    ("sqlx", &["adapters/postgres", "tests/support"]),
+    ("deadpool", &["adapters/postgres"]),
+    ("poem", &["adapters/http"]),
+    ("poem-openapi", &["adapters/http"]),
+    ("clap", &["adapters/cli"]),
+    ("config", &["."]),
+    ("anyhow", &[".", "tests/support"]),
+];
+
+/// Libraries the domain must never see.
+const IMPURE: &[&str] = &["tokio", "sqlx", "poem", "reqwest", "tracing", "rustix", "config"];
+
+fn manifest(dir: &str) -> toml::Table {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir).join("Cargo.toml");
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).parse().unwrap()
+}
+
+fn names(manifest: &toml::Table, section: &str) -> BTreeSet<String> {
+    manifest.get(section).and_then(toml::Value::as_table).map(|t| t.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[test]
+fn crates_know_only_what_is_below_them() {
+    for (name, dir, allowed) in ALLOWED {
+        let manifest = manifest(dir);
+        assert_eq!(manifest["package"]["name"].as_str(), Some(*name));
+        for dependency in names(&manifest, "dependencies").iter().filter(|name| name.starts_with("athena")) {
+            assert!(allowed.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
+        }
+        for dependency in names(&manifest, "dev-dependencies").iter().filter(|name| name.starts_with("athena")) {
+            let known = allowed.contains(&dependency.as_str())
+                || ["athena-memory", "athena-test-support"].contains(&dependency.as_str());
+            assert!(known, "the tests of {name} must not depend on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn every_crate_is_listed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let adapters = std::fs::read_dir(root.join("adapters")).unwrap();
+    for entry in adapters {
+        let dir = format!("adapters/{}", entry.unwrap().file_name().to_string_lossy());
+        assert!(ALLOWED.iter().any(|(_, listed, _)| *listed == dir), "{dir} is not in this test's list");
+    }
+}
+
+#[test]
+fn libraries_stay_where_they_belong() {
+    let dirs: Vec<&str> = ALLOWED.iter().map(|(_, dir, _)| *dir).chain([".", "tests/support"]).collect();
+    for (library, owners) in OWNED {
+        for dir in &dirs {
+            let used = names(&manifest(dir), "dependencies").contains(*library);
+            assert!(!used || owners.contains(dir), "{dir} must not depend on {library}");
+        }
+    }
+    let domain = names(&manifest("domain"), "dependencies");
+    assert!(IMPURE.iter().all(|library| !domain.contains(*library)), "the domain is pure");
+}

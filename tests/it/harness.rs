@@ -1,0 +1,178 @@
+//! Starts the gateway as production does, over a database of the test's own, and talks HTTP to it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use athena_rs::compose;
+use athena_rs::config::{Config, Environment};
+use athena_test_support::TestDatabase;
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Name of the client over the test's database.
+pub const CLIENT: &str = "Main";
+
+/// A running gateway.
+pub struct Gateway {
+    /// `http://127.0.0.1:port`
+    pub base: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    http: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    served: Option<JoinHandle<()>>,
+    /// The database behind [`CLIENT`].
+    pub database: Option<TestDatabase>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON, numbers rounded as `serde_json` does; exact digits are in `text`.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {} {}", self.status, self.text))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body of a success.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json()
+    }
+
+    /// `data.rows` of a fetch or update.
+    #[track_caller]
+    pub fn rows(&self) -> Value {
+        self.ok()["data"]["rows"].clone()
+    }
+
+    /// Checks an error envelope and gives its code.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        let body = self.json();
+        assert_eq!(body["status"], "error", "{}", self.text);
+        assert_eq!(body["code"], code, "{}", self.text);
+        for field in ["error", "message"] {
+            assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {}", self.text);
+        }
+        body
+    }
+}
+
+impl Gateway {
+    /// A gateway over a fresh database that `sql` has set up.
+    pub async fn with(sql: &str) -> Self {
+        Self::configured(sql, "").await
+    }
+
+    /// The same with more configuration, as YAML sections.
+    pub async fn configured(sql: &str, yaml: &str) -> Self {
+        let database = TestDatabase::with(sql).await;
+        let mut gateway = Self::over(&[(CLIENT, &database.uri())], yaml).await;
+        gateway.database = Some(database);
+        gateway
+    }
+
+    /// A gateway over these clients.
+    pub async fn over(clients: &[(&str, &str)], yaml: &str) -> Self {
+        let clients: BTreeMap<&str, &str> = clients.iter().copied().collect();
+        let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
+        let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}");
+        let (config, _) = Config::from_text("test", &text, &Environment::default(), None).expect("a configuration");
+        let gateway = compose::gateway(&config);
+        let settings = compose::http_settings(&config);
+        let listener = athena_rs::run::listen(SocketAddr::from(([127, 0, 0, 1], 0)), 128).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (stop, stopped) = oneshot::channel();
+        let app = athena_http::app(settings.clone(), gateway);
+        let served = tokio::spawn(async move {
+            let stopped = async {
+                drop(stopped.await);
+            };
+            athena_http::serve(listener, app, settings, stopped).await.expect("the server runs");
+        });
+        Self {
+            base: format!("http://{address}"),
+            address,
+            http: reqwest::Client::new(),
+            stop: Some(stop),
+            served: Some(served),
+            database: None,
+        }
+    }
+
+    /// A request for [`CLIENT`], with the audit headers.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .header("X-Athena-Client", CLIENT)
+            .header("X-Company-Id", "c1")
+            .header("X-Organization-Id", "o1")
+    }
+
+    /// A request without any header of ours.
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Sends a request and reads the answer to its end.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.expect("an answer");
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = response.text().await.expect("a whole answer");
+        Answer { status, headers, text }
+    }
+
+    async fn body(&self, method: Method, path: &str, body: &str) -> Answer {
+        let request = self.request(method, path).header("Content-Type", "application/json").body(body.to_owned());
+        self.send(request).await
+    }
+
+    pub async fn fetch(&self, body: &str) -> Answer {
+        self.body(Method::POST, "/gateway/fetch", body).await
+    }
+
+    pub async fn update(&self, body: &str) -> Answer {
+        self.body(Method::POST, "/gateway/update", body).await
+    }
+
+    pub async fn insert(&self, body: &str) -> Answer {
+        self.body(Method::PUT, "/gateway/insert", body).await
+    }
+
+    pub async fn delete(&self, body: &str) -> Answer {
+        self.body(Method::DELETE, "/gateway/delete", body).await
+    }
+
+    /// Runs SQL through the gateway.
+    pub async fn query(&self, sql: &str) -> Answer {
+        self.body(Method::POST, "/gateway/query", &serde_json::json!({ "query": sql }).to_string()).await
+    }
+
+    /// Runs a raw-query body.
+    pub async fn raw(&self, body: &str) -> Answer {
+        self.body(Method::POST, "/gateway/query", body).await
+    }
+
+    /// Asks the server to stop and waits until it has.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(served) = self.served.take() {
+            served.await.expect("the server ends well");
+        }
+    }
+}

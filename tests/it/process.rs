@@ -1,0 +1,114 @@
+//! The binary as an operator meets it: commands, configuration errors, draining.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use athena_test_support::TestDatabase;
+use serde_json::Value;
+
+fn athena() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_athena_rs"));
+    command.env_clear().current_dir(std::env::temp_dir());
+    command
+}
+
+fn output(command: &mut Command) -> (bool, String, String) {
+    let out = command.output().unwrap();
+    (out.status.success(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+}
+
+#[test]
+fn commands_without_a_configuration() {
+    assert_eq!(output(athena().arg("version")), (true, "2.9.0\n".to_owned(), String::new()));
+    assert_eq!(output(athena().arg("--version")).1, "athena_rs 2.9.0\n");
+    let diag: Value = serde_json::from_str(&output(athena().arg("diag")).1).unwrap();
+    assert!(diag["cpu_count"].as_u64().unwrap() > 0);
+    let (ok, spec, _) = output(athena().arg("openapi"));
+    assert!(ok && spec.contains("/gateway/fetch:"));
+    let (ok, _, error) = output(&mut athena());
+    assert!(!ok && error.contains("No command provided"), "{error}");
+}
+
+#[test]
+fn faults_of_the_configuration_are_named_without_a_secret() {
+    let dir = tempdir();
+    let missing = dir.join("missing.yaml");
+    let (ok, _, error) = output(athena().arg("server").arg("--config").arg(&missing));
+    assert!(!ok && error.contains("missing.yaml"), "{error}");
+    let wrong = dir.join("wrong.yaml");
+    std::fs::write(&wrong, "api: {port: many}\npostgres_clients: {a: 'postgres://u:hunter2@h/d'}\n").unwrap();
+    let (ok, _, error) = output(athena().arg("server").arg("--config").arg(&wrong));
+    assert!(!ok && error.contains("api.port") && error.contains("wrong.yaml") && !error.contains("hunter2"), "{error}");
+}
+
+fn tempdir() -> std::path::PathBuf {
+    let dir = std::env::temp_dir().join(format!("athena-process-{}-{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], ""));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+struct Server {
+    child: Child,
+    base: String,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Server {
+    fn start(uri: &str) -> Self {
+        let dir = tempdir();
+        let config = dir.join("config.yaml");
+        let text = format!(
+            "- api:\n    - host: 127.0.0.1\n    - port: 4052\n- logging:\n    - format: json\n- postgres_clients:\n    - main: {}\n",
+            serde_json::to_string(uri).unwrap()
+        );
+        // Both forms of sections are read; the file itself is a map.
+        let text = text.replace("- api:", "api:").replace("- logging:", "logging:").replace("- postgres_clients:", "postgres_clients:");
+        std::fs::write(&config, text).unwrap();
+        let mut child = athena()
+            .args(["--api-only", "--port", "0", "--config"])
+            .arg(&config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let base = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended");
+            if line.contains("listening") {
+                let event: Value = serde_json::from_str(&line).unwrap();
+                break format!("http://{}", event["address"].as_str().unwrap());
+            }
+        };
+        Self { child, base, log }
+    }
+}
+
+#[tokio::test]
+async fn a_stop_drains_what_runs() {
+    let database = TestDatabase::with("CREATE TABLE t (id int)").await;
+    let uri = database.uri();
+    let mut server = tokio::task::spawn_blocking(move || Server::start(&uri)).await.unwrap();
+    let base = server.base.clone();
+    let slow = tokio::spawn(async move {
+        let request = reqwest::Client::new().post(format!("{base}/gateway/query")).header("X-Athena-Client", "main");
+        request.body(r#"{"query":"SELECT pg_sleep(1.5), 7 AS n"}"#).send().await.unwrap().text().await.unwrap()
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let pid = server.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(slow.await.unwrap().contains("\"n\":7"), "the running request is answered");
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "the server does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(status.success());
+    let mut rest = String::new();
+    server.log.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("athena has stopped"), "{rest}");
+}
