@@ -57,6 +57,13 @@ const FILTERS: &[(&str, &str, &str)] = &[
     ("in, text", r#"[{"operator":"in","column":"name","value":["apple","Fig","%"]}]"#, "1,7"),
     ("in, numeric", r#"[{"operator":"in","column":"price","value":["3.1",12]}]"#, "3,6,7"),
     ("in, date", r#"[{"operator":"in","column":"born","value":["2020-01-01"]}]"#, "1,8"),
+    ("in, arrays", r#"[{"operator":"in","column":"tags","value":[["red"],["red","fruit"],[]]}]"#, "1,3,4,10"),
+    (
+        "in, jsonb",
+        r#"[{"operator":"in","column":"meta","value":[{"size":1,"color":"red"},[1,2,3],"text"]}]"#,
+        "1,6,7",
+    ),
+    ("not in, arrays", r#"[{"operator":"not","value":"tags.in.({red})"}]"#, "1,2,4,6,7,8,10"),
     ("in, boolean", r#"[{"operator":"in","column":"active","value":[false]}]"#, "3,5,10"),
     ("not eq leaves null out", r#"[{"operator":"not","value":"qty.eq.5"}]"#, "4,5,6,7,8,10,H"),
     ("not not", r#"[{"operator":"not","value":"not.qty.eq.5"}]"#, "1,2"),
