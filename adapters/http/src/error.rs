@@ -71,7 +71,7 @@ pub fn from_application(error: Error, scene: &Scene<'_>) -> Box<Failure> {
 }
 
 /// Writes a failure in the route's form.
-pub fn respond(failure: Box<Failure>, scene: &Scene<'_>) -> Response {
+pub fn respond(failure: Failure, scene: &Scene<'_>) -> Response {
     let mut details = failure.details;
     details.insert("category".to_owned(), failure.category.into());
     let mut body = Map::new();

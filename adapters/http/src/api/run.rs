@@ -115,5 +115,5 @@ impl Door {
 
 /// The response to a finished request.
 pub fn finish(outcome: Result<Response, Box<Failure>>, scene: &Scene<'_>) -> Response {
-    outcome.unwrap_or_else(|failure| error::respond(failure, scene))
+    outcome.unwrap_or_else(|failure| error::respond(*failure, scene))
 }
