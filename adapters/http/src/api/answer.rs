@@ -19,6 +19,8 @@ pub trait Described: Send {
     type Body: Type;
     /// What a success is.
     const SUCCESS: &'static str;
+    /// An example of the bare array that `X-Strip-Nulls` asks for, where there is one.
+    const ARRAY: Option<&'static str> = None;
     /// Forms of rows besides JSON.
     const STREAMS: &'static [RowFormat] = &[];
     /// Statuses of failures.
@@ -43,8 +45,7 @@ impl<D: Send> IntoResponse for Answer<D> {
 
 impl<D: Described> ApiResponse for Answer<D> {
     fn meta() -> MetaResponses {
-        let mut content =
-            vec![MetaMediaType { content_type: "application/json", schema: D::Body::schema_ref() }];
+        let mut content = vec![MetaMediaType { content_type: "application/json", schema: success::<D>() }];
         content.extend(D::STREAMS.iter().map(|format| MetaMediaType {
             content_type: media_type(*format),
             schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
@@ -62,6 +63,21 @@ impl<D: Described> ApiResponse for Answer<D> {
         D::Body::register(registry);
         ErrorEnvelope::register(registry);
     }
+}
+
+/// The envelope, or the envelope and the bare array.
+fn success<D: Described>() -> MetaSchemaRef {
+    let envelope = D::Body::schema_ref();
+    let Some(example) = D::ARRAY else { return envelope };
+    let array = MetaSchema {
+        title: Some("Array".to_owned()),
+        description: Some("The rows alone, when `X-Strip-Nulls` is there."),
+        items: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::new("object"))))),
+        example: serde_json::from_str(example).ok(),
+        ..MetaSchema::new("array")
+    };
+    let one_of = vec![envelope, MetaSchemaRef::Inline(Box::new(array))];
+    MetaSchemaRef::Inline(Box::new(MetaSchema { one_of, ..MetaSchema::ANY }))
 }
 
 /// A documented answer without headers.

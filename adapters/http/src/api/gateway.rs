@@ -37,6 +37,7 @@ const ROWS: &[RowFormat] = &[RowFormat::Json, RowFormat::Ndjson, RowFormat::Csv]
 pub struct Read;
 impl Described for Read {
     type Body = FetchAnswer;
+    const ARRAY: Option<&'static str> = Some(r#"[{"id":42,"name":"Ada"}]"#);
     const SUCCESS: &'static str =
         "The rows. A bare array when `X-Strip-Nulls` is there and nothing is grouped.";
     const STREAMS: &'static [RowFormat] = &[RowFormat::Ndjson, RowFormat::Csv];
@@ -47,6 +48,7 @@ impl Described for Read {
 pub struct Changed;
 impl Described for Changed {
     type Body = UpdateAnswer;
+    const ARRAY: Option<&'static str> = Some(r#"[{"id":42,"name":"Ada Lovelace"}]"#);
     const SUCCESS: &'static str = "The changed rows; none when nothing matched. A bare array when \
                                    `X-Strip-Nulls` is there and nothing is grouped.";
     const FAILURES: &'static [u16] = &[400, 403, 406, 408, 409, 413, 415, 422, 500, 503, 504];
@@ -56,6 +58,7 @@ impl Described for Changed {
 pub struct Added;
 impl Described for Added {
     type Body = InsertAnswer;
+    const ARRAY: Option<&'static str> = Some(r#"[{"id":42,"name":"Ada","email":"ada@example.com"}]"#);
     const SUCCESS: &'static str = "The new row, or the new rows for an array. A bare array when \
                                    `X-Strip-Nulls` is there.";
     const FAILURES: &'static [u16] = &[400, 403, 406, 408, 409, 413, 415, 422, 500, 503, 504];
@@ -65,6 +68,7 @@ impl Described for Added {
 pub struct Removed;
 impl Described for Removed {
     type Body = DeleteAnswer;
+    const ARRAY: Option<&'static str> = Some(r#"[{"id":42,"name":"Ada"}]"#);
     const SUCCESS: &'static str = "The removed row, or the removed rows where conditions were given. A bare \
                                    array when `X-Strip-Nulls` is there.";
     const FAILURES: &'static [u16] = &[400, 403, 406, 408, 409, 413, 415, 422, 500, 503, 504];
