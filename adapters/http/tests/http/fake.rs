@@ -104,8 +104,6 @@ impl Backend for Script {
                     if sink.flush().await == Flow::Stop {
                         break;
                     }
-                    // As a socket would make it wait for the next rows.
-                    tokio::task::yield_now().await;
                 }
                 Flow::Stop => break,
             }
