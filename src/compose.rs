@@ -61,17 +61,16 @@ fn settings(
     schema_refresh: Duration,
 ) -> Result<PostgresSettings, athena_postgres::InvalidUri> {
     let max_connections = usize::try_from(pool.max_connections).unwrap_or(usize::MAX);
-    Ok(PostgresSettings {
-        max_connections,
-        max_raw_connections: (max_connections / RAW_SHARE).max(1),
-        acquire_timeout: pool.acquire_timeout,
-        idle_timeout: pool.idle_timeout,
-        max_lifetime: pool.max_lifetime,
-        statement_timeout: limits.statement_timeout,
-        schema_refresh,
-        test_before_acquire: pool.test_before_acquire,
-        ..PostgresSettings::from_uri(uri)?
-    })
+    let mut settings = PostgresSettings::from_uri(uri)?;
+    settings.max_connections = max_connections;
+    settings.max_raw_connections = (max_connections / RAW_SHARE).max(1);
+    settings.acquire_timeout = pool.acquire_timeout;
+    settings.idle_timeout = pool.idle_timeout;
+    settings.max_lifetime = pool.max_lifetime;
+    settings.statement_timeout = limits.statement_timeout;
+    settings.schema_refresh = schema_refresh;
+    settings.test_before_acquire = pool.test_before_acquire;
+    Ok(settings)
 }
 
 /// What the HTTP face needs of the configuration.

@@ -60,8 +60,8 @@ async fn serve(mut config: Config, options: &ServerOptions) -> anyhow::Result<()
     if let Some(private) = &private {
         private.announce(address);
     }
-    let app = athena_http::app(settings.clone(), gateway);
-    athena_http::serve(listener, app, settings, stop_asked()).await.context("the server failed")?;
+    let app = athena_http::app(&settings, &gateway);
+    athena_http::serve(listener, app, &settings, stop_asked()).await;
     tracing::info!("athena has stopped");
     if let Some(private) = private {
         private.stop().await;
@@ -80,9 +80,8 @@ pub fn listen(address: SocketAddr, backlog: u32) -> anyhow::Result<TcpListener> 
         socket.bind(address)?;
         socket.listen(backlog)
     };
-    open().with_context(|| {
-        format!("cannot listen on {address}: choose another port with --port or `api.port`")
-    })
+    open()
+        .with_context(|| format!("cannot listen on {address}: choose another port with --port or `api.port`"))
 }
 
 /// Resolves when the process is asked to stop: SIGTERM or Ctrl-C.

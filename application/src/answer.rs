@@ -5,19 +5,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use athena_domain::rows::{CellRef, ColumnHead, CsvRows, Flow, JsonRows, RowFormat, RowSink, RowStyle};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
-use crate::ports::{Done, RowStream};
+use crate::ports::{Done, PortError, PortErrorKind, RowStream};
 
 /// Bytes from which an answer is streamed.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
 /// Chunks that may wait for a slow reader.
 const CHUNKS_AHEAD: usize = 2;
+
+/// Longest time a reader may leave a full chunk untouched.
+const LONGEST_STALL: Duration = Duration::from_secs(60);
 
 /// What is known once every row is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,7 +34,7 @@ pub struct Tally {
     pub count: Option<u64>,
 }
 
-/// What stands around the rows.
+/// What stands around the rows; nothing does in CSV.
 #[derive(Debug, Clone, Copy)]
 pub struct Framing {
     /// Before the first row.
@@ -196,9 +200,11 @@ impl RowStream for ChunkSink {
         }
         let chunk = std::mem::replace(self.buffer(), Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8));
         self.sent_bytes += chunk.len() as u64;
-        match &self.chunks {
-            Some(chunks) if chunks.send(Ok(chunk.into())).await.is_ok() => Flow::More,
-            _ => Flow::Stop,
+        let Some(chunks) = &self.chunks else { return Flow::Stop };
+        // A reader that takes nothing for so long would hold a connection for ever.
+        match tokio::time::timeout(LONGEST_STALL, chunks.send(Ok(chunk.into()))).await {
+            Ok(Ok(())) => Flow::More,
+            Ok(Err(_)) | Err(_) => Flow::Stop,
         }
     }
 }
@@ -211,7 +217,12 @@ type Work = Pin<Box<dyn Future<Output = (ChunkSink, Result<Tally, Error>)> + Sen
 ///
 /// # Errors
 /// What `work` fails with before the first chunk.
-pub async fn stream<F, Fut>(style: RowStyle, framing: Framing, max_bytes: Option<u64>, work: F) -> Result<Body, Error>
+pub async fn stream<F, Fut>(
+    style: RowStyle,
+    framing: Framing,
+    max_bytes: Option<u64>,
+    work: F,
+) -> Result<Body, Error>
 where
     F: FnOnce(ChunkSink) -> Fut,
     Fut: Future<Output = (ChunkSink, Result<Tally, Error>)> + Send + 'static,
@@ -223,6 +234,11 @@ where
     tokio::select! {
         biased;
         (sink, outcome) = &mut work => {
+            // Rows can be so close that the first chunk and the last row come in one breath.
+            if let Ok((chunks, sender)) = receiver.try_recv() {
+                tokio::spawn(end(sink, outcome, sender));
+                return Ok(Body::Stream(chunks));
+            }
             let tally = outcome?;
             Ok(Body::Whole(sink.finish(&tally), tally))
         }
@@ -235,10 +251,22 @@ where
 
 /// Drives work whose answer has begun, until it is done or its reader has left.
 async fn go_on(work: Work, chunks: mpsc::Sender<Chunk>) {
-    let (sink, outcome) = tokio::select! {
-        finished = work => finished,
-        () = chunks.closed() => return,
-    };
+    // A task of its own, so that a panic is seen here: an answer that just ended would look whole.
+    let mut work = tokio::spawn(work);
+    tokio::select! {
+        finished = &mut work => match finished {
+            Ok((sink, outcome)) => end(sink, outcome, chunks).await,
+            Err(_) => {
+                let fault = PortError::new("backend", PortErrorKind::Internal);
+                drop(chunks.send(Err(fault.into())).await);
+            }
+        },
+        () = chunks.closed() => work.abort(),
+    }
+}
+
+/// Hands on what is left, or what went wrong.
+async fn end(sink: ChunkSink, outcome: Result<Tally, Error>, chunks: mpsc::Sender<Chunk>) {
     let last = outcome.map(|tally| sink.finish(&tally));
     if let Err(error) = &last {
         tracing::warn!(%error, "an answer broke off after its first byte");

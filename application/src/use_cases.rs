@@ -91,9 +91,9 @@ impl Gateway {
         stale: Option<&Arc<Schema>>,
         plan: impl Fn(Planner<'_>) -> Result<T, RequestError>,
     ) -> Result<(T, Arc<Schema>), Error> {
-        let options = PlanOptions { big_numbers_as_text: context.big_numbers_as_text, ..self.options.clone() };
-        let attempt =
-            |schema: &Schema| plan(Planner { schema, limits: &self.limits, options: &options });
+        let options =
+            PlanOptions { big_numbers_as_text: context.big_numbers_as_text, ..self.options.clone() };
+        let attempt = |schema: &Schema| plan(Planner { schema, limits: &self.limits, options: &options });
         let schema = match (target.schema.loaded(), stale) {
             (Some(schema), None) => schema,
             (_, stale) => target.schema.refresh(stale, context.deadline).await?,
@@ -127,6 +127,12 @@ fn may_be_new(code: RequestCode) -> bool {
 pub(crate) fn is_stale(error: &PortError) -> bool {
     matches!(
         error.reason(),
-        Some(Reason::Stale | Reason::UndefinedTable | Reason::UndefinedColumn | Reason::TypeMismatch | Reason::TextUuid)
+        Some(
+            Reason::Stale
+                | Reason::UndefinedTable
+                | Reason::UndefinedColumn
+                | Reason::TypeMismatch
+                | Reason::TextUuid
+        )
     )
 }

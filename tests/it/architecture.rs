@@ -33,7 +33,11 @@ fn manifest(dir: &str) -> toml::Table {
 }
 
 fn names(manifest: &toml::Table, section: &str) -> BTreeSet<String> {
-    manifest.get(section).and_then(toml::Value::as_table).map(|t| t.keys().cloned().collect()).unwrap_or_default()
+    manifest
+        .get(section)
+        .and_then(toml::Value::as_table)
+        .map(|t| t.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 #[test]
@@ -44,7 +48,9 @@ fn crates_know_only_what_is_below_them() {
         for dependency in names(&manifest, "dependencies").iter().filter(|name| name.starts_with("athena")) {
             assert!(allowed.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
         }
-        for dependency in names(&manifest, "dev-dependencies").iter().filter(|name| name.starts_with("athena")) {
+        for dependency in
+            names(&manifest, "dev-dependencies").iter().filter(|name| name.starts_with("athena"))
+        {
             let known = allowed.contains(&dependency.as_str())
                 || ["athena-memory", "athena-test-support"].contains(&dependency.as_str());
             assert!(known, "the tests of {name} must not depend on {dependency}");

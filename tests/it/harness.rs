@@ -9,7 +9,6 @@ use athena_test_support::TestDatabase;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 /// Name of the client over the test's database.
 pub const CLIENT: &str = "Main";
@@ -21,8 +20,8 @@ pub struct Gateway {
     /// Where it listens.
     pub address: SocketAddr,
     http: reqwest::Client,
-    stop: Option<oneshot::Sender<()>>,
-    served: Option<JoinHandle<()>>,
+    /// Stops the server when the test lets go of it.
+    _stop: oneshot::Sender<()>,
     /// The database behind [`CLIENT`].
     pub database: Option<TestDatabase>,
 }
@@ -91,25 +90,26 @@ impl Gateway {
         let clients: BTreeMap<&str, &str> = clients.iter().copied().collect();
         let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
         let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}");
-        let (config, _) = Config::from_text("test", &text, &Environment::default(), None).expect("a configuration");
+        let (config, _) =
+            Config::from_text("test", &text, &Environment::default(), None).expect("a configuration");
         let gateway = compose::gateway(&config);
         let settings = compose::http_settings(&config);
-        let listener = athena_rs::run::listen(SocketAddr::from(([127, 0, 0, 1], 0)), 128).expect("a free port");
+        let listener =
+            athena_rs::run::listen(SocketAddr::from(([127, 0, 0, 1], 0)), 128).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
-        let app = athena_http::app(settings.clone(), gateway);
-        let served = tokio::spawn(async move {
+        let app = athena_http::app(&settings, &gateway);
+        tokio::spawn(async move {
             let stopped = async {
                 drop(stopped.await);
             };
-            athena_http::serve(listener, app, settings, stopped).await.expect("the server runs");
+            athena_http::serve(listener, app, &settings, stopped).await;
         });
         Self {
             base: format!("http://{address}"),
             address,
             http: reqwest::Client::new(),
-            stop: Some(stop),
-            served: Some(served),
+            _stop: stop,
             database: None,
         }
     }
@@ -138,7 +138,8 @@ impl Gateway {
     }
 
     async fn body(&self, method: Method, path: &str, body: &str) -> Answer {
-        let request = self.request(method, path).header("Content-Type", "application/json").body(body.to_owned());
+        let request =
+            self.request(method, path).header("Content-Type", "application/json").body(body.to_owned());
         self.send(request).await
     }
 
@@ -166,13 +167,5 @@ impl Gateway {
     /// Runs a raw-query body.
     pub async fn raw(&self, body: &str) -> Answer {
         self.body(Method::POST, "/gateway/query", body).await
-    }
-
-    /// Asks the server to stop and waits until it has.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
-        if let Some(served) = self.served.take() {
-            served.await.expect("the server ends well");
-        }
     }
 }

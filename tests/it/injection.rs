@@ -71,13 +71,31 @@ fn variants(body: &Value, hostile: &str) -> Vec<Value> {
 async fn no_string_becomes_sql() {
     let gateway = Gateway::with(SETUP).await;
     let bodies: &[(&str, Value)] = &[
-        ("fetch", json!({"table_name":"t","columns":["id","n:name","name::text"],"conditions":[{"eq_column":"name","eq_value":"one"},{"operator":"or","value":"name.eq.one,id.in.(1,2)"},{"operator":"not","value":"name.eq.zzz"},{"operator":"contains","column":"tags","value":["a"]},{"operator":"in","column":"name","value":["one"]},{"operator":"like","column":"name","value":"o%"}],"sort_by":{"field":"id","direction":"asc","nulls":"first"},"group_by":"id"})),
+        (
+            "fetch",
+            json!({"table_name":"t","columns":["id","n:name","name::text"],"conditions":[{"eq_column":"name","eq_value":"one"},{"operator":"or","value":"name.eq.one,id.in.(1,2)"},{"operator":"not","value":"name.eq.zzz"},{"operator":"contains","column":"tags","value":["a"]},{"operator":"in","column":"name","value":["one"]},{"operator":"like","column":"name","value":"o%"}],"sort_by":{"field":"id","direction":"asc","nulls":"first"},"group_by":"id"}),
+        ),
         ("fetch", json!({"view_name":"t","table_schema":"public","columns":"id,name"})),
-        ("insert", json!({"table_name":"t","insert_body":{"id":100,"name":"x","tags":["a"],"meta":{"k":"v"}},"columns":"id"})),
-        ("insert", json!({"table_name":"t","insert_body":[{"id":1,"name":"x"},{"id":2,"name":"y"}],"on_conflict":["id"],"update_body":{"name":"z"}})),
-        ("insert", json!({"table_name":"t","insert_body":{"id":1,"name":"x"},"on_conflict":{"constraint":"t_pkey"}})),
-        ("update", json!({"table_name":"t","set":{"name":"x","tags":["q"],"meta":{"k":"v"}},"conditions":[{"eq_column":"name","eq_value":"nobody"}],"columns":"id"})),
-        ("delete", json!({"table_name":"t","resource_id":"77","conditions":[{"eq_column":"name","eq_value":"nobody"}],"columns":"id"})),
+        (
+            "insert",
+            json!({"table_name":"t","insert_body":{"id":100,"name":"x","tags":["a"],"meta":{"k":"v"}},"columns":"id"}),
+        ),
+        (
+            "insert",
+            json!({"table_name":"t","insert_body":[{"id":1,"name":"x"},{"id":2,"name":"y"}],"on_conflict":["id"],"update_body":{"name":"z"}}),
+        ),
+        (
+            "insert",
+            json!({"table_name":"t","insert_body":{"id":1,"name":"x"},"on_conflict":{"constraint":"t_pkey"}}),
+        ),
+        (
+            "update",
+            json!({"table_name":"t","set":{"name":"x","tags":["q"],"meta":{"k":"v"}},"conditions":[{"eq_column":"name","eq_value":"nobody"}],"columns":"id"}),
+        ),
+        (
+            "delete",
+            json!({"table_name":"t","resource_id":"77","conditions":[{"eq_column":"name","eq_value":"nobody"}],"columns":"id"}),
+        ),
         ("query", json!({"query":"SELECT name FROM t WHERE name = $1","params":["one"]})),
     ];
     let mut sent = 0;
@@ -97,11 +115,19 @@ async fn no_string_becomes_sql() {
                     _ => gateway.raw(&text).await,
                 };
                 sent += 1;
-                assert!(answer.status == 200 || (400..500).contains(&answer.status), "{verb} {text}: {}", answer.text);
+                assert!(
+                    answer.status == 200 || (400..500).contains(&answer.status),
+                    "{verb} {text}: {}",
+                    answer.text
+                );
                 assert!(!answer.text.contains("s3cr3t-canary"), "{verb} {text}: {}", answer.text);
                 if answer.status != 200 {
                     assert!(answer.json()["error"].is_string(), "{}", answer.text);
-                    assert_ne!(answer.json()["code"], "syntax_error", "{verb} {text}: a name or value reached the text");
+                    assert_ne!(
+                        answer.json()["code"],
+                        "syntax_error",
+                        "{verb} {text}: a name or value reached the text"
+                    );
                 }
             }
         }
@@ -110,9 +136,15 @@ async fn no_string_becomes_sql() {
     let canary = gateway.query("SELECT secret FROM canary").await.ok();
     assert_eq!(canary["data"], json!([{"secret":"s3cr3t-canary"}]));
     // The same statement shapes: as many prepared statements as shapes, not one a value.
-    let hostile_value = |value: &str| json!({"table_name":"t","conditions":[{"eq_column":"name","eq_value":value}]}).to_string();
+    let hostile_value = |value: &str| {
+        json!({"table_name":"t","conditions":[{"eq_column":"name","eq_value":value}]}).to_string()
+    };
     for hostile in HOSTILE {
-        assert_eq!(gateway.fetch(&hostile_value(hostile)).await.rows().as_array().map(Vec::len), Some(0), "{hostile}");
+        assert_eq!(
+            gateway.fetch(&hostile_value(hostile)).await.rows().as_array().map(Vec::len),
+            Some(0),
+            "{hostile}"
+        );
     }
 }
 
@@ -124,7 +156,8 @@ async fn hostile_values_are_stored_as_they_are() {
         let inserted = gateway.insert(&json!({"table_name": "t", "insert_body": row}).to_string()).await.ok();
         assert_eq!(inserted["data"], row);
         let many = json!([{"id": 2000 + index, "name": hostile, "tags": [hostile], "meta": [hostile]}, {"id": 3000 + index, "name": hostile, "tags": [], "meta": hostile}]);
-        let inserted = gateway.insert(&json!({"table_name": "t", "insert_body": many}).to_string()).await.ok();
+        let inserted =
+            gateway.insert(&json!({"table_name": "t", "insert_body": many}).to_string()).await.ok();
         assert_eq!(inserted["data"], many);
         let found = gateway.fetch(&json!({"table_name":"t","columns":"id","sort_by":{"field":"id"},"conditions":[{"op":"in","column":"name","value":[hostile]},{"op":"lt","column":"id","value":3000}]}).to_string()).await.rows();
         assert_eq!(found, json!([{"id": 1000 + index}, {"id": 2000 + index}]));

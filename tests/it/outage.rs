@@ -18,7 +18,8 @@ async fn a_stop_under_load_gives_clear_answers_and_heals() {
     let uri = cluster.uri("postgres");
     let gateway = Arc::new(Gateway::over(&[(CLIENT, &uri)], "").await);
     gateway.query("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one'); CREATE TABLE log (n int)").await.ok();
-    let (stop, good, away) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (stop, good, away) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut callers = Vec::new();
     for caller in 0..8 {
         let (gateway, stop, good, away) = (gateway.clone(), stop.clone(), good.clone(), away.clone());
@@ -78,14 +79,17 @@ async fn a_stop_under_load_gives_clear_answers_and_heals() {
 
 #[tokio::test]
 async fn an_unreachable_client_is_told_and_retried() {
-    let database = TestDatabase::with("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')").await;
+    let database =
+        TestDatabase::with("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')")
+            .await;
     let proxy = database.proxied().await;
     proxy.down().await;
     let gateway = Gateway::over(&[(CLIENT, proxy.uri()), ("broken", "${NOT_SET_ANYWHERE}")], "").await;
     let refused = gateway.fetch(FETCH).await;
     refused.refused(503, "connection_error");
     assert!(refused.header("retry-after").is_some());
-    let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", "broken").body(FETCH);
+    let request =
+        gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", "broken").body(FETCH);
     let broken = gateway.send(request).await.refused(503, "client_unavailable");
     assert!(broken["error"].as_str().unwrap().contains("NOT_SET_ANYWHERE"), "{broken}");
     proxy.set(athena_test_support::Mode::Pass).await;

@@ -39,11 +39,17 @@ fn faults_of_the_configuration_are_named_without_a_secret() {
     let wrong = dir.join("wrong.yaml");
     std::fs::write(&wrong, "api: {port: many}\npostgres_clients: {a: 'postgres://u:hunter2@h/d'}\n").unwrap();
     let (ok, _, error) = output(athena().arg("server").arg("--config").arg(&wrong));
-    assert!(!ok && error.contains("api.port") && error.contains("wrong.yaml") && !error.contains("hunter2"), "{error}");
+    assert!(
+        !ok && error.contains("api.port") && error.contains("wrong.yaml") && !error.contains("hunter2"),
+        "{error}"
+    );
 }
 
 fn tempdir() -> std::path::PathBuf {
-    let dir = std::env::temp_dir().join(format!("athena-process-{}-{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], ""));
+    let dir = std::env::temp_dir().join(
+        format!("athena-process-{}-{:?}", std::process::id(), std::thread::current().id())
+            .replace(['(', ')'], ""),
+    );
     std::fs::create_dir_all(&dir).unwrap();
     dir
 }
@@ -63,7 +69,10 @@ impl Server {
             serde_json::to_string(uri).unwrap()
         );
         // Both forms of sections are read; the file itself is a map.
-        let text = text.replace("- api:", "api:").replace("- logging:", "logging:").replace("- postgres_clients:", "postgres_clients:");
+        let text = text
+            .replace("- api:", "api:")
+            .replace("- logging:", "logging:")
+            .replace("- postgres_clients:", "postgres_clients:");
         std::fs::write(&config, text).unwrap();
         let mut child = athena()
             .args(["--api-only", "--port", "0", "--config"])
@@ -92,8 +101,16 @@ async fn a_stop_drains_what_runs() {
     let mut server = tokio::task::spawn_blocking(move || Server::start(&uri)).await.unwrap();
     let base = server.base.clone();
     let slow = tokio::spawn(async move {
-        let request = reqwest::Client::new().post(format!("{base}/gateway/query")).header("X-Athena-Client", "main");
-        request.body(r#"{"query":"SELECT pg_sleep(1.5), 7 AS n"}"#).send().await.unwrap().text().await.unwrap()
+        let request =
+            reqwest::Client::new().post(format!("{base}/gateway/query")).header("X-Athena-Client", "main");
+        request
+            .body(r#"{"query":"SELECT pg_sleep(1.5), 7 AS n"}"#)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
     });
     tokio::time::sleep(Duration::from_millis(500)).await;
     let pid = server.child.id().to_string();

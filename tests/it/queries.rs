@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::harness::Gateway;
 
-const THINGS: &str = "CREATE TABLE things (id int PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'a'), (2, 'b')";
+const THINGS: &str =
+    "CREATE TABLE things (id int PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'a'), (2, 'b')";
 
 #[tokio::test]
 async fn statements_run_as_they_stand() {
@@ -21,19 +22,32 @@ async fn statements_run_as_they_stand() {
         ("SHOW server_encoding", json!([{"server_encoding":"UTF8"}])),
         ("SELECT 1 AS a, 2 AS a", json!([{"a":1,"a_2":2}])),
         ("SELECT * FROM things WHERE false", json!([])),
-        ("SELECT 1.10::numeric AS n, true AS b, NULL AS x, ARRAY[1,2] AS l", json!([{"n":1.10,"b":true,"x":null,"l":[1,2]}])),
+        (
+            "SELECT 1.10::numeric AS n, true AS b, NULL AS x, ARRAY[1,2] AS l",
+            json!([{"n":1.10,"b":true,"x":null,"l":[1,2]}]),
+        ),
     ] {
         let answer = gateway.query(sql).await.ok();
         assert_eq!(answer["data"], expected, "{sql}");
         assert_eq!(answer["message"], "Successfully executed query");
-        assert_eq!((&answer["meta"]["statement_count"], &answer["meta"]["rows_affected"]), (&json!(1), &json!(0)), "{sql}");
+        assert_eq!(
+            (&answer["meta"]["statement_count"], &answer["meta"]["rows_affected"]),
+            (&json!(1), &json!(0)),
+            "{sql}"
+        );
         assert_eq!(answer["meta"]["returned_row_count"], expected.as_array().unwrap().len());
     }
     let command = gateway.query("INSERT INTO things VALUES (7, 'x'), (8, 'y')").await.ok();
     assert_eq!((&command["meta"]["rows_affected"], &command["data"]), (&json!(2), &json!([])));
-    let script = gateway.query("CREATE TABLE made (a int); INSERT INTO made VALUES (1); INSERT INTO made VALUES (2)").await.ok();
+    let script = gateway
+        .query("CREATE TABLE made (a int); INSERT INTO made VALUES (1); INSERT INTO made VALUES (2)")
+        .await
+        .ok();
     assert_eq!(script["meta"]["statement_count"], 3);
-    assert_eq!(gateway.fetch(r#"{"table_name":"made","sort_by":{"field":"a"}}"#).await.rows(), json!([{"a":1},{"a":2}]));
+    assert_eq!(
+        gateway.fetch(r#"{"table_name":"made","sort_by":{"field":"a"}}"#).await.rows(),
+        json!([{"a":1},{"a":2}])
+    );
 }
 
 #[tokio::test]
@@ -43,11 +57,22 @@ async fn faults_are_placed() {
     assert_eq!(syntax["details"]["position"], 1);
     for sql in ["", " ; ;", ";"] {
         let empty = gateway.query(sql).await;
-        assert_eq!((empty.status, &empty.json()["error"]), (400, &json!("Query cannot be empty or contain only semicolons.")));
+        assert_eq!(
+            (empty.status, &empty.json()["error"]),
+            (400, &json!("Query cannot be empty or contain only semicolons."))
+        );
     }
     gateway.query("SELECT * FROM nope").await.refused(400, "undefined_table");
     gateway.query("SELECT nope FROM things").await.refused(400, "undefined_column");
-    for sql in ["SELECT 1/0", "SELECT 'x'::int", "SELECT 'nan'::int + things FROM things", "SELECT now() + 1", "COPY things TO STDOUT", "VACUUM; SELECT 1", "DO $$ BEGIN RAISE EXCEPTION 'no'; END $$"] {
+    for sql in [
+        "SELECT 1/0",
+        "SELECT 'x'::int",
+        "SELECT 'nan'::int + things FROM things",
+        "SELECT now() + 1",
+        "COPY things TO STDOUT",
+        "VACUUM; SELECT 1",
+        "DO $$ BEGIN RAISE EXCEPTION 'no'; END $$",
+    ] {
         let answer = gateway.query(sql).await;
         assert!((400..500).contains(&answer.status), "{sql}: {} {}", answer.status, answer.text);
     }
@@ -67,10 +92,22 @@ async fn parameters_are_bound_by_type() {
     for (body, expected) in [
         (r#"{"query":"SELECT name FROM things WHERE id = $1","params":[2]}"#, json!([{"name":"b"}])),
         (r#"{"query":"SELECT name FROM things WHERE id = $1","params":["2"]}"#, json!([{"name":"b"}])),
-        (r#"{"query":"SELECT $1::text AS t, '$1' AS q, $2::jsonb AS j","params":["x'; DROP TABLE things; --",{"a":[1]}]}"#, json!([{"t":"x'; DROP TABLE things; --","q":"$1","j":{"a":[1]}}])),
-        (r#"{"query":"SELECT $1::timestamptz AS t, $2::int[] AS l, $3::numeric AS n","params":["2024-01-01T00:00:00Z",[1,2],1.50]}"#, json!([{"t":"2024-01-01T00:00:00+00:00","l":[1,2],"n":1.50}])),
-        (r#"{"query":"SELECT $1::inet AS i, $2::money AS m","params":["10.0.0.1","$5.00"]}"#, json!([{"i":"10.0.0.1","m":"$5.00"}])),
-        (r#"{"query":"INSERT INTO things VALUES ($1, $2) RETURNING id","params":[9,null]}"#, json!([{"id":9}])),
+        (
+            r#"{"query":"SELECT $1::text AS t, '$1' AS q, $2::jsonb AS j","params":["x'; DROP TABLE things; --",{"a":[1]}]}"#,
+            json!([{"t":"x'; DROP TABLE things; --","q":"$1","j":{"a":[1]}}]),
+        ),
+        (
+            r#"{"query":"SELECT $1::timestamptz AS t, $2::int[] AS l, $3::numeric AS n","params":["2024-01-01T00:00:00Z",[1,2],1.50]}"#,
+            json!([{"t":"2024-01-01T00:00:00+00:00","l":[1,2],"n":1.50}]),
+        ),
+        (
+            r#"{"query":"SELECT $1::inet AS i, $2::money AS m","params":["10.0.0.1","$5.00"]}"#,
+            json!([{"i":"10.0.0.1","m":"$5.00"}]),
+        ),
+        (
+            r#"{"query":"INSERT INTO things VALUES ($1, $2) RETURNING id","params":[9,null]}"#,
+            json!([{"id":9}]),
+        ),
         (r#"{"query":"SELECT 1 AS one","params":[]}"#, json!([{"one":1}])),
     ] {
         assert_eq!(gateway.raw(body).await.ok()["data"], expected, "{body}");
@@ -90,7 +127,13 @@ async fn parameters_are_bound_by_type() {
 async fn read_only_is_kept_by_the_database() {
     let gateway = Gateway::with(THINGS).await;
     gateway.query("CREATE FUNCTION sneak() RETURNS int LANGUAGE sql VOLATILE AS 'INSERT INTO things VALUES (60) RETURNING id'").await.ok();
-    for sql in ["INSERT INTO things VALUES (60)", "SELECT sneak()", "SELECT set_config('transaction_read_only', 'off', true), sneak()", "DROP TABLE things", "COMMIT; INSERT INTO things VALUES (60)"] {
+    for sql in [
+        "INSERT INTO things VALUES (60)",
+        "SELECT sneak()",
+        "SELECT set_config('transaction_read_only', 'off', true), sneak()",
+        "DROP TABLE things",
+        "COMMIT; INSERT INTO things VALUES (60)",
+    ] {
         let answer = gateway.raw(&json!({"query": sql, "read_only": true}).to_string()).await;
         assert_eq!(answer.status, 400, "{sql}: {}", answer.text);
     }
@@ -102,7 +145,17 @@ async fn read_only_is_kept_by_the_database() {
 async fn nothing_of_a_script_reaches_the_next_request() {
     // One raw connection, so that the next request surely gets the same one.
     let gateway = Gateway::with(THINGS).await;
-    for sql in ["SET search_path = pg_catalog", "SET statement_timeout = 1", "SET ROLE pg_monitor", "CREATE TEMP TABLE things_tmp (a int)", "SELECT pg_advisory_lock(7)", "PREPARE p AS SELECT 1", "SET default_transaction_read_only = on", "LISTEN x", "DECLARE c CURSOR WITH HOLD FOR SELECT 1"] {
+    for sql in [
+        "SET search_path = pg_catalog",
+        "SET statement_timeout = 1",
+        "SET ROLE pg_monitor",
+        "CREATE TEMP TABLE things_tmp (a int)",
+        "SELECT pg_advisory_lock(7)",
+        "PREPARE p AS SELECT 1",
+        "SET default_transaction_read_only = on",
+        "LISTEN x",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+    ] {
         gateway.query(sql).await.ok();
     }
     let settings = gateway.query("SELECT current_user = session_user AS me, current_setting('search_path') LIKE '%public%' AS path, current_setting('default_transaction_read_only') AS ro, (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') AS locks, (SELECT count(*) FROM pg_prepared_statements WHERE from_sql) AS prepared, (SELECT count(*) FROM pg_cursors WHERE name = 'c') AS cursors").await.ok();
@@ -113,10 +166,20 @@ async fn nothing_of_a_script_reaches_the_next_request() {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        settings["locks"] = gateway.query("SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory'").await.ok()["data"][0]["n"].clone();
+        settings["locks"] = gateway
+            .query("SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory'")
+            .await
+            .ok()["data"][0]["n"]
+            .clone();
     }
     assert_eq!(settings, json!({"me":true,"path":true,"ro":"off","locks":0,"prepared":0,"cursors":0}));
-    assert_eq!(gateway.fetch(r#"{"table_name":"things","conditions":[{"eq_column":"id","eq_value":1}]}"#).await.rows()[0]["name"], "a");
+    assert_eq!(
+        gateway
+            .fetch(r#"{"table_name":"things","conditions":[{"eq_column":"id","eq_value":1}]}"#)
+            .await
+            .rows()[0]["name"],
+        "a"
+    );
 }
 
 #[tokio::test]
@@ -125,7 +188,10 @@ async fn large_results_are_refused_not_cut() {
     gateway.query("SELECT generate_series(1, 101) AS n").await.refused(400, "limit_exceeded");
     let some = gateway.query("SELECT generate_series(1, 100) AS n").await.ok();
     assert_eq!(some["data"].as_array().map(Vec::len), Some(100));
-    gateway.raw(r#"{"query":"SELECT generate_series(1, 3)","max_rows":2}"#).await.refused(400, "limit_exceeded");
+    gateway
+        .raw(r#"{"query":"SELECT generate_series(1, 3)","max_rows":2}"#)
+        .await
+        .refused(400, "limit_exceeded");
     let after: Value = gateway.query("SELECT 1 AS one").await.ok();
     assert_eq!(after["data"], json!([{"one":1}]));
 }

@@ -53,7 +53,8 @@ async fn every_operator_filters_in_every_spelling() {
         (r#"{"eq_column":"userName","eq_value":"ada"}"#, "camelCase", &[1]),
     ];
     for (condition, what, expected) in cases {
-        let body = format!(r#"{{"table_name":"people","sort_by":{{"field":"id"}},"conditions":[{condition}]}}"#);
+        let body =
+            format!(r#"{{"table_name":"people","sort_by":{{"field":"id"}},"conditions":[{condition}]}}"#);
         assert_eq!(ids(&gateway.fetch(&body).await.rows()), *expected, "{what}: {condition}");
     }
 }
@@ -77,7 +78,8 @@ async fn bad_filters_are_never_all_rows() {
     }
     gateway.fetch(r#"{"table_name":"people","condition":[]}"#).await.refused(400, "unknown_field");
     gateway.fetch(r#"{"table_name":"people","limit":1,"limit":2}"#).await.refused(400, "invalid_json");
-    let columns = gateway.fetch(r#"{"table_name":"people","columns":["id","x', (select version()) --"]}"#).await;
+    let columns =
+        gateway.fetch(r#"{"table_name":"people","columns":["id","x', (select version()) --"]}"#).await;
     assert_eq!(columns.status, 400);
     assert!(!columns.text.contains("PostgreSQL 1"), "{}", columns.text);
     gateway.fetch(r#"{"table_name":"nope"}"#).await.refused(400, "undefined_table");
@@ -93,13 +95,20 @@ async fn three_shapes() {
     assert_eq!(envelope["status"], "success");
     assert_eq!(envelope["message"], "Fetched 2 rows");
     assert_eq!(envelope["data"]["rows"], json!([{"id":1,"age":36},{"id":2,"age":null}]));
-    for (value, expected) in [("true", json!([{"id":1,"age":36},{"id":2}])), ("false", json!([{"id":1,"age":36},{"id":2,"age":null}]))] {
-        let request = gateway.request(Method::POST, "/gateway/fetch").header("X-Strip-Nulls", value).body(body);
+    for (value, expected) in [
+        ("true", json!([{"id":1,"age":36},{"id":2}])),
+        ("false", json!([{"id":1,"age":36},{"id":2,"age":null}])),
+    ] {
+        let request =
+            gateway.request(Method::POST, "/gateway/fetch").header("X-Strip-Nulls", value).body(body);
         assert_eq!(gateway.send(request).await.ok(), expected);
     }
     // The body's field strips, and keeps the envelope.
     let stripped = gateway.fetch(r#"{"table_name":"people","strip_nulls":true,"sort_by":{"field":"id"},"conditions":[{"gt_column":"id","gt_value":2}]}"#).await.rows();
-    assert_eq!(stripped, json!([{"id":3,"name":"Cy,d","age":20,"tags":[]},{"id":4,"name":"Dé","age":36,"meta":{"k":1},"active":true,"user_name":"de"}]));
+    assert_eq!(
+        stripped,
+        json!([{"id":3,"name":"Cy,d","age":20,"tags":[]},{"id":4,"name":"Dé","age":36,"meta":{"k":1},"active":true,"user_name":"de"}])
+    );
     let flat = Gateway::configured(PEOPLE, "gateway: {response_shape: flat}").await;
     assert_eq!(flat.fetch(body).await.ok()["data"], json!([{"id":1,"age":36},{"id":2,"age":null}]));
 }
@@ -107,20 +116,27 @@ async fn three_shapes() {
 #[tokio::test]
 async fn pages_sorts_and_names() {
     let gateway = Gateway::with(PEOPLE).await;
-    let page = |n: u32| format!(r#"{{"table_name":"people","columns":"id","page_size":2,"current_page":{n}}}"#);
+    let page =
+        |n: u32| format!(r#"{{"table_name":"people","columns":"id","page_size":2,"current_page":{n}}}"#);
     assert_eq!(ids(&gateway.fetch(&page(1)).await.rows()), [1, 2]);
     assert_eq!(ids(&gateway.fetch(&page(2)).await.rows()), [3, 4]);
     assert_eq!(ids(&gateway.fetch(&page(3)).await.rows()), [0_i64; 0]);
     let sorted = |sort: &str| format!(r#"{{"table_name":"people","columns":"id","sort_by":{sort}}}"#);
     let check = [
-        (r#"[{"field":"age","direction":"desc","nulls":"last"},{"column":"id","direction":"desc"}]"#, [4, 1, 3, 2]),
+        (
+            r#"[{"field":"age","direction":"desc","nulls":"last"},{"column":"id","direction":"desc"}]"#,
+            [4, 1, 3, 2],
+        ),
         (r#"[{"field":"age","nulls":"first"},{"field":"id"}]"#, [2, 3, 1, 4]),
     ];
     for (sort, expected) in check {
         assert_eq!(ids(&gateway.fetch(&sorted(sort)).await.rows()), expected, "{sort}");
     }
     gateway.fetch(&sorted(r#"{"field":"id","direction":"down"}"#)).await.refused(400, "invalid_field");
-    assert_eq!(ids(&gateway.fetch(r#"{"view_name":"adults","columns":"id","sort_by":{"field":"id"}}"#).await.rows()), [1, 4]);
+    assert_eq!(
+        ids(&gateway.fetch(r#"{"view_name":"adults","columns":"id","sort_by":{"field":"id"}}"#).await.rows()),
+        [1, 4]
+    );
     assert_eq!(ids(&gateway.fetch(r#"{"table_name":"audit.people"}"#).await.rows()), [99]);
     assert_eq!(ids(&gateway.fetch(r#"{"table_name":"people","table_schema":"audit"}"#).await.rows()), [99]);
     let renamed = gateway.fetch(r#"{"table_name":"people","columns":"who:name,age::text,userName","limit":1,"sort_by":{"field":"id"}}"#).await.rows();
@@ -158,10 +174,19 @@ async fn rows_are_grouped_and_summed() {
                    "aggregation_column":"value","aggregation_strategy":"cumulative_sum","aggregation_dedup":true}"#;
     let expected = |grouped: &Value| {
         let found: Vec<(String, String, usize)> = grouped
-            .as_array().unwrap().iter()
-            .map(|g| (g["label"].as_str().unwrap().to_owned(), g["aggregation"].to_string(), g["rows"].as_array().unwrap().len()))
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|g| {
+                (
+                    g["label"].as_str().unwrap().to_owned(),
+                    g["aggregation"].to_string(),
+                    g["rows"].as_array().unwrap().len(),
+                )
+            })
             .collect();
-        let expected = [("2024-01-01 00:00", "1.1", 2), ("2024-01-01 01:00", "3.1", 1), ("2024-01-02 00:00", "6.1", 1)];
+        let expected =
+            [("2024-01-01 00:00", "1.1", 2), ("2024-01-01 01:00", "3.1", 1), ("2024-01-02 00:00", "6.1", 1)];
         assert_eq!(found, expected.map(|(l, a, n)| (l.to_owned(), a.to_owned(), n)));
     };
     for strip in [None, Some("true")] {
@@ -179,7 +204,10 @@ async fn rows_are_grouped_and_summed() {
     let missing = gateway.fetch(r#"{"table_name":"sums","columns":"id","group_by":"created_at"}"#).await;
     assert_eq!(missing.status, 400);
     assert_eq!(missing.json()["error"], "Post-processing failure: Missing group_by column 'created_at'");
-    gateway.fetch(r#"{"table_name":"sums","group_by":"id","time_granularity":"week"}"#).await.refused(400, "invalid_field");
+    gateway
+        .fetch(r#"{"table_name":"sums","group_by":"id","time_granularity":"week"}"#)
+        .await
+        .refused(400, "invalid_field");
 }
 
 #[tokio::test]
@@ -187,8 +215,14 @@ async fn the_camel_switch_turns_names_around() {
     let gateway = Gateway::configured(PEOPLE, "gateway: {force_camel_case_to_snake_case: true}").await;
     let rows = gateway.fetch(r#"{"table_name":"people","columns":["userName"],"conditions":[{"eq_column":"userName","eq_value":"ada"}]}"#).await.rows();
     assert_eq!(rows, json!([{"user_name":"ada"}]));
-    let inserted = gateway.insert(r#"{"table_name":"people","insert_body":{"id":9,"userName":"new","meta":{"keepThis":1}}}"#).await.ok();
-    assert_eq!((&inserted["data"]["user_name"], &inserted["data"]["meta"]), (&json!("new"), &json!({"keepThis":1})));
+    let inserted = gateway
+        .insert(r#"{"table_name":"people","insert_body":{"id":9,"userName":"new","meta":{"keepThis":1}}}"#)
+        .await
+        .ok();
+    assert_eq!(
+        (&inserted["data"]["user_name"], &inserted["data"]["meta"]),
+        (&json!("new"), &json!({"keepThis":1}))
+    );
 }
 
 #[tokio::test]
@@ -202,14 +236,24 @@ async fn callers_must_say_who_they_mean() {
     assert_eq!(gateway.send(two).await.status, 400);
     for body in ["", "{}", r#"{"table_name":""}"#] {
         let answer = gateway.fetch(body).await;
-        assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("table_name is required")), "{body}");
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (400, &json!("table_name is required")),
+            "{body}"
+        );
     }
     let malformed = gateway.fetch("{\"table_name\":").await;
     assert!(malformed.json()["error"].as_str().unwrap().contains("line 1"), "{}", malformed.text);
     // Case and margin of the name do not matter; ids of requests travel.
-    let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", " MAIN ").header("X-Request-Id", "r-1").body(r#"{"table_name":"people"}"#);
+    let request = gateway
+        .bare(Method::POST, "/gateway/fetch")
+        .header("X-Athena-Client", " MAIN ")
+        .header("X-Request-Id", "r-1")
+        .body(r#"{"table_name":"people"}"#);
     let answer = gateway.send(request).await;
     assert_eq!((answer.status, answer.header("x-request-id")), (200, Some("r-1")));
-    let refused = gateway.send(gateway.request(Method::POST, "/gateway/fetch").header("X-Request-Id", "r-2").body("{}")).await;
+    let refused = gateway
+        .send(gateway.request(Method::POST, "/gateway/fetch").header("X-Request-Id", "r-2").body("{}"))
+        .await;
     assert_eq!(refused.json()["trace_id"], "r-2");
 }

@@ -21,7 +21,11 @@ async fn the_root_says_what_is_there() {
         for method in route["methods"].as_array().unwrap() {
             let method: Method = method.as_str().unwrap().parse().unwrap();
             let path = route["path"].as_str().unwrap();
-            let answer = no_redirect().request(method.clone(), format!("{}{path}", gateway.base)).send().await.unwrap();
+            let answer = no_redirect()
+                .request(method.clone(), format!("{}{path}", gateway.base))
+                .send()
+                .await
+                .unwrap();
             assert_ne!(answer.status(), 404, "{method} {path}");
         }
     }
@@ -42,10 +46,18 @@ async fn documents_are_served() {
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("content-type"), Some("application/yaml; charset=utf-8"));
         assert!(answer.text.contains("openapi: "), "{}", &answer.text[..200]);
-        gateway.send(gateway.bare(Method::POST, path)).await.refused(404, "not_found");
+        assert_eq!(gateway.send(gateway.bare(Method::POST, path)).await.status, 404);
     }
     let spec = gateway.send(gateway.bare(Method::GET, "/openapi.yaml")).await.text;
-    for path in ["/gateway/fetch:", "/gateway/update:", "/gateway/insert:", "/gateway/delete:", "/gateway/query:", "/openapi.yaml:", "/docs:"] {
+    for path in [
+        "/gateway/fetch:",
+        "/gateway/update:",
+        "/gateway/insert:",
+        "/gateway/delete:",
+        "/gateway/query:",
+        "/openapi.yaml:",
+        "/docs:",
+    ] {
         assert!(spec.contains(path), "{path}");
     }
     let reference = gateway.send(gateway.bare(Method::GET, "/reference")).await;
@@ -61,7 +73,9 @@ async fn probes_answer() {
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
     }
     assert_eq!(gateway.send(gateway.bare(Method::GET, "/ping")).await.text, "pong");
-    for (method, path) in [(Method::GET, "/nope"), (Method::GET, "/gateway/fetch"), (Method::POST, "/gateway/fetch/")] {
+    for (method, path) in
+        [(Method::GET, "/nope"), (Method::GET, "/gateway/fetch"), (Method::POST, "/gateway/fetch/")]
+    {
         let answer = gateway.send(gateway.bare(method, path)).await;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.json()["error"], "The requested resource was not found");

@@ -35,18 +35,44 @@ async fn lines_and_csv_have_no_bound() {
     let lines = gateway.send(accept(&gateway, "application/x-ndjson", r#"{"table_name":"big"}"#)).await;
     assert_eq!(lines.header("content-type"), Some("application/x-ndjson"));
     assert_eq!(lines.text.lines().count(), 20_000);
-    assert!(lines.text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok_and(|row| row["note"]["a"].is_null())));
-    let csv = gateway.send(accept(&gateway, "text/csv", r#"{"table_name":"big","columns":"id,n:pad","limit":3,"sort_by":{"field":"id"}}"#)).await;
+    assert!(
+        lines
+            .text
+            .lines()
+            .all(|line| serde_json::from_str::<Value>(line).is_ok_and(|row| row["note"]["a"].is_null()))
+    );
+    let csv = gateway
+        .send(accept(
+            &gateway,
+            "text/csv",
+            r#"{"table_name":"big","columns":"id,n:pad","limit":3,"sort_by":{"field":"id"}}"#,
+        ))
+        .await;
     assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
     assert_eq!(csv.text.split("\r\n").next(), Some("id,n"));
     assert_eq!(csv.text.split("\r\n").count(), 5);
-    let empty = gateway.send(accept(&gateway, "text/csv", r#"{"table_name":"big","columns":"id","limit":0}"#)).await;
+    let empty =
+        gateway.send(accept(&gateway, "text/csv", r#"{"table_name":"big","columns":"id","limit":0}"#)).await;
     assert_eq!(empty.text, "id\r\n");
     assert_eq!(gateway.send(accept(&gateway, "image/png", r#"{"table_name":"big"}"#)).await.status, 406);
-    assert_eq!(gateway.send(accept(&gateway, "text/html, */*;q=0.1", r#"{"table_name":"big","limit":1}"#)).await.status, 200);
+    assert_eq!(
+        gateway
+            .send(accept(&gateway, "text/html, */*;q=0.1", r#"{"table_name":"big","limit":1}"#))
+            .await
+            .status,
+        200
+    );
     // Stripped and compressed lines are the same lines.
-    let request = accept(&gateway, "application/x-ndjson", r#"{"table_name":"big","strip_nulls":true,"limit":2}"#);
-    assert!(gateway.send(request).await.text.lines().all(|line| line.ends_with(r#""note":{}}"#) || line.ends_with(r#""note":{ }}"#)));
+    let request =
+        accept(&gateway, "application/x-ndjson", r#"{"table_name":"big","strip_nulls":true,"limit":2}"#);
+    assert!(
+        gateway
+            .send(request)
+            .await
+            .text
+            .lines()
+            .all(|line| line.ends_with(r#""note":{}}"#) || line.ends_with(r#""note":{ }}"#))
+    );
 }
 
 #[tokio::test]
@@ -54,12 +80,19 @@ async fn an_answer_that_breaks_off_says_so() {
     let gateway = Gateway::with(BIG).await;
     let lines = gateway.send(accept(&gateway, "application/x-ndjson", r#"{"table_name":"broken"}"#)).await;
     let last: Value = serde_json::from_str(lines.text.lines().last().unwrap()).unwrap();
-    assert_eq!((lines.status, &last["status"], &last["code"]), (200, &json!("error"), &json!("data_exception")));
+    assert_eq!(
+        (lines.status, &last["status"], &last["code"]),
+        (200, &json!("error"), &json!("data_exception"))
+    );
     // JSON cannot say it: the connection ends before the answer does.
-    let response = accept(&gateway, "application/json", r#"{"table_name":"broken","limit":6000}"#).send().await.unwrap();
+    let response =
+        accept(&gateway, "application/json", r#"{"table_name":"broken","limit":6000}"#).send().await.unwrap();
     assert!(response.text().await.is_err());
     // A fault before the first chunk is an answer like any other.
-    gateway.fetch(r#"{"table_name":"broken","conditions":[{"gte_column":"id","gte_value":5000}]}"#).await.refused(400, "data_exception");
+    gateway
+        .fetch(r#"{"table_name":"broken","conditions":[{"gte_column":"id","gte_value":5000}]}"#)
+        .await
+        .refused(400, "data_exception");
 }
 
 #[tokio::test]
@@ -112,7 +145,12 @@ async fn a_caller_who_leaves_stops_the_statement() {
     let gateway = Gateway::with(BIG).await;
     let mut watch = PgConnection::connect(&gateway.database.as_ref().unwrap().uri()).await.unwrap();
     gateway.fetch(r#"{"table_name":"big","limit":1}"#).await.ok();
-    for (form, table) in [("application/json", "slow"), ("application/x-ndjson", "slow"), ("application/x-ndjson", "endless"), ("text/csv", "endless")] {
+    for (form, table) in [
+        ("application/json", "slow"),
+        ("application/x-ndjson", "slow"),
+        ("application/x-ndjson", "endless"),
+        ("text/csv", "endless"),
+    ] {
         let mut socket = begin(&gateway, form, table).await;
         if table == "endless" {
             let mut some = vec![0; 1 << 16];
@@ -128,13 +166,20 @@ async fn a_caller_who_leaves_stops_the_statement() {
 
 #[tokio::test]
 async fn statements_have_a_time_and_requests_a_longer_one() {
-    let gateway = Gateway::configured(BIG, "limits: {statement_timeout_secs: 1, request_timeout_secs: 3}").await;
+    let gateway = Gateway::configured(
+        BIG,
+        "limits: {statement_timeout_secs: 1, request_timeout_secs: 3}\npool: {acquire_timeout_secs: 2}",
+    )
+    .await;
     let mut watch = PgConnection::connect(&gateway.database.as_ref().unwrap().uri()).await.unwrap();
     gateway.fetch(r#"{"table_name":"slow"}"#).await.refused(504, "query_canceled");
     gateway.query("SELECT pg_sleep(60)").await.refused(504, "query_canceled");
     // Where the database's own timeout was taken away, the gateway's holds.
     gateway.query("SET statement_timeout = 0; SELECT pg_sleep(60)").await.refused(504, "query_canceled");
-    gateway.send(accept(&gateway, "application/x-ndjson", r#"{"table_name":"slow"}"#)).await.refused(504, "query_canceled");
+    gateway
+        .send(accept(&gateway, "application/x-ndjson", r#"{"table_name":"slow"}"#))
+        .await
+        .refused(504, "query_canceled");
     assert!(until(&mut watch, 0, Duration::from_millis(1500)).await);
     // Rows that keep flowing may take longer than both.
     let lines = gateway.query("CREATE VIEW steady AS SELECT n AS id, pg_sleep(0.2)::text AS v, repeat('s', 70000) AS p FROM generate_series(1, 25) n").await;

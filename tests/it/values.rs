@@ -51,6 +51,8 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("mood", "\"happy\"", "\"happy\""),
     ("mood[]", "[\"happy\",\"sad\"]", "[\"happy\",\"sad\"]"),
     ("inet", "\"10.0.0.0/8\"", "\"10.0.0.0/8\""),
+    ("inet", "\"10.0.0.1\"", "\"10.0.0.1\""),
+    ("inet[]", "[\"10.0.0.1\"]", "[\"10.0.0.1\"]"),
     ("cidr", "\"10.0.0.0/8\"", "\"10.0.0.0/8\""),
     ("macaddr", "\"08:00:2b:01:02:03\"", "\"08:00:2b:01:02:03\""),
     ("int4range", "\"[1,10)\"", "\"[1,10)\""),
@@ -87,10 +89,9 @@ fn table() -> String {
 fn field<'a>(text: &'a str, index: usize) -> &'a str {
     let key = format!("\"c{index}\":");
     let start = text.find(&key).unwrap_or_else(|| panic!("{key} in {text}")) + key.len();
-    let end = text[start..].find(&format!(",\"c{}\":", index + 1)).map_or_else(
-        || text[start..].find("}]").map_or(text.len(), |end| start + end),
-        |end| start + end,
-    );
+    let end = text[start..]
+        .find(&format!(",\"c{}\":", index + 1))
+        .map_or_else(|| text[start..].find("}]").map_or(text.len(), |end| start + end), |end| start + end);
     &text[start..end]
 }
 
@@ -113,8 +114,10 @@ async fn every_type_survives_every_way_in_and_out() {
     let many = format!(r#"{{"table_name":"v","insert_body":[{},{{"id":3}}]}}"#, body(2));
     let many = gateway.insert(&many).await;
     assert_eq!(many.status, 200, "{}", many.text);
-    let update =
-        format!(r#"{{"table_name":"v","update_body":{},"conditions":[{{"eq_column":"id","eq_value":3}}]}}"#, body(3));
+    let update = format!(
+        r#"{{"table_name":"v","update_body":{},"conditions":[{{"eq_column":"id","eq_value":3}}]}}"#,
+        body(3)
+    );
     let updated = gateway.update(&update).await;
     assert_eq!(updated.status, 200, "{}", updated.text);
     for id in 1..=3 {
@@ -147,7 +150,9 @@ async fn values_select_by_equality_whatever_their_type() {
         }
         let id = index + 100;
         let inserted = gateway
-            .insert(&format!(r#"{{"table_name":"v","insert_body":{{"id":{id},"c{index}":{sent}}},"columns":"id"}}"#))
+            .insert(&format!(
+                r#"{{"table_name":"v","insert_body":{{"id":{id},"c{index}":{sent}}},"columns":"id"}}"#
+            ))
             .await;
         assert_eq!(inserted.status, 200, "{ty}: {}", inserted.text);
         let body = format!(
@@ -160,7 +165,10 @@ async fn values_select_by_equality_whatever_their_type() {
 
 #[tokio::test]
 async fn values_that_do_not_fit_are_the_callers_fault() {
-    let gateway = Gateway::with("CREATE TABLE b (id int, s smallint, u uuid, d date, j jsonb, n numeric(4,2), v varchar(2), e int[])").await;
+    let gateway = Gateway::with(
+        "CREATE TABLE b (id int, s smallint, u uuid, d date, j jsonb, n numeric(4,2), v varchar(2), e int[])",
+    )
+    .await;
     for (column, value) in [
         ("id", "1.5"),
         ("id", "\"x\""),
@@ -196,7 +204,11 @@ async fn big_numbers_can_be_asked_for_as_strings() {
         .header("X-Athena-Big-Numbers", "string")
         .body(r#"{"table_name":"n"}"#);
     let answer = gateway.send(request).await;
-    assert!(answer.text.contains(
-        r#"{"id":"9007199254740993","m":"1.10","a":[1,"9007199254740993"],"j":{"x": 9007199254740993}}"#
-    ), "{}", answer.text);
+    assert!(
+        answer.text.contains(
+            r#"{"id":"9007199254740993","m":"1.10","a":[1,"9007199254740993"],"j":{"x": 9007199254740993}}"#
+        ),
+        "{}",
+        answer.text
+    );
 }

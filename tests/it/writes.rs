@@ -17,13 +17,17 @@ const USERS: &str = "
 #[tokio::test]
 async fn one_row_and_many() {
     let gateway = Gateway::with(USERS).await;
-    let one = gateway.insert(r#"{"table_name":"users","insert_body":{"email":"a@x","name":"Ada"}}"#).await.ok();
+    let one =
+        gateway.insert(r#"{"table_name":"users","insert_body":{"email":"a@x","name":"Ada"}}"#).await.ok();
     assert_eq!(one["status"], "success");
     assert_eq!(one["success"], true);
     assert_eq!(one["message"], "Data inserted successfully");
     assert_eq!(one["resource_id"], "1");
     assert_eq!(one["table_name"], "users");
-    assert_eq!(one["data"], json!({"id":1,"email":"a@x","name":"Ada","age":18,"team":null,"full_name":"Ada!"}));
+    assert_eq!(
+        one["data"],
+        json!({"id":1,"email":"a@x","name":"Ada","age":18,"team":null,"full_name":"Ada!"})
+    );
     let many = r#"{"table_name":"users","insert_body":[{"email":"b@x","name":"Bob","age":1},{"email":"c@x","name":"Cy"}],"columns":["id","age"]}"#;
     let many = gateway.insert(many).await.ok();
     assert_eq!(many["data"], json!([{"id":2,"age":1},{"id":3,"age":null}]));
@@ -31,11 +35,20 @@ async fn one_row_and_many() {
     let defaults = r#"{"table_name":"users","insert_body":[{"name":"D","age":1},{"name":"E"}],"columns":"age","default_to_null":false}"#;
     assert_eq!(gateway.insert(defaults).await.ok()["data"], json!([{"age":1},{"age":18}]));
     // All or nothing.
-    let half = r#"{"table_name":"users","insert_body":[{"email":"z@x","name":"Z"},{"email":"a@x","name":"A"}]}"#;
+    let half =
+        r#"{"table_name":"users","insert_body":[{"email":"z@x","name":"Z"},{"email":"a@x","name":"A"}]}"#;
     gateway.insert(half).await.refused(409, "unique_violation");
-    assert_eq!(gateway.fetch(r#"{"table_name":"users","conditions":[{"eq_column":"email","eq_value":"z@x"}]}"#).await.rows(), json!([]));
+    assert_eq!(
+        gateway
+            .fetch(r#"{"table_name":"users","conditions":[{"eq_column":"email","eq_value":"z@x"}]}"#)
+            .await
+            .rows(),
+        json!([])
+    );
     let client = gateway.request(Method::PUT, "/gateway/insert").header("X-Strip-Nulls", "true");
-    let answer = gateway.send(client.body(r#"{"table_name":"users","insert_body":{"name":"F"},"columns":"id,team"}"#)).await;
+    let answer = gateway
+        .send(client.body(r#"{"table_name":"users","insert_body":{"name":"F"},"columns":"id,team"}"#))
+        .await;
     assert_eq!(answer.ok(), json!([{"id":8}]));
     assert_eq!(answer.header("x-athena-resource-id"), Some("8"));
     let pair = gateway.insert(r#"{"table_name":"pairs","insert_body":{"a":1,"b":2}}"#).await.ok();
@@ -46,26 +59,53 @@ async fn one_row_and_many() {
 async fn refusals_name_what_is_wrong() {
     let gateway = Gateway::with(USERS).await;
     gateway.insert(r#"{"table_name":"users","insert_body":{"email":"a@x","name":"Ada"}}"#).await.ok();
-    let duplicate = gateway.insert(r#"{"table_name":"users","insert_body":{"email":"a@x","name":"B"}}"#).await.refused(409, "unique_violation");
+    let duplicate = gateway
+        .insert(r#"{"table_name":"users","insert_body":{"email":"a@x","name":"B"}}"#)
+        .await
+        .refused(409, "unique_violation");
     assert_eq!(duplicate["details"]["constraint"], "users_email_key");
     assert_eq!(duplicate["success"], false);
-    gateway.insert(r#"{"table_name":"users","insert_body":{"name":"B","team":9}}"#).await.refused(422, "foreign_key_violation");
-    gateway.insert(r#"{"table_name":"users","insert_body":{"email":"b@x"}}"#).await.refused(400, "not_null_violation");
-    gateway.insert(r#"{"table_name":"users","insert_body":{"name":"B","age":-1}}"#).await.refused(400, "check_constraint_violation");
-    gateway.insert(r#"{"table_name":"users","insert_body":{"name":"B","full_name":"x"}}"#).await.refused(400, "invalid_payload");
-    gateway.insert(r#"{"table_name":"users","insert_body":{"nope":1}}"#).await.refused(400, "undefined_column");
-    gateway.insert(r#"{"table_name":"users","insert_body":{"a b":1}}"#).await.refused(400, "invalid_identifier");
+    gateway
+        .insert(r#"{"table_name":"users","insert_body":{"name":"B","team":9}}"#)
+        .await
+        .refused(422, "foreign_key_violation");
+    gateway
+        .insert(r#"{"table_name":"users","insert_body":{"email":"b@x"}}"#)
+        .await
+        .refused(400, "not_null_violation");
+    gateway
+        .insert(r#"{"table_name":"users","insert_body":{"name":"B","age":-1}}"#)
+        .await
+        .refused(400, "check_constraint_violation");
+    gateway
+        .insert(r#"{"table_name":"users","insert_body":{"name":"B","full_name":"x"}}"#)
+        .await
+        .refused(400, "invalid_payload");
+    gateway
+        .insert(r#"{"table_name":"users","insert_body":{"nope":1}}"#)
+        .await
+        .refused(400, "undefined_column");
+    gateway
+        .insert(r#"{"table_name":"users","insert_body":{"a b":1}}"#)
+        .await
+        .refused(400, "invalid_identifier");
     gateway.insert(r#"{"table_name":"users","insert_body":5}"#).await.refused(400, "invalid_payload");
     gateway.insert(r#"{"table_name":"users","insert_body":{}}"#).await.refused(400, "no_columns");
     gateway.insert(r#"{"table_name":"users"}"#).await.refused(400, "missing_field");
     gateway.insert(r#"{"insert_body":{}}"#).await.refused(400, "missing_field");
     gateway.insert(r#"{"table_name":"a b","insert_body":{"a":1}}"#).await.refused(400, "invalid_table_name");
     gateway.update(r#"{"table_name":"users","set":{"age":1}}"#).await.refused(400, "missing_field");
-    gateway.update(r#"{"table_name":"users","conditions":[{"eq_column":"id","eq_value":1}]}"#).await.refused(400, "missing_field");
+    gateway
+        .update(r#"{"table_name":"users","conditions":[{"eq_column":"id","eq_value":1}]}"#)
+        .await
+        .refused(400, "missing_field");
     gateway.delete(r#"{"table_name":"users"}"#).await.refused(400, "missing_field");
     gateway.delete(r#"{"table_name":"pairs","resource_id":1}"#).await.refused(400, "invalid_field");
     gateway.delete(r#"{"table_name":"teams","resource_id":1}"#).await.ok();
-    gateway.query("INSERT INTO teams VALUES (2,'x'); INSERT INTO users (name,team) VALUES ('T',2)").await.ok();
+    gateway
+        .query("INSERT INTO teams VALUES (2,'x'); INSERT INTO users (name,team) VALUES ('T',2)")
+        .await
+        .ok();
     let restricted = gateway.delete(r#"{"table_name":"teams","resource_id":2}"#).await;
     assert!([409, 422].contains(&restricted.status), "{}", restricted.text);
 }
@@ -73,9 +113,17 @@ async fn refusals_name_what_is_wrong() {
 #[tokio::test]
 async fn audit_headers_are_required_unless_lenient() {
     let gateway = Gateway::with(USERS).await;
-    let insert = |gateway: &Gateway| gateway.bare(Method::PUT, "/gateway/insert").header("X-Athena-Client", "main").body(r#"{"table_name":"teams","insert_body":{"id":5}}"#);
+    let insert = |gateway: &Gateway| {
+        gateway
+            .bare(Method::PUT, "/gateway/insert")
+            .header("X-Athena-Client", "main")
+            .body(r#"{"table_name":"teams","insert_body":{"id":5}}"#)
+    };
     let refused = gateway.send(insert(&gateway)).await;
-    assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("X-Company-Id header not found in the request")));
+    assert_eq!(
+        (refused.status, &refused.json()["error"]),
+        (400, &json!("X-Company-Id header not found in the request"))
+    );
     let refused = gateway.send(insert(&gateway).header("X-Company-Id", "c")).await;
     assert_eq!(refused.json()["error"], "X-Organization-Id header not found in the request");
     let lenient = Gateway::configured(USERS, "gateway: {require_audit_headers: lenient}").await;
@@ -87,25 +135,57 @@ async fn upserts_meet_the_conflict_they_mean() {
     let gateway = Gateway::with(USERS).await;
     let upsert = |rest: &str| format!(r#"{{"table_name":"users","columns":"id,email,name,age",{rest}}}"#);
     let data = |answer: Value| answer["data"].clone();
-    let first = gateway.insert(&upsert(r#""insert_body":{"id":1,"email":"a@x","name":"Ada","age":1}"#)).await.ok();
+    let first =
+        gateway.insert(&upsert(r#""insert_body":{"id":1,"email":"a@x","name":"Ada","age":1}"#)).await.ok();
     assert_eq!(data(first), json!({"id":1,"email":"a@x","name":"Ada","age":1}));
     for (rest, expected) in [
-        (r#""insert_body":{"email":"a@x","name":"By email"},"on_conflict":"email""#, json!({"id":1,"email":"a@x","name":"By email","age":1})),
-        (r#""insert_body":{"email":"a@x","name":"x"},"on_conflict":["email"],"update_body":{"age":2}"#, json!({"id":1,"email":"a@x","name":"By email","age":2})),
-        (r#""insert_body":{"email":"a@x","name":"x"},"on_conflict":{"constraint":"users_email_key"},"update_body":{"age":3}"#, json!({"id":1,"email":"a@x","name":"By email","age":3})),
-        (r#""insert_body":{"id":1,"name":"By key"},"update_body":{"age":4}"#, json!({"id":1,"email":"a@x","name":"By email","age":4})),
+        (
+            r#""insert_body":{"email":"a@x","name":"By email"},"on_conflict":"email""#,
+            json!({"id":1,"email":"a@x","name":"By email","age":1}),
+        ),
+        (
+            r#""insert_body":{"email":"a@x","name":"x"},"on_conflict":["email"],"update_body":{"age":2}"#,
+            json!({"id":1,"email":"a@x","name":"By email","age":2}),
+        ),
+        (
+            r#""insert_body":{"email":"a@x","name":"x"},"on_conflict":{"constraint":"users_email_key"},"update_body":{"age":3}"#,
+            json!({"id":1,"email":"a@x","name":"By email","age":3}),
+        ),
+        (
+            r#""insert_body":{"id":1,"name":"By key"},"update_body":{"age":4}"#,
+            json!({"id":1,"email":"a@x","name":"By email","age":4}),
+        ),
         // No target and no key: the index that is violated.
-        (r#""insert_body":{"email":"a@x","name":"x"},"update_body":{"age":5}"#, json!({"id":1,"email":"a@x","name":"By email","age":5})),
-        (r#""insert_body":{"email":"a@x","name":"x"},"update_body":{}"#, json!({"id":1,"email":"a@x","name":"By email","age":5})),
+        (
+            r#""insert_body":{"email":"a@x","name":"x"},"update_body":{"age":5}"#,
+            json!({"id":1,"email":"a@x","name":"By email","age":5}),
+        ),
+        (
+            r#""insert_body":{"email":"a@x","name":"x"},"update_body":{}"#,
+            json!({"id":1,"email":"a@x","name":"By email","age":5}),
+        ),
     ] {
         assert_eq!(data(gateway.insert(&upsert(rest)).await.ok()), expected, "{rest}");
     }
-    let many = upsert(r#""insert_body":[{"email":"a@x","name":"1"},{"email":"n@x","name":"2"}],"on_conflict":"email""#);
+    let many = upsert(
+        r#""insert_body":[{"email":"a@x","name":"1"},{"email":"n@x","name":"2"}],"on_conflict":"email""#,
+    );
     let rows = data(gateway.insert(&many).await.ok());
     assert_eq!((&rows[0]["id"], &rows[0]["name"], &rows[1]["name"]), (&json!(1), &json!("1"), &json!("2")));
-    gateway.insert(&upsert(r#""insert_body":{"name":"x"},"on_conflict":"age""#)).await.refused(400, "invalid_field");
-    gateway.insert(&upsert(r#""insert_body":{"name":"x"},"on_conflict":"nope""#)).await.refused(400, "undefined_column");
-    let partial = |id: i32| format!(r#"{{"table_name":"softly","insert_body":{{"id":{id},"slug":"s"}},"on_conflict":{{"columns":["slug"],"where":[{{"op":"is","column":"gone","value":false}}]}},"update_body":{{"id":{}}}}}"#, id + 100);
+    gateway
+        .insert(&upsert(r#""insert_body":{"name":"x"},"on_conflict":"age""#))
+        .await
+        .refused(400, "invalid_field");
+    gateway
+        .insert(&upsert(r#""insert_body":{"name":"x"},"on_conflict":"nope""#))
+        .await
+        .refused(400, "undefined_column");
+    let partial = |id: i32| {
+        format!(
+            r#"{{"table_name":"softly","insert_body":{{"id":{id},"slug":"s"}},"on_conflict":{{"columns":["slug"],"where":[{{"op":"is","column":"gone","value":false}}]}},"update_body":{{"id":{}}}}}"#,
+            id + 100
+        )
+    };
     for id in 1..10 {
         let expected = if id == 1 { 1 } else { id + 100 };
         assert_eq!(gateway.insert(&partial(id)).await.ok()["data"]["id"], expected);
@@ -115,34 +195,71 @@ async fn upserts_meet_the_conflict_they_mean() {
 #[tokio::test]
 async fn updates_change_what_matches() {
     let gateway = Gateway::with(USERS).await;
-    gateway.query("INSERT INTO users (name, age) SELECT 'u' || n, n FROM generate_series(1, 10) n").await.ok();
+    gateway
+        .query("INSERT INTO users (name, age) SELECT 'u' || n, n FROM generate_series(1, 10) n")
+        .await
+        .ok();
     let where_id = r#""conditions":[{"eq_column":"id","eq_value":1}]"#;
-    for payload in [r#""update_body":{"age":50}"#, r#""data":{"age":50}"#, r#""set":{"age":50}"#, r#""columns":[{"age":49},{"age":50}]"#] {
+    for payload in [
+        r#""update_body":{"age":50}"#,
+        r#""data":{"age":50}"#,
+        r#""set":{"age":50}"#,
+        r#""columns":[{"age":49},{"age":50}]"#,
+    ] {
         let answer = gateway.update(&format!(r#"{{"table_name":"users",{payload},{where_id}}}"#)).await;
         assert_eq!(answer.ok()["message"], "Updated 1 rows");
         assert_eq!(answer.rows()[0]["age"], 50, "{payload}");
     }
-    let two = gateway.update(&format!(r#"{{"table_name":"users","set":{{"age":1}},"data":{{"name":"x"}},{where_id}}}"#)).await;
+    let two = gateway
+        .update(&format!(r#"{{"table_name":"users","set":{{"age":1}},"data":{{"name":"x"}},{where_id}}}"#))
+        .await;
     two.refused(400, "invalid_field");
     let some = gateway.update(r#"{"table_name":"users","set":{"team":1},"columns":"id","conditions":[{"operator":"lte","column":"id","value":3}]}"#).await.rows();
     assert_eq!(some.as_array().unwrap().len(), 3);
-    let none = gateway.update(r#"{"table_name":"users","set":{"age":1},"conditions":[{"eq_column":"id","eq_value":99}]}"#).await.rows();
+    let none = gateway
+        .update(r#"{"table_name":"users","set":{"age":1},"conditions":[{"eq_column":"id","eq_value":99}]}"#)
+        .await
+        .rows();
     assert_eq!(none, json!([]));
     let strip = gateway.request(Method::POST, "/gateway/update").header("X-Strip-Nulls", "true");
-    let rows = gateway.send(strip.body(format!(r#"{{"table_name":"users","update_body":{{"email":null}},"columns":"id,email",{where_id}}}"#))).await.ok();
+    let rows = gateway
+        .send(strip.body(format!(
+            r#"{{"table_name":"users","update_body":{{"email":null}},"columns":"id,email",{where_id}}}"#
+        )))
+        .await
+        .ok();
     assert_eq!(rows, json!([{"id":1}]));
     // Guards undo.
-    let guarded = |rest: &str| format!(r#"{{"table_name":"users","set":{{"name":"all"}},"conditions":[{{"gt_column":"id","gt_value":0}}],{rest}}}"#);
+    let guarded = |rest: &str| {
+        format!(
+            r#"{{"table_name":"users","set":{{"name":"all"}},"conditions":[{{"gt_column":"id","gt_value":0}}],{rest}}}"#
+        )
+    };
     gateway.update(&guarded(r#""max_affected":5"#)).await.refused(400, "too_many_rows");
-    assert_eq!(gateway.update(&guarded(r#""dry_run":true,"columns":"id""#)).await.rows().as_array().unwrap().len(), 10);
-    let left = gateway.fetch(r#"{"table_name":"users","columns":"id","conditions":[{"eq_column":"name","eq_value":"all"}]}"#).await.rows();
+    assert_eq!(
+        gateway.update(&guarded(r#""dry_run":true,"columns":"id""#)).await.rows().as_array().unwrap().len(),
+        10
+    );
+    let left = gateway
+        .fetch(
+            r#"{"table_name":"users","columns":"id","conditions":[{"eq_column":"name","eq_value":"all"}]}"#,
+        )
+        .await
+        .rows();
     assert_eq!(left, json!([]));
-    assert_eq!(gateway.update(&guarded(r#""max_affected":10,"head":true,"count":"exact""#)).await.ok()["data"]["count"], 10);
+    assert_eq!(
+        gateway.update(&guarded(r#""max_affected":10,"head":true,"count":"exact""#)).await.ok()["data"]["count"],
+        10
+    );
 }
 
 #[tokio::test]
 async fn writes_that_return_too_much_are_undone() {
-    let gateway = Gateway::configured("CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 50)", "limits: {max_rows: 20}").await;
+    let gateway = Gateway::configured(
+        "CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 50)",
+        "limits: {max_rows: 20}",
+    )
+    .await;
     let all = r#""table_name":"t","conditions":[{"gt_column":"id","gt_value":0}]"#;
     gateway.update(&format!(r#"{{{all},"set":{{"id":0}}}}"#)).await.refused(400, "limit_exceeded");
     gateway.delete(&format!("{{{all}}}")).await.refused(400, "limit_exceeded");
@@ -154,9 +271,15 @@ async fn writes_that_return_too_much_are_undone() {
 #[tokio::test]
 async fn deletes_by_id_and_by_conditions() {
     let gateway = Gateway::with(USERS).await;
-    gateway.query("INSERT INTO users (name, age) SELECT 'u' || n, n FROM generate_series(1, 10) n").await.ok();
+    gateway
+        .query("INSERT INTO users (name, age) SELECT 'u' || n, n FROM generate_series(1, 10) n")
+        .await
+        .ok();
     let one = gateway.delete(r#"{"table_name":"users","resource_id":"1"}"#).await.ok();
-    assert_eq!((&one["data"]["id"], &one["deleted_count"], &one["resource_id"]), (&json!(1), &json!(1), &json!("1")));
+    assert_eq!(
+        (&one["data"]["id"], &one["deleted_count"], &one["resource_id"]),
+        (&json!(1), &json!(1), &json!("1"))
+    );
     assert_eq!(one["message"], "Data deleted successfully");
     let again = gateway.delete(r#"{"table_name":"users","resource_id":1}"#).await.ok();
     assert_eq!((&again["data"], &again["deleted_count"]), (&Value::Null, &json!(0)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::ports::{
-    Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, Rejection, RowStream,
+    Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, Rejection, RowStream, SchemaReader as _,
 };
 use athena_domain::plan::{CountPlan, Guard, Operation, Output, Plan, SelectPlan};
 use athena_domain::query::fetch::Count;
@@ -62,15 +62,30 @@ fn rejected(reason: Reason, message: impl Into<String>) -> PortError {
 
 #[async_trait::async_trait]
 impl Backend for PostgresBackend {
-    async fn execute(&self, plan: &Plan, sink: &mut dyn RowStream, deadline: Instant) -> Result<Done, PortError> {
-        if let Operation::Select(SelectPlan { unbounded: true, .. }) = &plan.operation {
-            return self.select_unbounded(plan, sink, deadline).await;
+    async fn execute(
+        &self,
+        plan: &Plan,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
+        if Instant::now() >= deadline {
+            return Err(PortError::new(PORT, PortErrorKind::TimedOut));
         }
-        // Dropping the work stops the statement.
-        match tokio::time::timeout_at(deadline, self.work(plan, sink, deadline)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(PortError::new(PORT, PortErrorKind::TimedOut)),
+        let outcome = if let Operation::Select(SelectPlan { unbounded: true, .. }) = &plan.operation {
+            self.select_unbounded(plan, sink, deadline).await
+        } else {
+            // Dropping the work stops the statement.
+            let work = tokio::time::timeout_at(deadline, self.work(plan, sink, deadline));
+            work.await.unwrap_or_else(|_| Err(PortError::new(PORT, PortErrorKind::TimedOut)))
+        };
+        if let Err(error) = &outcome {
+            // The database itself says that what is known of it is old; nobody has to wait for the next
+            // reading. (A relation that is missing inside a view says so too, but says it for ever.)
+            if error.reason() == Some(Reason::Stale) {
+                self.schema.invalidate();
+            }
         }
+        outcome
     }
 
     async fn ping(&self, deadline: Instant) -> Result<(), PortError> {
@@ -91,7 +106,12 @@ impl Backend for PostgresBackend {
 }
 
 impl PostgresBackend {
-    async fn work(&self, plan: &Plan, sink: &mut dyn RowStream, deadline: Instant) -> Result<Done, PortError> {
+    async fn work(
+        &self,
+        plan: &Plan,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
         match &plan.operation {
             Operation::Select(select) => self.select(plan, select, sink, deadline).await,
             Operation::Count(count) => self.count(plan, count, deadline).await,
@@ -143,7 +163,9 @@ impl PostgresBackend {
         };
         let statement = prepare(plan)?;
         let mut running = self.sessions.acquire(deadline, true).await?;
-        let begin = sqlx::raw_sql("BEGIN READ ONLY; SET LOCAL statement_timeout = 0").execute(running.connection()).await;
+        let begin = sqlx::raw_sql("BEGIN READ ONLY; SET LOCAL statement_timeout = 0")
+            .execute(running.connection())
+            .await;
         if let Err(error) = begin {
             return running.finish(Err(error));
         }
@@ -155,9 +177,7 @@ impl PostgresBackend {
             Ok(Ending::Stopped(done)) => return Ok(done),
             Err(rows::Fault::Driver(error)) => {
                 let failed = port_error(error);
-                if failed.kind == PortErrorKind::Unavailable {
-                    self.sessions.lost();
-                }
+                self.sessions.learn(&failed);
                 running.discard();
                 return Err(failed);
             }
@@ -215,11 +235,11 @@ impl PostgresBackend {
                 // The transaction is rolled back with the connection's reset below, or with its end.
                 let survives = crate::failure::session_survives(&error);
                 let failed = port_error(error);
+                self.sessions.learn(&failed);
                 if survives {
                     let rolled_back = sqlx::raw_sql("ROLLBACK").execute(running.connection()).await;
                     drop(running.finish(rolled_back));
                 } else {
-                    self.sessions.lost();
                     running.discard();
                 }
                 return Err(failed);
@@ -262,7 +282,10 @@ fn judge(guard: Guard, done: Done) -> Result<Done, PortError> {
         Some(most) if done.affected > most => {
             let mut rejection = Rejection::new(
                 Reason::TooManyRows,
-                format!("{} rows would change, more than max_affected ({most}); nothing was changed", done.affected),
+                format!(
+                    "{} rows would change, more than max_affected ({most}); nothing was changed",
+                    done.affected
+                ),
             );
             rejection.limit = Some(("max_affected", most));
             Err(PortError::rejected(PORT, rejection))
@@ -275,7 +298,9 @@ fn too_many_returned(guard: Guard) -> PortError {
     let most = guard.max_returned.unwrap_or_default();
     let mut rejection = Rejection::new(
         Reason::LimitExceeded,
-        format!("the write would return more than {most} rows (limits.max_rows) or too many bytes; nothing was changed"),
+        format!(
+            "the write would return more than {most} rows (limits.max_rows) or too many bytes; nothing was changed"
+        ),
     );
     rejection.hint = Some("send \"head\": true to change the rows without returning them".to_owned());
     rejection.limit = Some(("max_rows", most));

@@ -73,7 +73,9 @@ fn reason(error: &PgDatabaseError) -> Option<Reason> {
         _ => match code.get(..2)? {
             "22" => Reason::BadValue,
             // A binary value that the parameter's type cannot read: the column has changed its type.
-            "42" | "3F" | "54" | "21" | "25" | "34" | "2D" | "3B" | "44" | "09" | "39" | "38" => Reason::Statement,
+            "42" | "3F" | "54" | "21" | "25" | "34" | "2D" | "3B" | "44" | "09" | "39" | "38" => {
+                Reason::Statement
+            }
             "23" => Reason::Check,
             "P0" => Reason::Raised,
             _ => return None,

@@ -8,11 +8,13 @@ mod running;
 pub(crate) use running::Running;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use athena_application::ports::{BackendStatus, PortError, PortErrorKind};
-use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType, Timeouts};
+use athena_application::ports::{BackendStatus, PortError, PortErrorKind, Reason};
+use deadpool::managed::{
+    self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType, Timeouts,
+};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::Instant;
@@ -35,12 +37,15 @@ pub(crate) struct Session {
     /// Whether it must not be used again.
     pub broken: bool,
     last_used: Instant,
+    generation: u64,
 }
 
 pub(crate) struct Manager {
     options: PgConnectOptions,
     max_lifetime: Duration,
     test_before_acquire: bool,
+    /// Raised when prepared statements turn out to be older than the tables they read.
+    generation: Arc<AtomicU64>,
 }
 
 impl managed::Manager for Manager {
@@ -49,17 +54,21 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Session, sqlx::Error> {
         let mut connection = self.options.connect().await?;
-        let process_id: i32 =
-            sqlx::query_scalar("SELECT pg_backend_pid()").persistent(false).fetch_one(&mut connection).await?;
+        let process_id: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .persistent(false)
+            .fetch_one(&mut connection)
+            .await?;
         // Should the gateway die, the server stops its statements by itself. Not every platform can.
         if connection.server_version_num().is_some_and(|version| version >= 140_000) {
             drop(sqlx::raw_sql("SET client_connection_check_interval = '1s'").execute(&mut connection).await);
         }
-        Ok(Session { connection, process_id, broken: false, last_used: Instant::now() })
+        let generation = self.generation.load(Ordering::Relaxed);
+        Ok(Session { connection, process_id, broken: false, last_used: Instant::now(), generation })
     }
 
     async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
-        if session.broken || metrics.age() > self.max_lifetime {
+        let old = session.generation != self.generation.load(Ordering::Relaxed);
+        if session.broken || old || metrics.age() > self.max_lifetime {
             return Err(RecycleError::message("worn out"));
         }
         if self.test_before_acquire {
@@ -75,15 +84,21 @@ pub(crate) struct Sessions {
     timeouts: Timeouts,
     idle_timeout: Duration,
     connected: AtomicBool,
+    generation: Arc<AtomicU64>,
     pub(crate) canceller: Arc<Canceller>,
 }
 
 impl Sessions {
     /// A pool for prepared statements, or for raw queries when `raw`.
     pub(crate) fn new(settings: &PostgresSettings, raw: bool, canceller: Arc<Canceller>) -> Arc<Self> {
-        let (cached, size) =
-            if raw { (0, settings.max_raw_connections) } else { (CACHED_STATEMENTS, settings.max_connections) };
+        let (cached, size) = if raw {
+            (0, settings.max_raw_connections)
+        } else {
+            (CACHED_STATEMENTS, settings.max_connections)
+        };
+        let generation = Arc::new(AtomicU64::new(0));
         let manager = Manager {
+            generation: generation.clone(),
             options: settings.options(cached),
             max_lifetime: settings.max_lifetime,
             test_before_acquire: settings.test_before_acquire,
@@ -106,6 +121,7 @@ impl Sessions {
             timeouts,
             idle_timeout: settings.idle_timeout,
             connected: AtomicBool::new(false),
+            generation,
             canceller,
         });
         sessions.clone().close_idle_ones();
@@ -127,7 +143,11 @@ impl Sessions {
     }
 
     /// Takes a connection. With `writes`, one that has long been unused is tested first.
-    pub(crate) async fn acquire(self: &Arc<Self>, deadline: Instant, writes: bool) -> Result<Running, PortError> {
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        deadline: Instant,
+        writes: bool,
+    ) -> Result<Running, PortError> {
         loop {
             let mut object = match self.pool.timeout_get(&self.timeouts_until(deadline)).await {
                 Ok(object) => object,
@@ -150,7 +170,11 @@ impl Sessions {
     fn timeouts_until(&self, deadline: Instant) -> Timeouts {
         let left = deadline.saturating_duration_since(Instant::now());
         let cut = |timeout: Option<Duration>| timeout.map(|timeout| timeout.min(left));
-        Timeouts { wait: cut(self.timeouts.wait), create: cut(self.timeouts.create), recycle: cut(self.timeouts.recycle) }
+        Timeouts {
+            wait: cut(self.timeouts.wait),
+            create: cut(self.timeouts.create),
+            recycle: cut(self.timeouts.recycle),
+        }
     }
 
     fn failed(&self, error: PoolError<sqlx::Error>) -> PortError {
@@ -176,14 +200,29 @@ impl Sessions {
     }
 
     /// Drops every connection that waits: the server they belong to has gone.
-    pub(crate) fn forget_idle(&self) {
+    fn forget_idle(&self) {
         self.pool.retain(|_, _| false);
     }
 
+    /// Says that prepared statements are older than the tables they read: no connection of now is used again.
+    fn outdated(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Says that the database did not answer.
-    pub(crate) fn lost(&self) {
+    fn lost(&self) {
         self.connected.store(false, Ordering::Relaxed);
         self.forget_idle();
+    }
+
+    /// Draws from a failure what it says about the other connections.
+    pub(crate) fn learn(&self, error: &PortError) {
+        if error.kind == PortErrorKind::Unavailable {
+            self.lost();
+        }
+        if error.reason() == Some(Reason::Stale) {
+            self.outdated();
+        }
     }
 
     /// How the pool is doing.

@@ -28,7 +28,12 @@ pub struct PostgresSchema {
 
 impl PostgresSchema {
     pub(crate) fn new(sessions: Arc<Sessions>) -> Self {
-        Self { sessions, last: ArcSwapOption::empty(), changed: AtomicBool::new(false), reading: Mutex::new(None) }
+        Self {
+            sessions,
+            last: ArcSwapOption::empty(),
+            changed: AtomicBool::new(false),
+            reading: Mutex::new(None),
+        }
     }
 
     /// The last reading with its types by number.
@@ -93,8 +98,9 @@ impl SchemaReader for PostgresSchema {
         }
         let start = Instant::now();
         self.changed.store(false, Ordering::Release);
-        let catalog = self.read(deadline).await.inspect_err(|_| self.changed.store(true, Ordering::Release))?;
-        *next = Some(Instant::now() + MIN_INTERVAL.max(5 * start.elapsed()));
+        let catalog =
+            self.read(deadline).await.inspect_err(|_| self.changed.store(true, Ordering::Release))?;
+        *next = Some(Instant::now() + MIN_INTERVAL.max(2 * start.elapsed()));
         let schema = catalog.schema.clone();
         tracing::debug!(relations = schema.len(), elapsed = ?start.elapsed(), "schema read");
         self.last.store(Some(catalog));

@@ -72,7 +72,12 @@ pub(crate) fn is_native(ty: &ColumnType) -> bool {
 
 impl Statement {
     fn new() -> Self {
-        Self { sql: String::with_capacity(256), arguments: PgArguments::default(), binds: 0, persistent: true }
+        Self {
+            sql: String::with_capacity(256),
+            arguments: PgArguments::default(),
+            binds: 0,
+            persistent: true,
+        }
     }
 
     fn name(&mut self, name: &str) {
@@ -170,12 +175,20 @@ impl Statement {
             if index > 0 {
                 self.sql.push(',');
             }
+            let ty = output.ty(relation);
+            // The cast to text adds a mask that the type's own text does not have.
+            if &*ty.base().sql == "inet" && output.cast.is_none() {
+                self.sql.push_str("abbrev(");
+                self.column(relation, output.column);
+                self.sql.push(')');
+                continue;
+            }
             self.column(relation, output.column);
             if let Some(cast) = &output.cast {
                 self.sql.push_str("::");
                 self.sql.push_str(&cast.sql);
             }
-            if !is_native(output.ty(relation)) {
+            if !is_native(ty) {
                 self.sql.push_str("::text");
             }
         }

@@ -48,16 +48,24 @@ pub trait Backend: Send + Sync + 'static {
     /// one or until the sink says stop.
     ///
     /// - MUST announce the columns before the first row, and when there is none.
-    /// - MUST NOT hand on a row of a write that is undone afterwards without failing.
+    /// - MUST NOT hand on a row of a write that is undone afterwards without failing, a dry run aside.
+    /// - MUST undo a write that runs in a transaction (see `Guard::needs_transaction`) when the sink says
+    ///   stop, and fail with `LimitExceeded`.
     /// - MUST stop the statement in the database when the future is dropped or the sink says stop, and
     ///   MUST NOT let another request use the connection before that.
     /// - MUST leave no trace of one request's session on another's.
     ///
     /// # Errors
     /// - MUST be `Rejected` when the database refuses the caller's statement.
-    /// - MUST be `TimedOut` once the statement's time or `deadline` has passed.
+    /// - MUST be `TimedOut` once the statement's time has passed, or `deadline` before the statement was
+    ///   done; for an unbounded read only before its first row.
     /// - MUST be `Unavailable` when the database cannot be reached.
-    async fn execute(&self, plan: &Plan, sink: &mut dyn RowStream, deadline: Instant) -> Result<Done, PortError>;
+    async fn execute(
+        &self,
+        plan: &Plan,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError>;
 
     /// Makes one round trip.
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use athena_domain::plan::{Operation, Plan};
 use athena_domain::query::FetchRequest;
-use athena_domain::rows::{ColumnHead, CellRef, Flow, GatherRows, RowFormat, RowSink, RowStyle};
+use athena_domain::rows::{CellRef, ColumnHead, Flow, GatherRows, RowFormat, RowSink, RowStyle};
 use athena_domain::{ClientName, RequestError};
 
 use super::{Context, Gateway, Grouped, Target, is_stale};
@@ -49,11 +49,15 @@ impl Fetch {
             return self.grouped(&target, &request, style, context).await.map(Fetched::Grouped);
         }
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(&request, style.format);
-        let ((select, count), schema) = self.gateway.plan(&target, context, None, plan).await?;
-        let count = match count {
-            Some(plan) => count_rows(&target, &plan, context).await?,
-            None => None,
-        };
+        let ((mut select, count), mut schema) = self.gateway.plan(&target, context, None, plan).await?;
+        let mut counted = self.count_if_asked(&target, count.as_ref(), context).await;
+        if matches!(&counted, Err(Error::Port(error)) if is_stale(error)) {
+            let newer = self.gateway.plan(&target, context, Some(&schema), plan).await?;
+            let ((again, count), newer) = newer;
+            (select, schema) = (again, newer);
+            counted = self.count_if_asked(&target, count.as_ref(), context).await;
+        }
+        let count = counted?;
         let max_bytes = (style.format == RowFormat::Json).then_some(self.gateway.limits.max_response_bytes);
         let gateway = self.gateway.clone();
         let body = answer::stream(style, framing, max_bytes, move |mut sink| async move {
@@ -74,6 +78,18 @@ impl Fetch {
         Ok(Fetched::Rows(body, count))
     }
 
+    async fn count_if_asked(
+        &self,
+        target: &Target,
+        plan: Option<&Plan>,
+        context: Context,
+    ) -> Result<Option<u64>, Error> {
+        match plan {
+            Some(plan) => count_rows(target, plan, context).await,
+            None => Ok(None),
+        }
+    }
+
     async fn grouped(
         &self,
         target: &Target,
@@ -92,25 +108,27 @@ impl Fetch {
             .into());
         }
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(request, style.format);
-        let ((mut select, count), schema) = self.gateway.plan(target, context, None, plan).await?;
+        let ((mut select, mut count), schema) = self.gateway.plan(target, context, None, plan).await?;
         let mut rows = Gather::default();
         let mut outcome = target.backend.execute(&select, &mut rows, context.deadline).await;
         if outcome.as_ref().is_err_and(is_stale) {
-            ((select, _), _) = self.gateway.plan(target, context, Some(&schema), plan).await?;
+            ((select, count), _) = self.gateway.plan(target, context, Some(&schema), plan).await?;
             rows = Gather::default();
             outcome = target.backend.execute(&select, &mut rows, context.deadline).await;
         }
         outcome?;
-        let count = match count {
-            Some(plan) => count_rows(target, &plan, context).await?,
-            None => None,
-        };
+        let count = self.count_if_asked(target, count.as_ref(), context).await?;
         Grouped::build(rows.0.into_rows(), grouping, style, count)
     }
 }
 
 /// The tally of a finished statement, or the limit that its answer passed.
-pub(super) fn tally(sink: &ChunkSink, done: Done, count: Option<u64>, gateway: &Gateway) -> Result<Tally, Error> {
+pub(super) fn tally(
+    sink: &ChunkSink,
+    done: Done,
+    count: Option<u64>,
+    gateway: &Gateway,
+) -> Result<Tally, Error> {
     if sink.overflowed {
         let most = gateway.limits.max_response_bytes;
         return Err(RequestError::limit("max_response_bytes", most, "limit", "the answer is too large")
@@ -151,7 +169,7 @@ impl RowStream for NoRows {
     }
 }
 
-/// Keeps a page of rows for grouping; the page is bounded by `limits.max_rows`.
+/// Keeps rows for grouping; there are at most `limits.max_rows`.
 #[derive(Default)]
 pub(super) struct Gather(pub GatherRows);
 

@@ -24,7 +24,12 @@ impl Grouped {
     ///
     /// # Errors
     /// [`Error::Grouping`].
-    pub fn build(rows: RowSet, grouping: &Grouping, style: RowStyle, count: Option<u64>) -> Result<Self, Error> {
+    pub fn build(
+        rows: RowSet,
+        grouping: &Grouping,
+        style: RowStyle,
+        count: Option<u64>,
+    ) -> Result<Self, Error> {
         let groups = group(&rows, grouping)?;
         let mut writer = JsonRows::new(style);
         let heads: Vec<ColumnHead> = rows

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use athena_domain::ClientName;
 use athena_domain::plan::Operation;
 use athena_domain::query::InsertRequest;
-use athena_domain::ClientName;
 
 use super::{Context, Gateway, Written};
 use crate::error::Error;
@@ -36,7 +36,8 @@ impl Insert {
         context: Context,
     ) -> Result<Inserted, Error> {
         let target = self.gateway.target(client)?;
-        let outcome = self.gateway.write(&target, context, strip_nulls, |planner| planner.insert(request)).await;
+        let outcome =
+            self.gateway.write(&target, context, strip_nulls, |planner| planner.insert(request)).await;
         let error = match outcome {
             Err(Error::Port(error)) => error,
             outcome => return outcome,

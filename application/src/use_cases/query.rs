@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use athena_domain::ClientName;
+use athena_domain::RequestError;
 use athena_domain::query::RawRequest;
 use athena_domain::rows::{RowFormat, RowStyle};
-use athena_domain::RequestError;
 
 use super::fetch::tally;
 use super::{Context, Gateway};

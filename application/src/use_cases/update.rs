@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use athena_domain::ClientName;
 use athena_domain::query::UpdateRequest;
-use athena_domain::rows::{RowFormat, RowStyle};
+use athena_domain::rows::{CellRef, ColumnHead, Flow, GatherRows, RowFormat, RowSink, RowStyle};
+use athena_domain::shape::{GroupError, Grouping, group};
 
 use super::fetch::Gather;
 use super::{Context, Gateway, Grouped, Written, is_stale};
 use crate::error::Error;
+use crate::ports::RowStream;
 
 /// Changes rows of one table.
 pub struct Update {
@@ -49,16 +51,69 @@ impl Update {
         };
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.update(request);
         let (mut update, schema) = self.gateway.plan(&target, context, None, plan).await?;
-        let mut rows = Gather::default();
+        let mut rows = Judge::new(grouping);
         let mut outcome = target.backend.execute(&update, &mut rows, context.deadline).await;
         if outcome.as_ref().is_err_and(is_stale) {
             (update, _) = self.gateway.plan(&target, context, Some(&schema), plan).await?;
-            rows = Gather::default();
+            rows = Judge::new(grouping);
             outcome = target.backend.execute(&update, &mut rows, context.deadline).await;
+        }
+        if let Some(fault) = rows.fault {
+            return Err(fault.into());
         }
         let done = outcome?;
         let style = RowStyle { format: RowFormat::Json, strip_nulls };
         let count = request.count.map(|_| done.affected);
-        Grouped::build(rows.0.into_rows(), grouping, style, count).map(Updated::Grouped)
+        Grouped::build(rows.rows.0.into_rows(), grouping, style, count).map(Updated::Grouped)
+    }
+}
+
+/// Keeps the changed rows and stops at the first that cannot be grouped, so that the change is undone: an
+/// error after a change was kept would be a lie.
+struct Judge<'a> {
+    grouping: &'a Grouping,
+    rows: Gather,
+    row: GatherRows,
+    heads: Vec<ColumnHead>,
+    fault: Option<GroupError>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(grouping: &'a Grouping) -> Self {
+        Self { grouping, rows: Gather::default(), row: GatherRows::default(), heads: Vec::new(), fault: None }
+    }
+}
+
+impl RowSink for Judge<'_> {
+    fn columns(&mut self, heads: &[ColumnHead]) {
+        self.heads = heads.to_vec();
+        self.rows.columns(heads);
+        self.row.columns(heads);
+    }
+
+    fn cell(&mut self, cell: CellRef<'_>) {
+        self.rows.cell(cell);
+        self.row.cell(cell);
+    }
+
+    fn end_row(&mut self) -> Flow {
+        self.rows.end_row();
+        self.row.end_row();
+        let row = std::mem::take(&mut self.row);
+        self.row.columns(&self.heads);
+        match group(&row.into_rows(), self.grouping) {
+            Ok(_) => Flow::More,
+            Err(fault) => {
+                self.fault = Some(fault);
+                Flow::Stop
+            }
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl RowStream for Judge<'_> {
+    async fn flush(&mut self) -> Flow {
+        Flow::More
     }
 }

@@ -1,15 +1,14 @@
 //! What inserts, updates and deletes share: the whole answer is kept until the database has agreed.
 
-use athena_domain::plan::{Plan, Planner};
-use athena_domain::rows::{RowFormat, RowStyle};
 use athena_domain::RequestError;
+use athena_domain::plan::{Operation, Plan, Planner};
+use athena_domain::rows::{RowFormat, RowStyle};
 use bytes::Bytes;
 
 use super::fetch::tally;
 use super::{Context, Gateway, Target, is_stale};
 use crate::answer::{ChunkSink, Framing};
 use crate::error::Error;
-use crate::ports::PortError;
 
 /// Rows that a write returned.
 #[derive(Debug)]
@@ -56,10 +55,22 @@ impl Gateway {
         plan: &Plan,
     ) -> Result<Written, Error> {
         let style = RowStyle { format: RowFormat::Json, strip_nulls };
-        let mut sink = ChunkSink::whole(style, Framing::BARE, Some(self.limits.max_response_bytes));
-        let done = target.backend.execute(plan, &mut sink, context.deadline).await.map_err(|error: PortError| error)?;
+        // A write of one row has no transaction to undo: its answer goes out whatever its size.
+        let max_bytes = undoable(plan).then_some(self.limits.max_response_bytes);
+        let mut sink = ChunkSink::whole(style, Framing::BARE, max_bytes);
+        let done = target.backend.execute(plan, &mut sink, context.deadline).await?;
         let ids = sink.take_hidden();
         let tally = tally(&sink, done, None, self)?;
         Ok(Written { rows: sink.finish(&tally), row_count: tally.rows, affected: done.affected, ids })
+    }
+}
+
+/// Whether the write runs in a transaction that can be rolled back.
+fn undoable(plan: &Plan) -> bool {
+    match &plan.operation {
+        Operation::Insert(insert) => insert.guard.needs_transaction(),
+        Operation::Update(update) => update.guard.needs_transaction(),
+        Operation::Delete(delete) => delete.guard.needs_transaction(),
+        Operation::Select(_) | Operation::Count(_) | Operation::Raw(_) => false,
     }
 }

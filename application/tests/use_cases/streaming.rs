@@ -119,7 +119,7 @@ async fn an_answer_that_is_dropped_unread_stops_the_statement() {
 
 /// Two chunks, of which the second is written in the same poll as the first: neither may get lost.
 #[tokio::test]
-#[ignore = "`answer::stream` loses the chunks of work that ends in the poll that flushed them"]
+
 async fn lines_have_no_bound_and_no_line_is_lost() {
     let (bench, _) = large(Limits { max_rows: 10, max_response_bytes: 100, ..Limits::default() });
     let request = r#"{"table_name":"users","columns":"id"}"#;

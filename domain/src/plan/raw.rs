@@ -258,7 +258,10 @@ mod tests {
             assert_eq!(replace_placeholders(text, |number| format!("<{number}>")), expected, "{text}");
         };
         check("select $1, $12 + a$1", "select <1>, <12> + a$1");
-        check("select '$1', \"$1\", $$ $1 $$, -- $1\n $2 /* $1 */", "select '$1', \"$1\", $$ $1 $$, -- $1\n <2> /* $1 */");
+        check(
+            "select '$1', \"$1\", $$ $1 $$, -- $1\n $2 /* $1 */",
+            "select '$1', \"$1\", $$ $1 $$, -- $1\n <2> /* $1 */",
+        );
         check("x=$1and", "x=<1>and");
     }
 

@@ -79,8 +79,9 @@ impl Planner<'_> {
         let set = self.set(&relation, &request.set)?;
         let filter = self.filter(&relation, &request.conditions)?;
         let returning = self.returning(&relation, &request.columns, request.head)?;
-        let guard =
-            self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
+        // Rows that cannot be grouped undo the change, even a single one.
+        let single = pins_one_row(&relation, &filter) && request.grouping.is_none();
+        let guard = self.guard(request.max_affected, request.dry_run, request.head, single);
         Ok(self.plan(Operation::Update(UpdatePlan { relation, set, filter, returning, guard })))
     }
 

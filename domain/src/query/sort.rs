@@ -63,7 +63,10 @@ fn parse_key(key: JsonText<'_>, path: &str, decoding: Decoding) -> Result<SortKe
             ));
         }
         (None, None) => {
-            return Err(RequestError::invalid(path, format!("`{path}.field` is required: the column's name")));
+            return Err(RequestError::invalid(
+                path,
+                format!("`{path}.field` is required: the column's name"),
+            ));
         }
     };
     let column = Identifier::parse(&name, &field)?;

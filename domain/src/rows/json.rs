@@ -102,7 +102,9 @@ fn is_null(cell: CellRef<'_>) -> bool {
     match cell {
         CellRef::Null => true,
         CellRef::Json(text) => text.trim() == "null",
-        CellRef::Bool(_) | CellRef::Int(_) | CellRef::Number(_) | CellRef::Plain(_) | CellRef::Text(_) => false,
+        CellRef::Bool(_) | CellRef::Int(_) | CellRef::Number(_) | CellRef::Plain(_) | CellRef::Text(_) => {
+            false
+        }
     }
 }
 

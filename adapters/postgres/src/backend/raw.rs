@@ -15,13 +15,16 @@ use athena_domain::rows::{CellRef, ColumnHead, Flow};
 use athena_domain::schema::{ColumnType, TypeKind};
 use futures_util::StreamExt as _;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::{Arguments as _, AssertSqlSafe, Column as _, Either, Executor as _, Row as _, Statement as _, ValueRef as _};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Column as _, Either, Executor as _, Row as _, Statement as _,
+    ValueRef as _,
+};
 use tokio::time::Instant;
 
 use super::rows::Fault;
 use super::{Ending, PostgresBackend, rejected};
 use crate::catalog::Catalog;
-use crate::decode::{Scratch, binary_cell, is_readable, text_cell};
+use crate::decode::{Scratch, binary_cell, is_readable, oid, text_cell};
 use crate::failure::port_error;
 use crate::pool::Running;
 
@@ -64,12 +67,14 @@ impl PostgresBackend {
             // Dropping `running` stops what is left of the statement.
             Ok(Ending::Stopped(done)) => return Ok(done),
             Err(Fault::Driver(error)) => {
-                if !crate::failure::session_survives(&error) {
-                    self.raw_sessions.lost();
+                let survives = crate::failure::session_survives(&error);
+                let failed = port_error(error);
+                self.raw_sessions.learn(&failed);
+                if !survives {
                     running.discard();
-                    return Err(port_error(error));
+                    return Err(failed);
                 }
-                Err(port_error(error))
+                Err(failed)
             }
             Err(Fault::Refused(error)) => Err(error),
             Err(fault) => return Err(fault.into_port()),
@@ -91,14 +96,17 @@ fn defines(query: &str) -> bool {
 }
 
 fn open_transaction() -> PortError {
-    rejected(Reason::OpenTransaction, "the script ended inside a transaction block, which was rolled back; add COMMIT")
+    rejected(
+        Reason::OpenTransaction,
+        "the script ended inside a transaction block, which was rolled back; add COMMIT",
+    )
 }
 
 /// Whether the session is inside a transaction block: there the transaction began before the statement.
 async fn in_transaction(connection: &mut PgConnection) -> bool {
-    let open = sqlx::query_scalar::<_, bool>("SELECT now() <> statement_timestamp()");
+    let open = sqlx::raw_sql("SELECT now() <> statement_timestamp() AS open").fetch_one(connection).await;
     // A failed block refuses even this.
-    open.persistent(false).fetch_one(connection).await.unwrap_or(true)
+    open.and_then(|row| row.try_get::<bool, _>(0)).unwrap_or(true)
 }
 
 /// Leaves nothing of the script behind: no transaction, setting, role, lock, temporary table, prepared name.
@@ -124,14 +132,17 @@ struct RawReading {
     announced: bool,
     /// Type of each column, with its number.
     types: Vec<(u32, ColumnType)>,
-    /// For columns that were asked for as text: the types they have.
-    as_text: Option<Vec<u32>>,
+    /// For columns that were asked for as text: the types and names they have.
+    as_text: Option<(Vec<u32>, Vec<String>)>,
 }
 
 impl RawReading {
     async fn rows(
         &mut self,
-        mut rows: futures_util::stream::BoxStream<'_, Result<Either<sqlx::postgres::PgQueryResult, PgRow>, sqlx::Error>>,
+        mut rows: futures_util::stream::BoxStream<
+            '_,
+            Result<Either<sqlx::postgres::PgQueryResult, PgRow>, sqlx::Error>,
+        >,
         sink: &mut dyn RowStream,
     ) -> Result<Ending, Fault> {
         let mut done = Done::default();
@@ -169,16 +180,19 @@ impl RawReading {
         let mut labels = HashSet::new();
         let mut heads = Vec::new();
         for (place, column) in row.columns().iter().enumerate() {
+            let own = column.type_info().oid().map_or(0, |oid| oid.0);
+            let (oid, name) = match &self.as_text {
+                Some((types, names)) => (types[place], names[place].as_str()),
+                None => (own, column.name()),
+            };
             // Columns of one name would hide each other in an object.
-            let mut label = column.name().to_owned();
+            let mut label = name.to_owned();
             let mut number = 1;
             while !labels.insert(label.clone()) {
                 number += 1;
-                label = format!("{}_{number}", column.name());
+                label = format!("{name}_{number}");
             }
             heads.push(ColumnHead { label: label.into(), hidden: false });
-            let own = column.type_info().oid().map_or(0, |oid| oid.0);
-            let oid = self.as_text.as_ref().and_then(|types| types.get(place)).copied().unwrap_or(own);
             let known = self.catalog.as_ref().and_then(|catalog| catalog.types.get(&oid)).cloned();
             self.types.push((oid, known.unwrap_or_else(|| ColumnType::new("text", TypeKind::Other))));
         }
@@ -198,7 +212,8 @@ impl RawReading {
             let cell = if binary {
                 binary_cell(*oid, bytes, &mut self.scratch).map_err(Fault::Unreadable)?
             } else {
-                let text = std::str::from_utf8(bytes).map_err(|e| Fault::Driver(sqlx::Error::Decode(e.into())))?;
+                let text =
+                    std::str::from_utf8(bytes).map_err(|e| Fault::Driver(sqlx::Error::Decode(e.into())))?;
                 text_cell(ty, text, &mut self.scratch)
             };
             sink.cell(cell);
@@ -217,30 +232,36 @@ impl RawReading {
             sqlx::raw_sql("BEGIN READ ONLY").execute(&mut *connection).await.map_err(Fault::Driver)?;
         }
         let params = raw.params.as_deref().unwrap_or_default();
-        let described =
-            (&mut *connection).prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(raw.query.to_string()))).await;
+        let described = (&mut *connection)
+            .prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(raw.query.to_string())))
+            .await;
         let described = described.map_err(Fault::Driver)?;
-        let types: Vec<u32> =
-            described.columns().iter().map(|column| column.type_info().oid().map_or(0, |oid| oid.0)).collect();
+        let types: Vec<u32> = described
+            .columns()
+            .iter()
+            .map(|column| column.type_info().oid().map_or(0, |oid| oid.0))
+            .collect();
+        let names: Vec<String> = described.columns().iter().map(|column| column.name().to_owned()).collect();
         let expected: Vec<u32> = match described.parameters() {
             Some(Either::Left(types)) => types.iter().map(|ty| ty.oid().map_or(0, |oid| oid.0)).collect(),
             _ => Vec::new(),
         };
         if expected.len() != params.len() {
-            let message = format!("the query has {} parameters, but `params` has {}", expected.len(), params.len());
+            let message =
+                format!("the query has {} parameters, but `params` has {}", expected.len(), params.len());
             return Err(Fault::Refused(rejected(Reason::BadValue, message)));
         }
         drop(described);
         let (mut sql, arguments) = self.bound(raw, params, &expected)?;
         if types.iter().any(|oid| !is_readable(*oid)) {
-            sql = as_text(&sql, types.len()).ok_or_else(|| {
+            sql = as_text(&sql, &types).ok_or_else(|| {
                 Fault::Refused(rejected(
                     Reason::Unsupported,
                     "a column of this statement has a type that cannot be returned beside `params` or \
                      `read_only`; cast it to text",
                 ))
             })?;
-            self.as_text = Some(types);
+            self.as_text = Some((types, names));
         }
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
         let ending = self.rows((&mut *connection).fetch_many(query), sink).await?;
@@ -252,7 +273,12 @@ impl RawReading {
 
     /// The text with each placeholder cast where it stands, and the values: they travel as text, so that
     /// every type takes its own notation.
-    fn bound(&self, raw: &RawPlan, params: &[Value], expected: &[u32]) -> Result<(String, PgArguments), Fault> {
+    fn bound(
+        &self,
+        raw: &RawPlan,
+        params: &[Value],
+        expected: &[u32],
+    ) -> Result<(String, PgArguments), Fault> {
         let unknown = ColumnType::new("text", TypeKind::Other);
         let mut arguments = PgArguments::default();
         let mut casts = Vec::with_capacity(params.len());
@@ -265,20 +291,29 @@ impl RawReading {
             casts.push(format!("(${}::text::{})", index + 1, ty.sql));
         }
         let sql = replace_placeholders(&raw.query, |number| {
-            number.checked_sub(1).and_then(|index| casts.get(index)).cloned().unwrap_or_else(|| format!("${number}"))
+            number
+                .checked_sub(1)
+                .and_then(|index| casts.get(index))
+                .cloned()
+                .unwrap_or_else(|| format!("${number}"))
         });
         Ok((sql, arguments))
     }
 }
 
 /// The statement with every column as text; `None` for a statement that cannot stand in FROM.
-fn as_text(query: &str, columns: usize) -> Option<String> {
+fn as_text(query: &str, types: &[u32]) -> Option<String> {
     let first: String = query.chars().take_while(char::is_ascii_alphabetic).collect();
     if !["select", "values", "table", "with"].contains(&first.to_ascii_lowercase().as_str()) {
         return None;
     }
-    let names: Vec<String> = (0..columns).map(|place| format!("c{place}")).collect();
-    let casts: Vec<String> = names.iter().map(|name| format!("q.{name}::text")).collect();
+    let names: Vec<String> = (0..types.len()).map(|place| format!("c{place}")).collect();
+    let cast = |(name, oid): (&String, &u32)| match *oid {
+        // The cast adds a mask that the type's own text does not have.
+        oid::INET => format!("abbrev(q.{name})"),
+        _ => format!("q.{name}::text"),
+    };
+    let casts: Vec<String> = names.iter().zip(types).map(cast).collect();
     // The line break ends a trailing comment.
     Some(format!("SELECT {} FROM (\n{query}\n) AS q({})", casts.join(","), names.join(",")))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use athena_application::ports::{Done, PortError, PortErrorKind, Reason, RowStream};
-use athena_domain::plan::{Output, Plan};
+use athena_domain::plan::{Operation, Output, Plan};
 use athena_domain::rows::{CellRef, ColumnHead, Flow};
 use athena_domain::schema::{ColumnType, Relation};
 use futures_util::StreamExt as _;
@@ -58,13 +58,26 @@ pub(super) struct Reading<'a> {
     decoders: Vec<Decoder<'a>>,
     announced: bool,
     max_rows: Option<u64>,
+    writes: bool,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(relation: &'a Relation, outputs: &'a [Output], every: bool, plan: &Plan) -> Self {
+        let writes = !matches!(plan.operation, Operation::Select(_));
+        // Names are the caller's to compare only where `*` was written.
+        let every = every && outputs.iter().all(|output| is_native(output.ty(relation)));
         let mut scratch = Scratch::default();
         scratch.big_numbers_as_text = plan.big_numbers_as_text;
-        Self { relation, outputs, every, scratch, decoders: Vec::new(), announced: false, max_rows: None }
+        Self {
+            relation,
+            outputs,
+            every,
+            scratch,
+            decoders: Vec::new(),
+            announced: false,
+            max_rows: None,
+            writes,
+        }
     }
 
     /// Stops after more rows than this.
@@ -98,7 +111,9 @@ impl<'a> Reading<'a> {
             match next {
                 None => break,
                 Some(Err(error)) => return Err(Fault::Driver(error)),
-                Some(Ok(Either::Left(result))) => done.affected += result.rows_affected(),
+                // The database counts the rows of a read here too.
+                Some(Ok(Either::Left(result))) if self.writes => done.affected += result.rows_affected(),
+                Some(Ok(Either::Left(_))) => {}
                 Some(Ok(Either::Right(row))) => {
                     if !self.announced {
                         self.announce(Some(&row), sink)?;
@@ -127,10 +142,9 @@ impl<'a> Reading<'a> {
             let columns = row.columns();
             let as_planned = columns.len() == self.outputs.len()
                 && (!self.every
-                    || columns
-                        .iter()
-                        .zip(self.outputs)
-                        .all(|(column, output)| column.name() == &*self.relation.columns[output.column].name));
+                    || columns.iter().zip(self.outputs).all(|(column, output)| {
+                        column.name() == &*self.relation.columns[output.column].name
+                    }));
             if !as_planned {
                 return Err(Fault::Stale);
             }
@@ -162,9 +176,12 @@ impl<'a> Reading<'a> {
             }
             let bytes = value.as_bytes().map_err(|error| Fault::Driver(sqlx::Error::Decode(error)))?;
             let cell = match decoder {
-                Decoder::Binary(oid) => binary_cell(*oid, bytes, &mut self.scratch).map_err(Fault::Unreadable)?,
+                Decoder::Binary(oid) => {
+                    binary_cell(*oid, bytes, &mut self.scratch).map_err(Fault::Unreadable)?
+                }
                 Decoder::Text(ty) => {
-                    let text = std::str::from_utf8(bytes).map_err(|e| Fault::Driver(sqlx::Error::Decode(e.into())))?;
+                    let text = std::str::from_utf8(bytes)
+                        .map_err(|e| Fault::Driver(sqlx::Error::Decode(e.into())))?;
                     text_cell(ty, text, &mut self.scratch)
                 }
             };

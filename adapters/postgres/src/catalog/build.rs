@@ -25,8 +25,10 @@ pub(super) fn catalog(
             by_type
         }),
     };
-    let by_oid: HashMap<u32, ColumnType> =
-        types.iter().filter_map(|row| Some((u32::try_from(row.oid).ok()?, resolver.resolve(row.oid, 0)))).collect();
+    let by_oid: HashMap<u32, ColumnType> = types
+        .iter()
+        .filter_map(|row| Some((u32::try_from(row.oid).ok()?, resolver.resolve(row.oid, 0))))
+        .collect();
     let relations = relations(columns, indexes, &by_oid);
     let search_path: Vec<Arc<str>> = path.into_iter().map(Arc::from).collect();
     let named = cast_names(&types, &by_oid, &search_path);
@@ -108,7 +110,8 @@ fn cast_names(
     for (alias, number) in ALIASES {
         if let Some(ty) = types.get(&number) {
             names.insert(alias.into(), ty.clone());
-            let array = ColumnType { sql: format!("{}[]", ty.sql).into(), kind: TypeKind::Array(ty.clone().into()) };
+            let array =
+                ColumnType { sql: format!("{}[]", ty.sql).into(), kind: TypeKind::Array(ty.clone().into()) };
             names.insert(format!("{alias}[]").into(), array);
         }
     }
@@ -153,7 +156,10 @@ impl Resolver<'_> {
                 TypeKind::Composite(
                     fields
                         .iter()
-                        .map(|field| Field { name: field.name.as_str().into(), ty: self.resolve(field.ty, depth + 1) })
+                        .map(|field| Field {
+                            name: field.name.as_str().into(),
+                            ty: self.resolve(field.ty, depth + 1),
+                        })
                         .collect(),
                 )
             }

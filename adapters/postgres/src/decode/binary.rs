@@ -111,7 +111,9 @@ fn scalar<'a>(
 ) -> Result<CellRef<'a>, Unreadable> {
     let wrong = |_| Unreadable { oid: type_oid };
     match type_oid {
-        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN => utf8(bytes, type_oid).map(CellRef::Text),
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN => {
+            utf8(bytes, type_oid).map(CellRef::Text)
+        }
         oid::INT8 => Ok(integer(i64::from_be_bytes(bytes.try_into().map_err(wrong)?), out, big_as_text)),
         oid::INT4 => Ok(CellRef::Int(i32::from_be_bytes(bytes.try_into().map_err(wrong)?).into())),
         oid::INT2 => Ok(CellRef::Int(i16::from_be_bytes(bytes.try_into().map_err(wrong)?).into())),

@@ -3,7 +3,8 @@
 /// Writes the number; `Some(word)` for the values that are no numbers.
 pub(super) fn numeric(bytes: &[u8], out: &mut Vec<u8>) -> Option<Result<(), &'static str>> {
     const NEGATIVE: u16 = 0x4000;
-    let field = |at: usize| -> Option<u16> { Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?])) };
+    let field =
+        |at: usize| -> Option<u16> { Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?])) };
     let groups = usize::from(field(0)?);
     let weight = i32::from(field(2)? as i16);
     let sign = field(4)?;

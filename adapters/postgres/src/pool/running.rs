@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use athena_application::ports::{PortError, PortErrorKind};
+use athena_application::ports::PortError;
 use deadpool::managed::Object;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
@@ -48,9 +48,7 @@ impl Running {
         }
         outcome.map_err(|error| {
             let error = port_error(error);
-            if error.kind == PortErrorKind::Unavailable {
-                self.sessions.lost();
-            }
+            self.sessions.learn(&error);
             error
         })
     }

@@ -89,7 +89,13 @@ impl Statement {
     }
 
     /// One bind however long the list is, so that lists of every length share a prepared statement.
-    fn membership(&mut self, relation: &Relation, column: usize, members: &[Box<str>], or_null: bool) -> Rendered {
+    fn membership(
+        &mut self,
+        relation: &Relation,
+        column: usize,
+        members: &[Box<str>],
+        or_null: bool,
+    ) -> Rendered {
         let ty = relation.columns[column].ty.base();
         self.sql.push('(');
         if matches!(ty.kind, TypeKind::Array(_)) {

@@ -30,10 +30,25 @@ fn schema() -> Schema {
             column("code", "bpchar", TypeKind::Text),
         ],
         primary_key: Box::new([0]),
-        unique: vec![UniqueIndex { name: "t_pkey".into(), columns: Box::new([0]), total: true, constraint: true }],
+        unique: vec![UniqueIndex {
+            name: "t_pkey".into(),
+            columns: Box::new([0]),
+            total: true,
+            constraint: true,
+        }],
     };
-    let plain = Relation { name: "t".into(), columns: relation.columns.iter().map(|c| Column {
-        name: if &*c.name == "n\"ame" { "name".into() } else { c.name.clone() }, ..c.clone() }).collect(), ..relation.clone() };
+    let plain = Relation {
+        name: "t".into(),
+        columns: relation
+            .columns
+            .iter()
+            .map(|c| Column {
+                name: if &*c.name == "n\"ame" { "name".into() } else { c.name.clone() },
+                ..c.clone()
+            })
+            .collect(),
+        ..relation.clone()
+    };
     Schema::new(vec![relation, plain], HashMap::new(), vec!["public".into()])
 }
 
@@ -45,7 +60,9 @@ fn plan(verb: &str, body: &str) -> Plan {
     let body = JsonText::parse(body.as_bytes()).unwrap();
     let decoding = Decoding::default();
     match verb {
-        "fetch" => planner.fetch(&FetchRequest::decode(body, &limits, decoding).unwrap(), RowFormat::Json).unwrap().0,
+        "fetch" => {
+            planner.fetch(&FetchRequest::decode(body, &limits, decoding).unwrap(), RowFormat::Json).unwrap().0
+        }
         "insert" => planner.insert(&InsertRequest::decode(body, &limits, decoding).unwrap()).unwrap(),
         "update" => planner.update(&UpdateRequest::decode(body, &limits, decoding).unwrap()).unwrap(),
         _ => planner.delete(&DeleteRequest::decode(body, &limits, decoding).unwrap()).unwrap(),
@@ -113,7 +130,10 @@ fn catalog_names_are_quoted_whatever_they_hold() {
     select.relation = schema().relations().find(|r| &*r.name == "t\"q").unwrap().clone();
     let mut statement = Statement::new();
     statement.select(&select).unwrap();
-    assert_eq!(statement.sql, r#"SELECT "id","n""ame","kind"::text,"tags","meta","code" FROM "public"."t""q" LIMIT 100"#);
+    assert_eq!(
+        statement.sql,
+        r#"SELECT "id","n""ame","kind"::text,"tags","meta","code" FROM "public"."t""q" LIMIT 100"#
+    );
 }
 
 proptest! {

@@ -62,7 +62,8 @@ impl Statement {
             if index > 0 {
                 self.sql.push(',');
             }
-            let cells: Vec<Option<String>> = cells.iter().map(|cell| cell.as_deref().map(String::from)).collect();
+            let cells: Vec<Option<String>> =
+                cells.iter().map(|cell| cell.as_deref().map(String::from)).collect();
             self.placeholder(cells)?;
             self.sql.push_str("::text[]");
         }

@@ -31,16 +31,29 @@ fn texts_become_json() {
         Field { name: "a".into(), ty: array_of(int.clone()) },
     ];
     let row = ty("pair", TypeKind::Composite(fields.into()));
-    let check = |ty: &ColumnType, input: &str, expected: &str| assert_eq!(json(ty, input), expected, "{input}");
+    let check =
+        |ty: &ColumnType, input: &str, expected: &str| assert_eq!(json(ty, input), expected, "{input}");
     check(&int, "-7", "-7");
     check(&ty("numeric", TypeKind::Numeric), "12345678901234567890.10", "12345678901234567890.10");
     check(&ty("numeric", TypeKind::Numeric), "NaN", "\"NaN\"");
     check(&ty("double precision", TypeKind::Float(64)), "-Infinity", "\"-Infinity\"");
     check(&ty("double precision", TypeKind::Float(64)), "1e-07", "1e-07");
-    check(&ty("timestamp with time zone", TypeKind::TimestampTz), "2024-01-01 10:00:00.5+00", "\"2024-01-01T10:00:00.5+00:00\"");
-    check(&ty("timestamp with time zone", TypeKind::TimestampTz), "0044-03-15 10:00:00+00 BC", "\"0044-03-15T10:00:00+00:00 BC\"");
+    check(
+        &ty("timestamp with time zone", TypeKind::TimestampTz),
+        "2024-01-01 10:00:00.5+00",
+        "\"2024-01-01T10:00:00.5+00:00\"",
+    );
+    check(
+        &ty("timestamp with time zone", TypeKind::TimestampTz),
+        "0044-03-15 10:00:00+00 BC",
+        "\"0044-03-15T10:00:00+00:00 BC\"",
+    );
     check(&ty("timestamp with time zone", TypeKind::TimestampTz), "infinity", "\"infinity\"");
-    check(&ty("timestamp without time zone", TypeKind::Timestamp), "2024-01-01 10:00:00", "\"2024-01-01T10:00:00\"");
+    check(
+        &ty("timestamp without time zone", TypeKind::Timestamp),
+        "2024-01-01 10:00:00",
+        "\"2024-01-01T10:00:00\"",
+    );
     check(&ty("time with time zone", TypeKind::Other), "10:00:00-03", "\"10:00:00-03:00\"");
     check(&ty("time with time zone", TypeKind::Other), "10:00:00+05:30", "\"10:00:00+05:30\"");
     check(&array_of(int.clone()), "{1,NULL,3}", "[1,null,3]");
