@@ -1,6 +1,5 @@
 //! `athena_rs server`: read the configuration, open the listener, serve, drain.
 
-use std::future::Future;
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
@@ -85,20 +84,18 @@ pub fn listen(address: SocketAddr, backlog: u32) -> anyhow::Result<TcpListener> 
 }
 
 /// Resolves when the process is asked to stop: SIGTERM or Ctrl-C.
-fn stop_asked() -> impl Future<Output = ()> + Send + 'static {
-    async {
-        let interrupt = tokio::signal::ctrl_c();
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-                tokio::select! {
-                    _ = interrupt => {}
-                    _ = terminate.recv() => {}
-                }
-                return;
+async fn stop_asked() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
             }
+            return;
         }
-        drop(interrupt.await);
     }
+    drop(interrupt.await);
 }

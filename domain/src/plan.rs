@@ -309,10 +309,10 @@ impl Planner<'_> {
             )
             .hint("Please verify the column name and try again.")
         };
-        if self.options.camel_to_snake {
-            if let Some(place) = relation.position(&camel_to_snake(wanted)) {
-                return Ok(place);
-            }
+        if self.options.camel_to_snake
+            && let Some(place) = relation.position(&camel_to_snake(wanted))
+        {
+            return Ok(place);
         }
         if let Some(place) = relation.position(wanted) {
             return Ok(place);

@@ -86,7 +86,7 @@ fn table() -> String {
 }
 
 /// The JSON text of one field of one row.
-fn field<'a>(text: &'a str, index: usize) -> &'a str {
+fn field(text: &str, index: usize) -> &str {
     let key = format!("\"c{index}\":");
     let start = text.find(&key).unwrap_or_else(|| panic!("{key} in {text}")) + key.len();
     let end = text[start..]

@@ -71,14 +71,14 @@ fn refuse(value: &Value, ty: &ColumnType, field: &str) -> RequestError {
 
 fn datum(value: &Value, ty: &ColumnType, field: &str) -> Result<Datum, RequestError> {
     let refused = || refuse(value, ty, field);
-    if let Value::Text(text) = value {
-        if text.contains('\0') {
-            return Err(RequestError::field(
-                RequestCode::DataException,
-                field,
-                format!("'{field}' contains a NUL character, which the database cannot store as text"),
-            ));
-        }
+    if let Value::Text(text) = value
+        && text.contains('\0')
+    {
+        return Err(RequestError::field(
+            RequestCode::DataException,
+            field,
+            format!("'{field}' contains a NUL character, which the database cannot store as text"),
+        ));
     }
     match (&ty.kind, value) {
         (_, Value::Null) => Ok(Datum::Null),

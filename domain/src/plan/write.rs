@@ -115,10 +115,10 @@ impl Planner<'_> {
             let column = id.ok_or_else(no_id)?;
             let value = bind(value, &relation.columns[column].ty, "resource_id")?;
             let by_id = Filter::Compare { column, op: CompareOp::Eq, value, as_text: false };
-            if let Filter::And(all) = &mut filter {
-                if !all.contains(&by_id) {
-                    all.push(by_id);
-                }
+            if let Filter::And(all) = &mut filter
+                && !all.contains(&by_id)
+            {
+                all.push(by_id);
             }
         }
         let returning = self.returning(&relation, &request.columns, request.head)?;

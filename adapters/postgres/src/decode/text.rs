@@ -62,10 +62,11 @@ fn iso_time(text: &str, out: &mut Vec<u8>) {
         out.push(b'T');
     }
     out.extend_from_slice(time.as_bytes());
-    if let Some(sign) = time.rfind(['+', '-']) {
-        if sign > 0 && time.len() - sign == 3 {
-            out.extend_from_slice(b":00");
-        }
+    if let Some(sign) = time.rfind(['+', '-'])
+        && sign > 0
+        && time.len() - sign == 3
+    {
+        out.extend_from_slice(b":00");
     }
     out.extend_from_slice(era.as_bytes());
 }
