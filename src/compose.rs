@@ -29,7 +29,10 @@ pub fn gateway(config: &Config) -> Arc<Gateway> {
             camel_to_snake: config.gateway.force_camel_case_to_snake_case,
             big_numbers_as_text: false,
         },
-        decoding: Decoding { refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse },
+        decoding: Decoding {
+            refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
+            schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,
+        },
     })
 }
 
@@ -64,6 +67,7 @@ fn settings(
     let mut settings = PostgresSettings::from_uri(uri)?;
     settings.max_connections = max_connections;
     settings.max_raw_connections = (max_connections / RAW_SHARE).max(1);
+    settings.min_connections = usize::try_from(pool.min_connections).unwrap_or(usize::MAX);
     settings.acquire_timeout = pool.acquire_timeout;
     settings.idle_timeout = pool.idle_timeout;
     settings.max_lifetime = pool.max_lifetime;

@@ -83,6 +83,7 @@ pub(crate) struct Sessions {
     pool: managed::Pool<Manager>,
     timeouts: Timeouts,
     idle_timeout: Duration,
+    min_connections: usize,
     connected: AtomicBool,
     generation: Arc<AtomicU64>,
     pub(crate) canceller: Arc<Canceller>,
@@ -120,26 +121,48 @@ impl Sessions {
             pool,
             timeouts,
             idle_timeout: settings.idle_timeout,
+            min_connections: if raw { 0 } else { settings.min_connections.min(size) },
             connected: AtomicBool::new(false),
             generation,
             canceller,
         });
-        sessions.clone().close_idle_ones();
+        sessions.clone().keep_in_bounds();
         sessions
     }
 
-    /// Closes connections that nobody used for a while, until the pool is gone.
-    fn close_idle_ones(self: Arc<Self>) {
+    /// Closes connections that nobody used for a while, and keeps as many as are to be kept, until the pool
+    /// is gone.
+    fn keep_in_bounds(self: Arc<Self>) {
         let weak = Arc::downgrade(&self);
         let period = (self.idle_timeout / 4).max(Duration::from_secs(1));
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(period).await;
                 let Some(sessions) = weak.upgrade() else { return };
-                let idle = sessions.idle_timeout;
-                sessions.pool.retain(|session, _| session.last_used.elapsed() < idle);
+                let (idle, mut kept) = (sessions.idle_timeout, 0);
+                sessions.pool.retain(|session, _| {
+                    let keep = session.last_used.elapsed() < idle || kept < sessions.min_connections;
+                    kept += usize::from(keep);
+                    keep
+                });
+                sessions.fill().await;
+                drop(sessions);
+                tokio::time::sleep(period).await;
             }
         });
+    }
+
+    /// Opens connections up to the number that is to be kept.
+    async fn fill(&self) {
+        let missing = self.min_connections.saturating_sub(self.pool.status().size);
+        // All are held until the last is open: one that is given back would be handed out again.
+        let mut held = Vec::with_capacity(missing);
+        for _ in 0..missing {
+            match self.pool.timeout_get(&self.timeouts).await {
+                Ok(object) => held.push(object),
+                // The next round tries again.
+                Err(_) => return,
+            }
+        }
     }
 
     /// Takes a connection. With `writes`, one that has long been unused is tested first.

@@ -13,6 +13,8 @@ pub struct PostgresSettings {
     options: PgConnectOptions,
     /// Most connections for prepared statements; raw queries have a pool of their own beside it.
     pub max_connections: usize,
+    /// Connections for prepared statements that are kept open.
+    pub min_connections: usize,
     /// Most connections for raw queries.
     pub max_raw_connections: usize,
     /// Longest wait for a free connection.
@@ -46,6 +48,7 @@ impl PostgresSettings {
         Ok(Self {
             options,
             max_connections: 50,
+            min_connections: 0,
             max_raw_connections: 8,
             acquire_timeout: Duration::from_secs(8),
             connect_timeout: Duration::from_secs(5),

@@ -18,11 +18,13 @@ use crate::error::{RequestCode, RequestError};
 pub struct Decoding {
     /// Whether a field that no request of this kind has is refused (the default) or ignored.
     pub refuse_unknown_fields: bool,
+    /// Whether `schema.table` may stand where a table is named (the default).
+    pub schema_prefix: bool,
 }
 
 impl Default for Decoding {
     fn default() -> Self {
-        Self { refuse_unknown_fields: true }
+        Self { refuse_unknown_fields: true, schema_prefix: true }
     }
 }
 

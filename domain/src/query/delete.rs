@@ -39,7 +39,7 @@ impl DeleteRequest {
     /// Every field that is missing, malformed or unknown; in particular neither an id nor a condition.
     pub fn decode(body: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Result<Self, RequestError> {
         let mut body = body.expect_object("")?;
-        let relation = fetch::take_table(&mut body)?;
+        let relation = fetch::take_table(&mut body, decoding)?;
         let resource_id =
             match body.take("resource_id").map(|value| value.value("resource_id")).transpose()? {
                 Some(Value::Text(text)) if text.is_empty() => None,

@@ -52,7 +52,7 @@ impl FetchRequest {
     pub fn decode(body: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Result<Self, RequestError> {
         let mut body = body.expect_object("")?;
         let request = Self {
-            relation: take_relation(&mut body)?,
+            relation: take_relation(&mut body, decoding)?,
             columns: take_columns(&mut body)?,
             conditions: take_conditions(&mut body, limits, decoding)?,
             window: page::take(&mut body)?,
@@ -68,17 +68,33 @@ impl FetchRequest {
 }
 
 /// `table_name`, else `view_name`, with `table_schema`.
-fn take_relation(body: &mut Object<'_>) -> Result<RelationName, RequestError> {
+fn take_relation(body: &mut Object<'_>, decoding: Decoding) -> Result<RelationName, RequestError> {
     let table = body.take_string("table_name")?;
     let view = body.take_string("view_name")?;
     let schema = body.take_string("table_schema")?;
     let schema = schema.as_deref().filter(|text| !text.is_empty());
     let blank = |text: &std::borrow::Cow<'_, str>| !text.trim().is_empty();
     match (table.filter(blank), view.filter(blank)) {
-        (Some(table), _) => RelationName::parse(table.trim(), schema, "table_name"),
-        (None, Some(view)) => RelationName::parse(view.trim(), schema, "view_name"),
+        (Some(table), _) => named(&table, schema, "table_name", decoding),
+        (None, Some(view)) => named(&view, schema, "view_name", decoding),
         (None, None) => Err(table_required()),
     }
+}
+
+fn named(
+    text: &str,
+    schema: Option<&str>,
+    field: &str,
+    decoding: Decoding,
+) -> Result<RelationName, RequestError> {
+    if !decoding.schema_prefix && text.contains('.') {
+        return Err(RequestError::field(
+            RequestCode::InvalidTableName,
+            field,
+            format!("`{field}` must be a bare name here; give the schema in `table_schema`"),
+        ));
+    }
+    RelationName::parse(text.trim(), schema, field)
 }
 
 /// The refusal that every route gives a body without a table (contract 6.10).
@@ -87,12 +103,12 @@ pub(super) fn table_required() -> RequestError {
 }
 
 /// `table_name` with `table_schema`, for the routes that write.
-pub(super) fn take_table(body: &mut Object<'_>) -> Result<RelationName, RequestError> {
+pub(super) fn take_table(body: &mut Object<'_>, decoding: Decoding) -> Result<RelationName, RequestError> {
     let table = body.take_string("table_name")?;
     let schema = body.take_string("table_schema")?;
     let schema = schema.as_deref().filter(|text| !text.is_empty());
     match table.filter(|text| !text.trim().is_empty()) {
-        Some(table) => RelationName::parse(table.trim(), schema, "table_name"),
+        Some(table) => named(&table, schema, "table_name", decoding),
         None => Err(table_required()),
     }
 }

@@ -78,7 +78,7 @@ impl InsertRequest {
     /// Every field that is missing, malformed or unknown.
     pub fn decode(body: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Result<Self, RequestError> {
         let mut body = body.expect_object("")?;
-        let relation = fetch::take_table(&mut body).map_err(|mut error| {
+        let relation = fetch::take_table(&mut body, decoding).map_err(|mut error| {
             match error.code {
                 RequestCode::MissingField => {
                     error.message = "table_name is required in the request body".into()

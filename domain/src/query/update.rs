@@ -42,7 +42,7 @@ impl UpdateRequest {
     /// Every field that is missing, malformed or unknown; in particular no payload and no condition.
     pub fn decode(body: JsonText<'_>, limits: &Limits, decoding: Decoding) -> Result<Self, RequestError> {
         let mut body = body.expect_object("")?;
-        let relation = fetch::take_table(&mut body)?;
+        let relation = fetch::take_table(&mut body, decoding)?;
         let (set, columns) = take_payload(&mut body)?;
         let conditions = fetch::take_conditions(&mut body, limits, decoding)?;
         let request = Self {
