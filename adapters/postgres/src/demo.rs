@@ -1,6 +1,9 @@
 //! The sample data for trying the gateway out: a small shop, and a table of every type.
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::str::FromStr as _;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
 /// The files in the order they run, with what each one does.
 const STEPS: [(&str, &str); 4] = [
@@ -45,7 +48,13 @@ pub struct DemoError {
 /// that did not come from here.
 pub async fn load(uri: &str) -> Result<Loaded, DemoError> {
     let failed = |doing: &'static str| move |source| DemoError { doing, source };
-    let mut connection = PgConnection::connect(uri).await.map_err(failed("connect to the database"))?;
+    let mut connection = PgConnectOptions::from_str(uri)
+        .map_err(failed("read the address"))?
+        // The loading is one long statement; the log needs no word of it.
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(failed("connect to the database"))?;
     let mut transaction = connection.begin().await.map_err(failed("begin the loading"))?;
     // Two gateways that start at once load it once. Notices are for people at psql.
     transaction
