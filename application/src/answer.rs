@@ -82,6 +82,8 @@ pub struct ChunkSink {
     pub overflowed: bool,
     /// Whether the row limit was passed.
     pub too_many_rows: bool,
+    /// Whether a reader left a chunk untouched for too long: rows are missing.
+    pub stalled: bool,
 }
 
 impl ChunkSink {
@@ -106,6 +108,7 @@ impl ChunkSink {
             max_rows: None,
             overflowed: false,
             too_many_rows: false,
+            stalled: false,
         }
     }
 
@@ -204,7 +207,11 @@ impl RowStream for ChunkSink {
         // A reader that takes nothing for so long would hold a connection for ever.
         match tokio::time::timeout(LONGEST_STALL, chunks.send(Ok(chunk.into()))).await {
             Ok(Ok(())) => Flow::More,
-            Ok(Err(_)) | Err(_) => Flow::Stop,
+            Ok(Err(_)) => Flow::Stop,
+            Err(_) => {
+                self.stalled = true;
+                Flow::Stop
+            }
         }
     }
 }

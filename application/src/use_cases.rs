@@ -22,6 +22,7 @@ use athena_domain::error::RequestCode;
 use athena_domain::plan::{PlanOptions, Planner};
 use athena_domain::query::Decoding;
 use athena_domain::schema::Schema;
+use athena_domain::shape::{Grouping, camel_to_snake};
 use athena_domain::{ClientName, Limits, RequestError};
 use tokio::time::Instant;
 
@@ -71,6 +72,17 @@ impl Gateway {
         self.target(name).map(drop)
     }
 
+    /// The grouping in the names that the answer's keys have (contract 6.5).
+    pub(crate) fn grouping(&self, grouping: Option<&Grouping>) -> Result<Option<Grouping>, Error> {
+        let Some(asked) = grouping else { return Ok(None) };
+        if !self.options.camel_to_snake {
+            return Ok(Some(asked.clone()));
+        }
+        let column = asked.aggregation_column().map(|name| Box::from(camel_to_snake(name).as_ref()));
+        let group_by = camel_to_snake(asked.group_by());
+        Ok(Some(Grouping::new(&*group_by, asked.granularity(), column, asked.strategy(), asked.dedup())?))
+    }
+
     pub(crate) fn target(&self, name: &ClientName) -> Result<Target, Error> {
         let client = self.registry.find(name)?;
         match &client.state {
@@ -100,11 +112,11 @@ impl Gateway {
         };
         match attempt(&schema) {
             Err(error) if may_be_new(error.code) => {
-                let newer = target.schema.refresh(Some(&schema), context.deadline).await?;
-                if Arc::ptr_eq(&newer, &schema) {
-                    return Err(error.into());
+                match target.schema.refresh(Some(&schema), context.deadline).await {
+                    Ok(newer) if !Arc::ptr_eq(&newer, &schema) => Ok((attempt(&newer)?, newer)),
+                    // Nothing newer, or nobody to ask: what is known says no.
+                    Ok(_) | Err(_) => Err(error.into()),
                 }
-                Ok((attempt(&newer)?, newer))
             }
             outcome => Ok((outcome?, schema)),
         }

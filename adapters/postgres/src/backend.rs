@@ -13,13 +13,14 @@ use athena_domain::plan::{CountPlan, Guard, Operation, Output, Plan, SelectPlan}
 use athena_domain::query::fetch::Count;
 use athena_domain::schema::Relation;
 use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
 use crate::cancel::Canceller;
 use crate::failure::{PORT, port_error};
 use crate::pool::{Running, Sessions};
 use crate::reader::PostgresSchema;
-use crate::render::{Statement, render};
+use crate::render::{Statement, Unencodable, render};
 use crate::settings::PostgresSettings;
 
 /// Estimates up to this are replaced by a real count when an estimated count is asked for.
@@ -163,11 +164,11 @@ impl PostgresBackend {
         };
         let statement = prepare(plan)?;
         let mut running = self.sessions.acquire(deadline, true).await?;
-        let begin = sqlx::raw_sql("BEGIN READ ONLY; SET LOCAL statement_timeout = 0")
-            .execute(running.connection())
-            .await;
-        if let Err(error) = begin {
-            return running.finish(Err(error));
+        let begin = sqlx::raw_sql("BEGIN READ ONLY; SET LOCAL statement_timeout = 0");
+        match tokio::time::timeout_at(deadline, begin.execute(running.connection())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return running.finish(Err(error)),
+            Err(_) => return Err(PortError::new(PORT, PortErrorKind::TimedOut)),
         }
         let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan);
         let outcome = reading.run(running.connection(), statement, sink, Some(self.statement_timeout)).await;
@@ -183,28 +184,35 @@ impl PostgresBackend {
             }
             Err(fault) => return Err(fault.into_port()),
         };
-        let commit = sqlx::raw_sql("COMMIT").execute(running.connection()).await;
-        running.finish(commit.map(|_| done))
+        let commit = sqlx::raw_sql("COMMIT").execute(running.connection());
+        match tokio::time::timeout(self.statement_timeout, commit).await {
+            Ok(outcome) => running.finish(outcome.map(|_| done)),
+            // Every row is there, and a read has nothing to keep.
+            Err(_) => Ok(done),
+        }
     }
 
     async fn count(&self, plan: &Plan, count: &CountPlan, deadline: Instant) -> Result<Done, PortError> {
-        let mut running = self.sessions.acquire(deadline, false).await?;
-        let number = async {
-            if matches!(count.count, Count::Planned | Count::Estimated) {
-                let statement = Statement::estimate(count).map_err(|e| sqlx::Error::Encode(e.into()))?;
-                let row = statement.query().fetch_one(running.connection()).await?;
-                let estimate = planned_rows(row.try_get_raw(0)?.as_bytes().map_err(sqlx::Error::Decode)?);
-                if count.count == Count::Planned || estimate > COUNT_ESTIMATES_UP_TO {
-                    return Ok(estimate);
+        let mut second = false;
+        loop {
+            let exact = prepare(plan)?;
+            let estimate = match count.count {
+                Count::Exact => None,
+                Count::Planned | Count::Estimated => Some(Statement::estimate(count).map_err(too_large)?),
+            };
+            let mut running = self.sessions.acquire(deadline, second).await?;
+            let outcome = count_on(running.connection(), count.count, estimate, exact).await;
+            match running.finish(outcome) {
+                Err(error) if error.kind == PortErrorKind::Unavailable && !second => second = true,
+                outcome => {
+                    return outcome.map(|count| Done {
+                        count: Some(count),
+                        statements: 1,
+                        ..Done::default()
+                    });
                 }
             }
-            let statement = render(plan).map_err(|e| sqlx::Error::Encode(e.into()))?;
-            let row = statement.query().fetch_one(running.connection()).await?;
-            Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
-        };
-        let outcome: Result<u64, sqlx::Error> = number.await;
-        let count = running.finish(outcome)?;
-        Ok(Done { count: Some(count), statements: 1, ..Done::default() })
+        }
     }
 
     async fn write(
@@ -221,7 +229,7 @@ impl PostgresBackend {
         let mut reading = rows::Reading::new(relation, returning, false, plan);
         if !guard.needs_transaction() {
             let outcome = reading.run(running.connection(), statement, sink, None).await;
-            return end(running, outcome);
+            return end(running, outcome).map_err(lost_write);
         }
         reading.stop_after(guard.max_returned);
         if let Err(error) = sqlx::raw_sql("BEGIN").execute(running.connection()).await {
@@ -230,7 +238,7 @@ impl PostgresBackend {
         let outcome = reading.run(running.connection(), statement, sink, None).await;
         let verdict = match outcome {
             Ok(Ending::Complete(done)) => judge(guard, done),
-            Ok(Ending::Stopped(_)) => Err(too_many_returned(guard)),
+            Ok(Ending::Stopped(done)) => Err(too_much_returned(guard, done)),
             Err(rows::Fault::Driver(error)) => {
                 // The transaction is rolled back with the connection's reset below, or with its end.
                 let survives = crate::failure::session_survives(&error);
@@ -253,7 +261,7 @@ impl PostgresBackend {
             }
             Ok(done) => {
                 let outcome = sqlx::raw_sql("COMMIT").execute(running.connection()).await;
-                running.finish(outcome.map(|_| done))
+                running.finish(outcome.map(|_| done)).map_err(lost_write)
             }
             // Dropping `running` stops the statement and closes the connection, which rolls back.
             Err(error) => Err(error),
@@ -261,9 +269,39 @@ impl PostgresBackend {
     }
 }
 
+/// The failure of a write that was under way: whether it happened is not known.
+fn lost_write(error: PortError) -> PortError {
+    match error.kind {
+        PortErrorKind::Unavailable => PortError { kind: PortErrorKind::Lost, ..error },
+        _ => error,
+    }
+}
+
 /// Renders; a value too large for the protocol is the caller's.
 fn prepare(plan: &Plan) -> Result<Statement, PortError> {
-    render(plan).map_err(|error| rejected(Reason::BadValue, "a value is too large").caused_by(error))
+    render(plan).map_err(too_large)
+}
+
+fn too_large(error: Unencodable) -> PortError {
+    rejected(Reason::BadValue, "a value is too large").caused_by(error)
+}
+
+/// Counts by estimate where that is wanted and good enough, else by counting.
+async fn count_on(
+    connection: &mut PgConnection,
+    wanted: Count,
+    estimate: Option<Statement>,
+    exact: Statement,
+) -> Result<u64, sqlx::Error> {
+    if let Some(statement) = estimate {
+        let row = statement.query().fetch_one(&mut *connection).await?;
+        let estimate = planned_rows(row.try_get_raw(0)?.as_bytes().map_err(sqlx::Error::Decode)?);
+        if wanted == Count::Planned || estimate > COUNT_ESTIMATES_UP_TO {
+            return Ok(estimate);
+        }
+    }
+    let row = exact.query().fetch_one(connection).await?;
+    Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }
 
 /// Gives the connection back after a statement outside of a transaction.
@@ -294,16 +332,15 @@ fn judge(guard: Guard, done: Done) -> Result<Done, PortError> {
     }
 }
 
-fn too_many_returned(guard: Guard) -> PortError {
-    let most = guard.max_returned.unwrap_or_default();
-    let mut rejection = Rejection::new(
-        Reason::LimitExceeded,
-        format!(
-            "the write would return more than {most} rows (limits.max_rows) or too many bytes; nothing was changed"
-        ),
-    );
+fn too_much_returned(guard: Guard, done: Done) -> PortError {
+    let rows = guard.max_returned.filter(|most| done.rows > *most);
+    let what = match rows {
+        Some(most) => format!("the write would return more than {most} rows (limits.max_rows)"),
+        None => "the write would return too many bytes (limits.max_response_bytes)".to_owned(),
+    };
+    let mut rejection = Rejection::new(Reason::LimitExceeded, format!("{what}; nothing was changed"));
     rejection.hint = Some("send \"head\": true to change the rows without returning them".to_owned());
-    rejection.limit = Some(("max_rows", most));
+    rejection.limit = rows.map(|most| ("max_rows", most));
     PortError::rejected(PORT, rejection)
 }
 

@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
+use deadpool::managed::Object;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::mpsc;
 
-use crate::pool::Session;
+use crate::pool::Manager;
 
 /// Longest attempt to stop a statement.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,25 +21,25 @@ const LINGER: Duration = Duration::from_secs(30);
 
 /// Stops statements of one client.
 pub(crate) struct Canceller {
-    queue: mpsc::UnboundedSender<Session>,
+    queue: mpsc::UnboundedSender<Object<Manager>>,
 }
 
 impl Canceller {
     pub(crate) fn new(options: PgConnectOptions) -> Self {
-        // Bounded by the pools: no more sessions can be queued than they open.
+        // Bounded by the pools: a queued session keeps its place in them until it is closed.
         let (queue, sessions) = mpsc::unbounded_channel();
         tokio::spawn(work(options, sessions));
         Self { queue }
     }
 
     /// Stops what runs in `session` and closes it.
-    pub(crate) fn stop(&self, session: Session) {
+    pub(crate) fn stop(&self, session: Object<Manager>) {
         // Without a worker the runtime is ending; closing the socket is all that can be done.
         drop(self.queue.send(session));
     }
 }
 
-async fn work(options: PgConnectOptions, mut sessions: mpsc::UnboundedReceiver<Session>) {
+async fn work(options: PgConnectOptions, mut sessions: mpsc::UnboundedReceiver<Object<Manager>>) {
     let mut connection: Option<PgConnection> = None;
     loop {
         let first = match tokio::time::timeout(LINGER, sessions.recv()).await {
@@ -62,7 +63,8 @@ async fn work(options: PgConnectOptions, mut sessions: mpsc::UnboundedReceiver<S
             Ok(Err(error)) => tracing::warn!(%error, "a statement whose caller left could not be stopped"),
             Err(_) => tracing::warn!("stopping a statement whose caller left took too long"),
         }
-        drop(batch);
+        // Taken out, not given back: what is left of the statement dies with the connection.
+        batch.into_iter().map(Object::take).for_each(drop);
     }
 }
 

@@ -26,6 +26,9 @@ use crate::settings::PostgresSettings;
 /// Prepared statements kept by a connection.
 const CACHED_STATEMENTS: usize = 256;
 
+/// Makes the server stop a statement whose connection has gone (PostgreSQL 14 and later).
+pub(crate) const WATCH_THE_CLIENT: &str = "SET client_connection_check_interval = '1s'";
+
 /// After so long without use, a connection is tested before a write goes through it: a server that was
 /// restarted in between would fail the write, and a write must not be tried twice.
 const STALE_AFTER: Duration = Duration::from_secs(1);
@@ -34,8 +37,6 @@ const STALE_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Session {
     pub connection: PgConnection,
     pub process_id: i32,
-    /// Whether it must not be used again.
-    pub broken: bool,
     last_used: Instant,
     generation: u64,
 }
@@ -60,15 +61,15 @@ impl managed::Manager for Manager {
             .await?;
         // Should the gateway die, the server stops its statements by itself. Not every platform can.
         if connection.server_version_num().is_some_and(|version| version >= 140_000) {
-            drop(sqlx::raw_sql("SET client_connection_check_interval = '1s'").execute(&mut connection).await);
+            drop(sqlx::raw_sql(WATCH_THE_CLIENT).execute(&mut connection).await);
         }
         let generation = self.generation.load(Ordering::Relaxed);
-        Ok(Session { connection, process_id, broken: false, last_used: Instant::now(), generation })
+        Ok(Session { connection, process_id, last_used: Instant::now(), generation })
     }
 
     async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         let old = session.generation != self.generation.load(Ordering::Relaxed);
-        if session.broken || old || metrics.age() > self.max_lifetime {
+        if old || metrics.age() > self.max_lifetime {
             return Err(RecycleError::message("worn out"));
         }
         if self.test_before_acquire {
@@ -153,10 +154,12 @@ impl Sessions {
 
     /// Opens connections up to the number that is to be kept.
     async fn fill(&self) {
-        let missing = self.min_connections.saturating_sub(self.pool.status().size);
+        if self.pool.status().size >= self.min_connections {
+            return;
+        }
         // All are held until the last is open: one that is given back would be handed out again.
-        let mut held = Vec::with_capacity(missing);
-        for _ in 0..missing {
+        let mut held = Vec::with_capacity(self.min_connections);
+        for _ in 0..self.min_connections {
             match self.pool.timeout_get(&self.timeouts).await {
                 Ok(object) => held.push(object),
                 // The next round tries again.

@@ -1,7 +1,7 @@
 //! The schema reader: keeps the last reading, reads again when it is told that it is old.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -17,13 +17,23 @@ use crate::pool::Sessions;
 /// Shortest time between two readings that callers can force; a slow reading lengthens it.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
 
+/// What is known of the last reading.
+#[derive(Default)]
+struct Reading {
+    /// When the next may be forced.
+    next: Option<Instant>,
+    /// The changes that it has seen.
+    changes: u64,
+}
+
 /// Knows one database's schema.
 pub struct PostgresSchema {
     sessions: Arc<Sessions>,
     last: ArcSwapOption<Catalog>,
-    changed: AtomicBool,
-    /// Held while reading, so that callers who wait share one reading; when the next may be forced.
-    reading: Mutex<Option<Instant>>,
+    /// Times that somebody was sure of a change.
+    changes: AtomicU64,
+    /// Held while reading, so that callers who wait share one reading.
+    reading: Mutex<Reading>,
 }
 
 impl PostgresSchema {
@@ -31,8 +41,8 @@ impl PostgresSchema {
         Self {
             sessions,
             last: ArcSwapOption::empty(),
-            changed: AtomicBool::new(false),
-            reading: Mutex::new(None),
+            changes: AtomicU64::new(0),
+            reading: Mutex::new(Reading::default()),
         }
     }
 
@@ -86,21 +96,21 @@ impl SchemaReader for PostgresSchema {
     }
 
     async fn refresh(&self, seen: Option<&Arc<Schema>>, deadline: Instant) -> Result<Arc<Schema>, PortError> {
-        let mut next = tokio::time::timeout_at(deadline, self.reading.lock())
+        let mut reading = tokio::time::timeout_at(deadline, self.reading.lock())
             .await
             .map_err(|_| PortError::new(PORT, PortErrorKind::TimedOut))?;
+        let changes = self.changes.load(Ordering::Acquire);
         if let Some(current) = self.loaded() {
             let newer = !seen.is_some_and(|seen| Arc::ptr_eq(seen, &current));
-            let too_soon = next.is_some_and(|next| Instant::now() < next);
-            if !self.changed.load(Ordering::Acquire) && (newer || too_soon) {
+            let too_soon = reading.next.is_some_and(|next| Instant::now() < next);
+            if changes == reading.changes && (newer || too_soon) {
                 return Ok(current);
             }
         }
         let start = Instant::now();
-        self.changed.store(false, Ordering::Release);
-        let catalog =
-            self.read(deadline).await.inspect_err(|_| self.changed.store(true, Ordering::Release))?;
-        *next = Some(Instant::now() + MIN_INTERVAL.max(2 * start.elapsed()));
+        let catalog = self.read(deadline).await?;
+        // Changes that were told meanwhile ask for another reading.
+        *reading = Reading { next: Some(Instant::now() + MIN_INTERVAL.max(2 * start.elapsed())), changes };
         let schema = catalog.schema.clone();
         tracing::debug!(relations = schema.len(), elapsed = ?start.elapsed(), "schema read");
         self.last.store(Some(catalog));
@@ -108,6 +118,6 @@ impl SchemaReader for PostgresSchema {
     }
 
     fn invalidate(&self) {
-        self.changed.store(true, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 }

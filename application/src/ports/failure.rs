@@ -110,8 +110,10 @@ pub enum PortErrorKind {
     Exhausted,
     /// The database refuses further connections.
     TooManyConnections,
-    /// The database cannot be reached.
+    /// The database cannot be reached; nothing was sent to it, or only a read.
     Unavailable,
+    /// The database went away while it worked on a write: whether the write happened is not known.
+    Lost,
     /// Our statement, or our reading of the answer: a bug.
     Internal,
 }
@@ -154,6 +156,7 @@ impl PortError {
             | PortErrorKind::Exhausted
             | PortErrorKind::TooManyConnections
             | PortErrorKind::Unavailable
+            | PortErrorKind::Lost
             | PortErrorKind::Internal => None,
         }
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use athena_domain::plan::{Operation, Plan};
 use athena_domain::query::FetchRequest;
 use athena_domain::rows::{CellRef, ColumnHead, Flow, GatherRows, RowFormat, RowSink, RowStyle};
+use athena_domain::shape::RowSet;
 use athena_domain::{ClientName, RequestError};
 
 use super::{Context, Gateway, Grouped, Target, is_stale};
 use crate::answer::{self, Body, ChunkSink, Framing, Tally};
 use crate::error::Error;
-use crate::ports::{Done, PortError, Reason, Rejection, RowStream};
+use crate::ports::{Done, PortError, PortErrorKind, Reason, Rejection, RowStream};
 
 /// Reads rows of one relation.
 pub struct Fetch {
@@ -97,7 +98,7 @@ impl Fetch {
         style: RowStyle,
         context: Context,
     ) -> Result<Grouped, Error> {
-        let Some(grouping) = &request.grouping else {
+        let Some(grouping) = self.gateway.grouping(request.grouping.as_ref())? else {
             return Err(RequestError::invalid("group_by", "`group_by` is required").into());
         };
         if style.format != RowFormat::Json {
@@ -109,16 +110,16 @@ impl Fetch {
         }
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(request, style.format);
         let ((mut select, mut count), schema) = self.gateway.plan(target, context, None, plan).await?;
-        let mut rows = Gather::default();
+        let mut rows = Gather::new(self.gateway.limits.max_response_bytes);
         let mut outcome = target.backend.execute(&select, &mut rows, context.deadline).await;
         if outcome.as_ref().is_err_and(is_stale) {
             ((select, count), _) = self.gateway.plan(target, context, Some(&schema), plan).await?;
-            rows = Gather::default();
+            rows = Gather::new(self.gateway.limits.max_response_bytes);
             outcome = target.backend.execute(&select, &mut rows, context.deadline).await;
         }
         outcome?;
         let count = self.count_if_asked(target, count.as_ref(), context).await?;
-        Grouped::build(rows.0.into_rows(), grouping, style, count)
+        Grouped::build(rows.into_rows()?, &grouping, style, count)
     }
 }
 
@@ -129,13 +130,20 @@ pub(super) fn tally(
     count: Option<u64>,
     gateway: &Gateway,
 ) -> Result<Tally, Error> {
+    if sink.stalled {
+        return Err(PortError::new("reader", PortErrorKind::TimedOut).caused_by("the reader stalled").into());
+    }
     if sink.overflowed {
         let most = gateway.limits.max_response_bytes;
-        return Err(RequestError::limit("max_response_bytes", most, "limit", "the answer is too large")
-            .hint("ask for fewer rows or columns, or for Accept: application/x-ndjson")
-            .into());
+        return Err(too_large(most).into());
     }
     Ok(Tally { done, rows: sink.rows(), count })
+}
+
+/// The refusal of an answer of more than `most` bytes.
+pub(super) fn too_large(most: u64) -> RequestError {
+    RequestError::limit("max_response_bytes", most, "limit", "the answer is too large")
+        .hint("ask for fewer rows or columns, or for Accept: application/x-ndjson")
 }
 
 async fn count_rows(target: &Target, plan: &Plan, context: Context) -> Result<Option<u64>, Error> {
@@ -169,19 +177,40 @@ impl RowStream for NoRows {
     }
 }
 
-/// Keeps rows for grouping; there are at most `limits.max_rows`.
-#[derive(Default)]
-pub(super) struct Gather(pub GatherRows);
+/// Keeps rows for grouping, up to a number of bytes.
+pub(super) struct Gather {
+    pub rows: GatherRows,
+    bytes: u64,
+    max_bytes: u64,
+}
+
+impl Gather {
+    pub(super) fn new(max_bytes: u64) -> Self {
+        Self { rows: GatherRows::default(), bytes: 0, max_bytes }
+    }
+
+    /// The rows, unless they were too large.
+    pub(super) fn into_rows(self) -> Result<RowSet, RequestError> {
+        if self.bytes > self.max_bytes { Err(too_large(self.max_bytes)) } else { Ok(self.rows.into_rows()) }
+    }
+}
 
 impl RowSink for Gather {
     fn columns(&mut self, heads: &[ColumnHead]) {
-        self.0.columns(heads);
+        self.rows.columns(heads);
     }
     fn cell(&mut self, cell: CellRef<'_>) {
-        self.0.cell(cell);
+        self.bytes += match cell {
+            CellRef::Null | CellRef::Bool(_) | CellRef::Int(_) => 8,
+            CellRef::Number(text) | CellRef::Plain(text) | CellRef::Text(text) | CellRef::Json(text) => {
+                text.len() as u64
+            }
+        };
+        self.rows.cell(cell);
     }
     fn end_row(&mut self) -> Flow {
-        self.0.end_row()
+        self.rows.end_row();
+        if self.bytes > self.max_bytes { Flow::Stop } else { Flow::More }
     }
 }
 

@@ -44,18 +44,18 @@ impl Update {
         context: Context,
     ) -> Result<Updated, Error> {
         let target = self.gateway.target(client)?;
-        let Some(grouping) = &request.grouping else {
+        let Some(grouping) = self.gateway.grouping(request.grouping.as_ref())? else {
             let written =
                 self.gateway.write(&target, context, strip_nulls, |planner| planner.update(request)).await?;
             return Ok(Updated::Rows(written));
         };
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.update(request);
         let (mut update, schema) = self.gateway.plan(&target, context, None, plan).await?;
-        let mut rows = Judge::new(grouping);
+        let mut rows = Judge::new(&grouping, self.gateway.limits.max_response_bytes);
         let mut outcome = target.backend.execute(&update, &mut rows, context.deadline).await;
         if outcome.as_ref().is_err_and(is_stale) {
             (update, _) = self.gateway.plan(&target, context, Some(&schema), plan).await?;
-            rows = Judge::new(grouping);
+            rows = Judge::new(&grouping, self.gateway.limits.max_response_bytes);
             outcome = target.backend.execute(&update, &mut rows, context.deadline).await;
         }
         if let Some(fault) = rows.fault {
@@ -64,7 +64,7 @@ impl Update {
         let done = outcome?;
         let style = RowStyle { format: RowFormat::Json, strip_nulls };
         let count = request.count.map(|_| done.affected);
-        Grouped::build(rows.rows.0.into_rows(), grouping, style, count).map(Updated::Grouped)
+        Grouped::build(rows.rows.into_rows()?, &grouping, style, count).map(Updated::Grouped)
     }
 }
 
@@ -79,8 +79,14 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(grouping: &'a Grouping) -> Self {
-        Self { grouping, rows: Gather::default(), row: GatherRows::default(), heads: Vec::new(), fault: None }
+    fn new(grouping: &'a Grouping, max_bytes: u64) -> Self {
+        Self {
+            grouping,
+            rows: Gather::new(max_bytes),
+            row: GatherRows::default(),
+            heads: Vec::new(),
+            fault: None,
+        }
     }
 }
 
@@ -97,12 +103,12 @@ impl RowSink for Judge<'_> {
     }
 
     fn end_row(&mut self) -> Flow {
-        self.rows.end_row();
+        let flow = self.rows.end_row();
         self.row.end_row();
         let row = std::mem::take(&mut self.row);
         self.row.columns(&self.heads);
         match group(&row.into_rows(), self.grouping) {
-            Ok(_) => Flow::More,
+            Ok(_) => flow,
             Err(fault) => {
                 self.fault = Some(fault);
                 Flow::Stop

@@ -15,11 +15,17 @@ pub struct RawPlan {
     pub read_only: bool,
     /// Statements in the text.
     pub statements: usize,
-    /// Rows after which the answer is refused.
-    pub max_rows: u64,
+    /// Whether it is one statement that may both change and return rows: it is undone when its rows are
+    /// too many.
+    pub undoable: bool,
+    /// Whether it may change tables or types.
+    pub defines: bool,
     /// Whether the script might end inside a transaction block.
     pub opens_transaction: bool,
 }
+
+/// First words of statements that may change tables or types; a call may hide anything.
+const DEFINING: &[&str] = &["create", "alter", "drop", "comment", "do", "call", "import", "execute"];
 
 impl Planner<'_> {
     /// Plans a raw query.
@@ -49,28 +55,25 @@ impl Planner<'_> {
                 ));
             }
         }
-        let max_rows = match request.max_rows {
-            Some(rows) if rows > self.limits.max_rows => {
-                return Err(RequestError::limit(
-                    "max_rows",
-                    self.limits.max_rows,
-                    "max_rows",
-                    format!("`max_rows` is {rows}"),
-                ));
-            }
-            Some(rows) => rows,
-            None => self.limits.max_rows,
+        if let Some(rows) = request.max_rows.filter(|rows| *rows > self.limits.max_rows) {
+            return Err(RequestError::limit(
+                "max_rows",
+                self.limits.max_rows,
+                "max_rows",
+                format!("`max_rows` is {rows}"),
+            ));
+        }
+        let begins = |first: &[&str]| {
+            statements.iter().any(|words| words.first().is_some_and(|word| first.contains(&word.as_str())))
         };
-        let opens_transaction = statements
-            .iter()
-            .any(|words| matches!(words.first().map(String::as_str), Some("begin" | "start")));
         Ok(self.plan(Operation::Raw(RawPlan {
             query: request.query.clone(),
             params: request.params.clone(),
             read_only: request.read_only,
             statements: statements.len(),
-            max_rows,
-            opens_transaction,
+            undoable: !several && begins(&["insert", "update", "delete", "merge", "with"]),
+            defines: begins(DEFINING),
+            opens_transaction: begins(&["begin", "start"]),
         })))
     }
 }
@@ -115,7 +118,7 @@ pub fn replace_placeholders(text: &str, with: impl Fn(usize) -> String) -> Strin
     scan(text, |token| {
         if let Token::Placeholder(start, end) = token {
             out.push_str(&text[copied..start]);
-            out.push_str(&with(text[start + 1..end].parse().unwrap_or_default()));
+            out.push_str(&with(text[start + 1..end].parse().unwrap_or(usize::MAX)));
             copied = end;
         }
     });
@@ -134,7 +137,7 @@ fn scan(text: &str, mut tell: impl FnMut(Token)) {
                 tell(Token::Semicolon);
                 at += 1;
             }
-            b'-' if rest.starts_with("--") => at += rest.find('\n').map_or(rest.len(), |end| end + 1),
+            b'-' if rest.starts_with("--") => at += rest.find(['\n', '\r']).map_or(rest.len(), |end| end + 1),
             b'/' if rest.starts_with("/*") => at += comment(rest),
             b'\'' => {
                 // `E'…'` is the only form in which a backslash hides the next byte.

@@ -240,9 +240,33 @@ fn parse_entry(
         }
         None => parse_pair(&mut object, path, budget)?,
     };
+    // Even where unknown fields are ignored: a second filter in one object must not be.
+    let second = PAIRS.iter().any(|(_, column, value)| object.names().any(|n| n == *column || n == *value));
+    if second {
+        return Err(RequestError::invalid(
+            path,
+            format!("`{path}` holds several conditions; give each its own object"),
+        ));
+    }
     object.finish(decoding)?;
     Ok(condition)
 }
+
+/// The operators that have a pair of fields of their own.
+const PAIRS: &[(&str, &str, &str)] = &[
+    ("eq", "eq_column", "eq_value"),
+    ("neq", "neq_column", "neq_value"),
+    ("gt", "gt_column", "gt_value"),
+    ("gte", "gte_column", "gte_value"),
+    ("lt", "lt_column", "lt_value"),
+    ("lte", "lte_column", "lte_value"),
+    ("like", "like_column", "like_value"),
+    ("ilike", "ilike_column", "ilike_value"),
+    ("is", "is_column", "is_value"),
+    ("in", "in_column", "in_value"),
+    ("contains", "contains_column", "contains_value"),
+    ("containedBy", "containedBy_column", "containedBy_value"),
+];
 
 /// The `<op>_column` / `<op>_value` spelling.
 fn parse_pair(
@@ -250,20 +274,6 @@ fn parse_pair(
     path: &str,
     budget: &mut Budget<'_>,
 ) -> Result<Condition, RequestError> {
-    const PAIRS: &[(&str, &str, &str)] = &[
-        ("eq", "eq_column", "eq_value"),
-        ("neq", "neq_column", "neq_value"),
-        ("gt", "gt_column", "gt_value"),
-        ("gte", "gte_column", "gte_value"),
-        ("lt", "lt_column", "lt_value"),
-        ("lte", "lte_column", "lte_value"),
-        ("like", "like_column", "like_value"),
-        ("ilike", "ilike_column", "ilike_value"),
-        ("is", "is_column", "is_value"),
-        ("in", "in_column", "in_value"),
-        ("contains", "contains_column", "contains_value"),
-        ("containedBy", "containedBy_column", "containedBy_value"),
-    ];
     let present: Vec<_> = PAIRS
         .iter()
         .filter(|(_, column, value)| object.names().any(|name| name == *column || name == *value))

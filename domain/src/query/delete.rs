@@ -22,6 +22,8 @@ pub struct DeleteRequest {
     pub many: bool,
     /// Columns of the answer.
     pub columns: Selection,
+    /// Whether keys with null values are left out; a header may say otherwise.
+    pub strip_nulls: Option<bool>,
     /// Whether the removed rows are counted in the answer.
     pub count: Option<Count>,
     /// Whether the answer has no rows.
@@ -42,7 +44,12 @@ impl DeleteRequest {
         let relation = fetch::take_table(&mut body, decoding)?;
         let resource_id =
             match body.take("resource_id").map(|value| value.value("resource_id")).transpose()? {
-                Some(Value::Text(text)) if text.is_empty() => None,
+                Some(Value::Text(text)) if text.is_empty() => {
+                    return Err(RequestError::invalid(
+                        "resource_id",
+                        "`resource_id` is empty; leave it out or give the row's id",
+                    ));
+                }
                 Some(value @ (Value::Text(_) | Value::Number(_))) => Some(value),
                 Some(other) => {
                     return Err(RequestError::invalid(
@@ -60,12 +67,12 @@ impl DeleteRequest {
             conditions,
             many,
             columns: fetch::take_columns(&mut body)?,
+            strip_nulls: body.take_bool("strip_nulls")?,
             count: fetch::take_count(&mut body)?,
             head: body.take_bool("head")?.unwrap_or(false),
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
         };
-        body.take_bool("strip_nulls")?;
         body.finish(decoding)?;
         if request.resource_id.is_none() && request.conditions.is_empty() {
             return Err(RequestError::field(

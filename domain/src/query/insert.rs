@@ -59,6 +59,8 @@ pub struct InsertRequest {
     pub upsert: Option<Upsert>,
     /// Columns of the answer.
     pub columns: Selection,
+    /// Whether keys with null values are left out; a header may say otherwise.
+    pub strip_nulls: Option<bool>,
     /// Whether the rows are counted in the answer.
     pub count: Option<Count>,
     /// Whether the answer has no rows.
@@ -103,13 +105,13 @@ impl InsertRequest {
             many,
             upsert: take_upsert(&mut body, limits, decoding)?,
             columns: fetch::take_columns(&mut body)?,
+            strip_nulls: body.take_bool("strip_nulls")?,
             count: fetch::take_count(&mut body)?,
             head: body.take_bool("head")?.unwrap_or(false),
             default_to_null: body.take_bool("default_to_null")?.unwrap_or(true),
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
         };
-        body.take_bool("strip_nulls")?;
         body.finish(decoding)?;
         Ok(request)
     }

@@ -209,7 +209,7 @@ impl GatewayApi {
         let body = InsertRequest::decode(admitted.json(scene)?, &gateway.limits, gateway.decoding);
         let body = body.map_err(|error| refuse(error, scene))?;
         scene.table = Some(body.relation.to_string());
-        let strip = admitted.strip.strips(None);
+        let strip = admitted.strip.strips(body.strip_nulls);
         let outcome = self.insert.run(&admitted.client, &body, strip, admitted.context).await;
         let rows = outcome.map_err(|error| error::from_application(error, scene))?;
         Ok(written::inserted(&rows, &body, admitted.strip.is_present()))
@@ -226,7 +226,7 @@ impl GatewayApi {
         let body = DeleteRequest::decode(admitted.json(scene)?, &gateway.limits, gateway.decoding);
         let body = body.map_err(|error| refuse(error, scene))?;
         scene.table = Some(body.relation.to_string());
-        let strip = admitted.strip.strips(None);
+        let strip = admitted.strip.strips(body.strip_nulls);
         let outcome = self.delete.run(&admitted.client, &body, strip, admitted.context).await;
         let rows = outcome.map_err(|error| error::from_application(error, scene))?;
         Ok(written::deleted(&rows, &body, &admitted.client, admitted.strip.is_present()))

@@ -178,14 +178,12 @@ impl OpsApi {
     }
 
     fn readiness(&self) -> Response {
-        let (clients, connected) = self.counts();
         if !self.probe.is_draining() {
-            let body = json!({ "status": "ok", "clients": clients, "connected": connected });
+            let body = json!({ "status": "ok" });
             return json_response(StatusCode::OK, &body);
         }
         let body: Value = json!({
             "status": "draining", "message": "Service Unavailable", "error": "the server is shutting down",
-            "clients": clients, "connected": connected,
         });
         let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &body);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(5));

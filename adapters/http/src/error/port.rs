@@ -18,7 +18,7 @@ pub fn log(error: &PortError, request_id: &str) {
         PortErrorKind::Internal => {
             tracing::error!(request_id, error = %Chain(error), "the database adapter failed");
         }
-        PortErrorKind::Unavailable | PortErrorKind::TooManyConnections => {
+        PortErrorKind::Unavailable | PortErrorKind::Lost | PortErrorKind::TooManyConnections => {
             tracing::warn!(request_id, error = %Chain(error), "the database cannot be reached");
         }
         PortErrorKind::Rejected(_)
@@ -86,6 +86,14 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
             "Database connection issue",
         )
         .hint("The database is temporarily unavailable. Please try again.")
+        .retry_after(5),
+        PortErrorKind::Lost => Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "connection_error",
+            CONNECTION,
+            "Database connection issue",
+        )
+        .hint("The connection broke while the database worked on it: it may have been carried out. Check before sending it again.")
         .retry_after(5),
         PortErrorKind::Internal => internal(route),
     }

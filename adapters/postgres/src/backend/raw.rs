@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use athena_application::ports::{Done, PortError, Reason, RowStream, SchemaReader as _};
+use athena_application::ports::{Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader as _};
 use athena_domain::plan::bind::bind;
 use athena_domain::plan::{Plan, RawPlan, replace_placeholders};
 use athena_domain::query::Value;
@@ -22,15 +23,14 @@ use sqlx::{
 use tokio::time::Instant;
 
 use super::rows::Fault;
-use super::{Ending, PostgresBackend, rejected};
+use super::{Ending, PostgresBackend, lost_write, rejected};
 use crate::catalog::Catalog;
 use crate::decode::{Scratch, binary_cell, is_readable, oid, text_cell};
 use crate::failure::port_error;
-use crate::pool::Running;
+use crate::pool::{Running, WATCH_THE_CLIENT};
 
-/// Words of statements that may change what is known of the database.
-const DEFINING: [&str; 9] =
-    ["create", "alter", "drop", "comment", "rename", "do", "call", "import", "truncate"];
+/// Longest time a connection may take to become clean.
+const CLEANSING_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl PostgresBackend {
     pub(super) async fn raw(
@@ -53,6 +53,12 @@ impl PostgresBackend {
         };
         reading.scratch.big_numbers_as_text = plan.big_numbers_as_text;
         let connection = running.connection();
+        if raw.undoable
+            && !raw.read_only
+            && let Err(error) = sqlx::raw_sql("BEGIN").execute(&mut *connection).await
+        {
+            return running.finish(Err(error));
+        }
         let outcome = if raw.params.is_some() || raw.read_only {
             reading.extended(connection, raw, sink).await
         } else {
@@ -63,16 +69,29 @@ impl PostgresBackend {
             Ok(Ending::Complete(done)) if raw.opens_transaction && !raw.read_only => {
                 if in_transaction(running.connection()).await { Err(open_transaction()) } else { Ok(done) }
             }
+            Ok(Ending::Complete(done)) if raw.undoable && !raw.read_only => {
+                match sqlx::raw_sql("COMMIT").execute(running.connection()).await {
+                    Ok(_) => Ok(done),
+                    Err(error) if crate::failure::session_survives(&error) => Err(port_error(error)),
+                    Err(error) => return running.finish(Err(error)).map_err(lost_write),
+                }
+            }
             Ok(Ending::Complete(done)) => Ok(done),
-            // Dropping `running` stops what is left of the statement.
+            // Dropping `running` stops what is left of the statement and undoes it.
             Ok(Ending::Stopped(done)) => return Ok(done),
             Err(Fault::Driver(error)) => {
                 let survives = crate::failure::session_survives(&error);
-                let failed = port_error(error);
+                let mut failed = port_error(error);
+                if let PortErrorKind::Rejected(rejection) = &mut failed.kind
+                    && rejection.reason == Reason::Stale
+                {
+                    // The caller's own prepared names are not what is known of the database.
+                    rejection.reason = Reason::Statement;
+                }
                 self.raw_sessions.learn(&failed);
                 if !survives {
                     running.discard();
-                    return Err(failed);
+                    return Err(if raw.read_only { failed } else { lost_write(failed) });
                 }
                 Err(failed)
             }
@@ -80,19 +99,12 @@ impl PostgresBackend {
             Err(fault) => return Err(fault.into_port()),
         };
         tokio::spawn(cleanse(running));
-        if outcome.is_ok() && defines(&raw.query) {
+        if outcome.is_ok() && raw.defines {
             self.schema.invalidate();
             drop(self.schema.refresh(None, deadline).await);
         }
         outcome
     }
-}
-
-/// Whether the text might have changed tables or types. A false alarm costs one reading of the catalogs.
-fn defines(query: &str) -> bool {
-    query
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .any(|word| DEFINING.iter().any(|defining| word.eq_ignore_ascii_case(defining)))
 }
 
 fn open_transaction() -> PortError {
@@ -117,11 +129,13 @@ async fn cleanse(mut running: Running) {
             sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
             sqlx::raw_sql("DISCARD ALL").execute(&mut *connection).await?;
         }
+        // The reset took this with it.
+        drop(sqlx::raw_sql(WATCH_THE_CLIENT).execute(&mut *connection).await);
         Ok::<_, sqlx::Error>(())
     };
-    match clean.await {
-        Ok(()) => drop(running.finish(Ok(()))),
-        Err(_) => running.discard(),
+    match tokio::time::timeout(CLEANSING_TIMEOUT, clean).await {
+        Ok(Ok(())) => drop(running.finish(Ok(()))),
+        Ok(Err(_)) | Err(_) => running.discard(),
     }
 }
 

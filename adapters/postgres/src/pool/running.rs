@@ -43,7 +43,6 @@ impl Running {
             object.last_used = Instant::now();
             drop(object);
         } else {
-            object.broken = true;
             drop(Object::take(object));
         }
         outcome.map_err(|error| {
@@ -64,8 +63,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
-            let session = Object::take(object);
-            self.sessions.canceller.stop(session);
+            self.sessions.canceller.stop(object);
         }
     }
 }
