@@ -5,6 +5,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 clients=$PWD/tests/clients
 
+if ! command -v npm >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "test-clients: installing nodejs and npm with apt-get" >&2
+    { apt-get update -qq && apt-get install -y -qq nodejs npm; } >/dev/null || true
+fi
 if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
     echo "test-clients: Node.js 18 or newer with npm is needed for the JavaScript client's tests." >&2
     echo "  Get it from https://nodejs.org or your package manager (apt-get install nodejs npm," >&2

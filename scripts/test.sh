@@ -19,6 +19,12 @@ fi
 failed=()
 cargo test --workspace "$@" || failed+=("cargo test --workspace")
 
+# The binary that the tests were built with: building it alone would compile half of it again.
+built=${CARGO_TARGET_DIR:-target}/debug/athena_rs
+if [ -z "${ATHENA_BIN:-}" ] && [ -x "$built" ]; then
+    export ATHENA_BIN=$built
+fi
+
 if [ "${ATHENA_TEST_SKIP_JS:-0}" = 1 ]; then
     echo "test: the JavaScript client is left out (ATHENA_TEST_SKIP_JS=1)" >&2
 elif [ -f tests/clients/package.json ]; then

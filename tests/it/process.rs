@@ -45,13 +45,28 @@ fn faults_of_the_configuration_are_named_without_a_secret() {
     );
 }
 
-fn tempdir() -> std::path::PathBuf {
+/// A directory that goes with the test.
+struct TempDir(std::path::PathBuf);
+
+impl TempDir {
+    fn join(&self, name: &str) -> std::path::PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+fn tempdir() -> TempDir {
     let dir = std::env::temp_dir().join(
         format!("athena-process-{}-{:?}", std::process::id(), std::thread::current().id())
             .replace(['(', ')'], ""),
     );
     std::fs::create_dir_all(&dir).unwrap();
-    dir
+    TempDir(dir)
 }
 
 struct Server {

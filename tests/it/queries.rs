@@ -192,6 +192,15 @@ async fn large_results_are_refused_not_cut() {
         .raw(r#"{"query":"SELECT generate_series(1, 3)","max_rows":2}"#)
         .await
         .refused(400, "limit_exceeded");
+    // A write that returns too much has not happened.
+    let write =
+        "INSERT INTO things SELECT n, repeat('x', 100) FROM generate_series(1000, 3000) n RETURNING id, name";
+    gateway.query(write).await.refused(400, "limit_exceeded");
+    let cte = format!("WITH w AS ({write}) SELECT * FROM w");
+    gateway.query(&cte).await.refused(400, "limit_exceeded");
+    assert_eq!(gateway.query("SELECT count(*) AS n FROM things").await.ok()["data"], json!([{"n":2}]));
+    // The caller's own prepared names are the caller's affair.
+    gateway.query("EXECUTE nothing_of_that_name").await.refused(400, "query_syntax");
     let after: Value = gateway.query("SELECT 1 AS one").await.ok();
     assert_eq!(after["data"], json!([{"one":1}]));
 }

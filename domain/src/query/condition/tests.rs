@@ -73,6 +73,14 @@ fn nothing_is_dropped() {
 }
 
 #[test]
+fn a_second_filter_in_one_object_is_refused_even_where_unknown_fields_are_not() {
+    let lenient = Decoding { refuse_unknown_fields: false, ..Decoding::default() };
+    let text = r#"[{"operator":"eq","column":"a","value":1,"eq_column":"b","eq_value":2}]"#;
+    let list = JsonText::parse(text.as_bytes()).unwrap();
+    assert!(parse_list(list, "conditions", &Limits::default(), lenient).is_err());
+}
+
+#[test]
 fn lists_are_bounded() {
     let members = vec!["1"; 10_001].join(",");
     let error = read(&format!(r#"[{{"operator":"in","column":"a","value":[{members}]}}]"#)).unwrap_err();

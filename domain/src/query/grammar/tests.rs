@@ -3,6 +3,7 @@
 use super::super::condition::CompareOp;
 use super::*;
 use crate::limits::Limits;
+use proptest::prelude::*;
 
 /// A compact rendering, so that expectations read like the grammar.
 fn show(condition: &Condition) -> String {
@@ -94,6 +95,30 @@ fn what_is_not_understood_is_refused() {
         "(a.eq.1) b",
     ] {
         assert!(or(text).is_err(), "{text} gave {:?}", or(text));
+    }
+}
+
+proptest! {
+    /// Whatever is written, it is read whole or refused; nothing panics.
+    #[test]
+    fn any_text_is_read_or_refused(text in any::<String>()) {
+        drop(or(&text));
+        drop(not(&text));
+    }
+
+    #[test]
+    fn any_text_of_the_grammars_own_letters_is_read_or_refused(
+        text in "(a|b|\\.|,|\\(|\\)|and\\(|or\\(|not\\.|eq|in|cs|is|null|\"|\\\\|\\{|\\}| ){0,30}",
+    ) {
+        drop(or(&text));
+        drop(not(&text));
+    }
+
+    /// A quoted value survives whatever it holds.
+    #[test]
+    fn quoted_values_survive(value in any::<String>()) {
+        let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+        prop_assert_eq!(or(&format!("a.eq.\"{quoted}\"")), Ok(format!("(or (Eq a '{value}'))")));
     }
 }
 
