@@ -52,6 +52,9 @@ async fn serve(mut config: Config, options: &ServerOptions) -> anyhow::Result<()
     if config.clients.is_empty() {
         tracing::warn!("no client is configured; add one under `postgres_clients`");
     }
+    if options.pipelines.exists() {
+        tracing::warn!(path = %options.pipelines.display(), "pipelines are not part of this version; the file is not read");
+    }
     tracing::warn!("API keys are not checked by this version: let only trusted networks reach the listener");
     let gateway = compose::gateway(&config);
     let settings = compose::http_settings(&config);
