@@ -108,7 +108,13 @@ impl Gateway {
         let attempt = |schema: &Schema| plan(Planner { schema, limits: &self.limits, options: &options });
         let schema = match (target.schema.loaded(), stale) {
             (Some(schema), None) => schema,
-            (_, stale) => target.schema.refresh(stale, context.deadline).await?,
+            (_, stale) => {
+                if stale.is_some() {
+                    // The database has contradicted what is known of it.
+                    target.schema.invalidate();
+                }
+                target.schema.refresh(stale, context.deadline).await?
+            }
         };
         match attempt(&schema) {
             Err(error) if may_be_new(error.code) => {

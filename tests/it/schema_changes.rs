@@ -42,6 +42,20 @@ async fn changes_made_elsewhere_are_seen() {
 }
 
 #[tokio::test]
+async fn a_column_dropped_right_after_a_reading_is_no_fault_of_the_caller() {
+    let gateway =
+        Gateway::with("CREATE TYPE mood AS ENUM ('a'); CREATE TABLE t (id int, m mood, v int, w int)").await;
+    let mut elsewhere = sqlx::PgConnection::connect(&gateway.database.as_ref().unwrap().uri()).await.unwrap();
+    let fetch = r#"{"table_name":"t","limit":1}"#;
+    for column in ["v", "w"] {
+        gateway.fetch(fetch).await.ok();
+        let drop = format!("ALTER TABLE t DROP COLUMN {column}");
+        elsewhere.execute(sqlx::AssertSqlSafe(drop)).await.unwrap();
+        gateway.fetch(fetch).await.ok();
+    }
+}
+
+#[tokio::test]
 async fn a_write_through_an_old_reading_is_planned_anew() {
     let gateway = Gateway::with("CREATE TABLE t (id int PRIMARY KEY, v int)").await;
     gateway.insert(r#"{"table_name":"t","insert_body":{"id":1,"v":1}}"#).await.ok();

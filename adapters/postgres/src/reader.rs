@@ -107,6 +107,10 @@ impl SchemaReader for PostgresSchema {
                 return Ok(current);
             }
         }
+        // Sure of a change or not: nobody can force readings one after the other without a pause.
+        if let Some(next) = reading.next {
+            tokio::time::sleep_until(next.min(deadline)).await;
+        }
         let start = Instant::now();
         let catalog = self.read(deadline).await?;
         // Changes that were told meanwhile ask for another reading.
