@@ -2,8 +2,18 @@
 
 mod backend;
 mod failure;
+mod key_store;
+mod observer;
 mod schema_reader;
 
 pub use backend::{Backend, BackendStatus, Done, RowStream};
 pub use failure::{PortError, PortErrorKind, Reason, Rejection};
+pub use key_store::{
+    EnforcementStore, Entropy, KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey,
+    PolicyRecord, RightRecord, RightStore, StoredSecret,
+};
+pub use observer::{
+    AuditIds, AuthObservation, CallerAddress, Observation, Observer, Observers, OperationObservation, Stages,
+    TraceParent,
+};
 pub use schema_reader::SchemaReader;

@@ -1,0 +1,19 @@
+//! Who may do what: credentials, API keys, rights, policy, and the decision that follows from them.
+//!
+//! Nothing here reads a clock or a store; time, keys and policy are arguments.
+
+pub mod budget;
+mod credential;
+mod decision;
+mod key;
+mod policy;
+mod right;
+mod scope;
+
+pub use budget::{Buckets, Budget, Cost, Verdict};
+pub use credential::{Credential, KeySecret, NewCredential, RANDOM_BYTES, choose, same_secret};
+pub use decision::{AccessState, AuthReason, Judgement, Presented, judge};
+pub use key::{ApiKey, KeyId, Keys};
+pub use policy::{Mode, Policy};
+pub use right::{Action, Required, Right, RightSet};
+pub use scope::{ColumnRule, KeyOperation, RowFilter, Scope, TablePattern};

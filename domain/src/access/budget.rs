@@ -1,0 +1,219 @@
+//! How much a key may do: token buckets as plain values; the clock is an argument.
+
+use std::time::Duration;
+
+use crate::error::RequestError;
+use crate::query::{Decoding, JsonText};
+
+/// What a key may do per time. Absent means no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budget {
+    /// Requests per second, in the long run.
+    pub requests_per_second: Option<u64>,
+    /// Requests at once after a pause; as many as a second holds when it is not given.
+    pub burst: Option<u64>,
+    /// Requests that run at the same time.
+    pub concurrent: Option<u64>,
+    /// Rows read or written per minute.
+    pub rows_per_minute: Option<u64>,
+    /// Bytes of answers per minute.
+    pub bytes_per_minute: Option<u64>,
+}
+
+impl Budget {
+    /// Reads a budget from its JSON object.
+    ///
+    /// # Errors
+    /// Unknown fields, and values that are no whole numbers above zero.
+    pub fn parse(json: JsonText<'_>, field: &str) -> Result<Self, RequestError> {
+        let mut body = json.expect_object(field)?;
+        let mut count = |name: &'static str| -> Result<Option<u64>, RequestError> {
+            let path = body.path(name);
+            match body.take_count(name)? {
+                Some(0) => {
+                    let message = format!("`{path}` must be at least 1; switch the key off to allow nothing");
+                    Err(RequestError::invalid(path, message))
+                }
+                count => Ok(count),
+            }
+        };
+        let budget = Self {
+            requests_per_second: count("requests_per_second")?,
+            burst: count("burst")?,
+            concurrent: count("concurrent")?,
+            rows_per_minute: count("rows_per_minute")?,
+            bytes_per_minute: count("bytes_per_minute")?,
+        };
+        if budget.burst.is_some() && budget.requests_per_second.is_none() {
+            let path = format!("{field}.burst");
+            let message = format!("`{path}` goes with `requests_per_second`");
+            return Err(RequestError::invalid(path, message));
+        }
+        body.finish(Decoding { refuse_unknown_fields: true, ..Decoding::default() })?;
+        Ok(budget)
+    }
+}
+
+/// What a request takes out of the buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Requests.
+    pub requests: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Whether there is enough left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    /// There is.
+    Granted,
+    /// There is not: the part of the budget that is used up, and when there will be.
+    Refused {
+        /// Field of the budget.
+        part: &'static str,
+        /// Its value.
+        value: u64,
+        /// Time until a request would be granted.
+        after: Duration,
+    },
+}
+
+/// A bucket that fills with time. Below zero is debt: what has been used is known only afterwards.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Bucket {
+    level: f64,
+    at: Duration,
+}
+
+impl Bucket {
+    fn refill(&mut self, capacity: f64, per_second: f64, now: Duration) {
+        let passed = now.saturating_sub(self.at).as_secs_f64();
+        self.level = (self.level + passed * per_second).min(capacity);
+        self.at = self.at.max(now);
+    }
+}
+
+/// The state of one key's budget. `now` is any clock that does not run backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Buckets {
+    requests: Option<Bucket>,
+    rows: Option<Bucket>,
+    bytes: Option<Bucket>,
+}
+
+/// Name, bound, capacity and refill of one bucket.
+type Part<'a> = (&'static str, Option<u64>, f64, f64, &'a mut Option<Bucket>);
+
+impl Buckets {
+    fn parts(&mut self, budget: &Budget) -> [Part<'_>; 3] {
+        let per_minute = |bound: Option<u64>| bound.unwrap_or_default() as f64;
+        let rate = budget.requests_per_second.unwrap_or_default() as f64;
+        let burst = budget.burst.map_or(rate, |burst| burst as f64);
+        let (rows, bytes) = (per_minute(budget.rows_per_minute), per_minute(budget.bytes_per_minute));
+        [
+            ("requests_per_second", budget.requests_per_second, burst, rate, &mut self.requests),
+            ("rows_per_minute", budget.rows_per_minute, rows, rows / 60.0, &mut self.rows),
+            ("bytes_per_minute", budget.bytes_per_minute, bytes, bytes / 60.0, &mut self.bytes),
+        ]
+    }
+
+    /// Takes one request out, if every bucket holds something.
+    pub fn begin(&mut self, budget: &Budget, now: Duration) -> Verdict {
+        for (part, bound, capacity, per_second, bucket) in self.parts(budget) {
+            let Some(value) = bound else { continue };
+            let bucket = bucket.get_or_insert(Bucket { level: capacity, at: now });
+            bucket.refill(capacity, per_second, now);
+            let needed = if part == "requests_per_second" { 1.0 } else { f64::MIN_POSITIVE };
+            if bucket.level < needed {
+                let after = Duration::from_secs_f64(((needed - bucket.level) / per_second).min(3600.0));
+                return Verdict::Refused { part, value, after };
+            }
+        }
+        if let (Some(bucket), Some(_)) = (&mut self.requests, budget.requests_per_second) {
+            bucket.level -= 1.0;
+        }
+        Verdict::Granted
+    }
+
+    /// Takes out what a request turned out to use.
+    pub fn settle(&mut self, budget: &Budget, cost: Cost, now: Duration) {
+        for (part, bound, capacity, per_second, bucket) in self.parts(budget) {
+            let used = match part {
+                "rows_per_minute" => cost.rows,
+                "bytes_per_minute" => cost.bytes,
+                _ => cost.requests,
+            };
+            if bound.is_some() && used > 0 {
+                let bucket = bucket.get_or_insert(Bucket { level: capacity, at: now });
+                bucket.refill(capacity, per_second, now);
+                // A single huge answer must not shut the key out for longer than a minute.
+                bucket.level = (bucket.level - used as f64).max(-capacity);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn requests_come_back_with_time() {
+        let budget = Budget { requests_per_second: Some(2), burst: Some(3), ..Budget::default() };
+        let mut buckets = Buckets::default();
+        for _ in 0..3 {
+            assert_eq!(buckets.begin(&budget, at(0)), Verdict::Granted);
+        }
+        let Verdict::Refused { part, value, after } = buckets.begin(&budget, at(0)) else {
+            panic!("granted")
+        };
+        assert_eq!((part, value, after), ("requests_per_second", 2, at(500)));
+        assert_eq!(buckets.begin(&budget, at(500)), Verdict::Granted);
+        assert!(matches!(buckets.begin(&budget, at(501)), Verdict::Refused { .. }));
+    }
+
+    #[test]
+    fn rows_are_paid_afterwards() {
+        let budget = Budget { rows_per_minute: Some(60), ..Budget::default() };
+        let mut buckets = Buckets::default();
+        assert_eq!(buckets.begin(&budget, at(0)), Verdict::Granted);
+        buckets.settle(&budget, Cost { rows: 90, ..Cost::default() }, at(0));
+        let Verdict::Refused { part, after, .. } = buckets.begin(&budget, at(0)) else { panic!("granted") };
+        assert_eq!((part, after.as_secs()), ("rows_per_minute", 30));
+        assert_eq!(buckets.begin(&budget, at(30_100)), Verdict::Granted);
+        buckets.settle(&budget, Cost { rows: 1_000_000, ..Cost::default() }, at(30_100));
+        assert_eq!(buckets.begin(&budget, at(30_100 + 60_100)), Verdict::Granted, "a minute's debt at most");
+    }
+
+    #[test]
+    fn budgets_are_read_strictly() {
+        let parse = |text: &str| Budget::parse(JsonText::parse(text.as_bytes()).expect("JSON"), "budget");
+        assert_eq!(parse(r#"{"burst":3,"requests_per_second":2}"#).expect("a budget").burst, Some(3));
+        for bad in
+            ["[]", r#"{"requests_per_second":0}"#, r#"{"burst":1}"#, r#"{"rows":1}"#, r#"{"concurrent":-1}"#]
+        {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_than_the_rate_and_one_burst(rate in 1u64..50, burst in 1u64..50, steps in proptest::collection::vec(0u64..400, 1..200)) {
+            let budget = Budget { requests_per_second: Some(rate), burst: Some(burst), ..Budget::default() };
+            let (mut buckets, mut now, mut granted) = (Buckets::default(), 0, 0u64);
+            for step in steps {
+                now += step;
+                granted += u64::from(buckets.begin(&budget, at(now)) == Verdict::Granted);
+            }
+            prop_assert!(granted as f64 <= burst as f64 + rate as f64 * now as f64 / 1000.0 + 1e-6);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Credentials as callers present them: `ath_{public id}.{secret}` (contract 5.2).
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// What every credential begins with.
+const PREFIX: &str = "ath_";
+
+/// Random bytes that a new credential needs: 8 for the public id, 32 for the secret, 32 for the salt.
+pub const RANDOM_BYTES: usize = 72;
+
+/// A credential's two parts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Credential<'a> {
+    /// Names the key; no secret.
+    pub public_id: &'a str,
+    /// Proves the right to use it.
+    secret: &'a str,
+}
+
+impl<'a> Credential<'a> {
+    /// Takes a presented text apart; `None` when it has another form.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (public_id, secret) = text.strip_prefix(PREFIX)?.split_once('.')?;
+        (!public_id.is_empty() && !secret.is_empty()).then_some(Self { public_id, secret })
+    }
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ath_{}.***", self.public_id)
+    }
+}
+
+/// The credential among several candidates: the first of the right form, else the first that is not blank, so
+/// that a token meant for somebody else does not hide a key.
+pub fn choose<'a>(candidates: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let mut given = candidates.map(str::trim).filter(|text| !text.is_empty());
+    let formed = given.clone().find(|text| Credential::parse(text).is_some());
+    formed.or_else(|| given.next())
+}
+
+/// A stored secret: lower-case hex SHA-256 of `{salt}:{secret}`, the form of every key since 2.9.0.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeySecret {
+    salt: Box<str>,
+    hash: [u8; 32],
+}
+
+impl KeySecret {
+    /// A secret as it is stored; a hash that is not 64 hex characters fits no secret.
+    pub fn stored(salt: &str, hash: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        (hash.len() == 64).then_some(())?;
+        for (byte, pair) in bytes.iter_mut().zip(hash.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self { salt: salt.into(), hash: bytes })
+    }
+
+    /// A secret that nothing fits, and that costs as much to compare with as any other.
+    pub fn impossible() -> Self {
+        Self { salt: "0".repeat(64).into(), hash: [0; 32] }
+    }
+
+    /// Whether the credential's secret is this one. Takes the same time whatever the answer.
+    pub fn fits(&self, credential: Credential<'_>) -> bool {
+        digest(&self.salt, credential.secret).ct_eq(&self.hash).into()
+    }
+}
+
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+fn digest(salt: &str, secret: &str) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(salt.as_bytes());
+    hasher.update(b":");
+    hasher.update(secret.as_bytes());
+    hasher.finalize().into()
+}
+
+/// Whether two secrets are the same, in a time that tells nothing of either: digests are compared, so not even
+/// the length shows.
+pub fn same_secret(a: &str, b: &str) -> bool {
+    Sha256::digest(a.as_bytes()).ct_eq(&Sha256::digest(b.as_bytes())).into()
+}
+
+/// A credential that has just been made: shown once, then only its salt and hash are kept.
+pub struct NewCredential {
+    /// Names the key.
+    pub public_id: String,
+    /// To be stored.
+    pub salt: String,
+    /// To be stored.
+    pub hash: String,
+    presented: String,
+}
+
+impl NewCredential {
+    /// Makes one from [`RANDOM_BYTES`] unpredictable bytes.
+    pub fn new(random: &[u8; RANDOM_BYTES]) -> Self {
+        Self::make(hex(&random[..8]), random)
+    }
+
+    /// A new secret for the key `public_id`.
+    pub fn again(public_id: &str, random: &[u8; RANDOM_BYTES]) -> Self {
+        Self::make(public_id.to_owned(), random)
+    }
+
+    fn make(public_id: String, random: &[u8; RANDOM_BYTES]) -> Self {
+        let secret = hex(&random[8..40]);
+        let salt = hex(&random[40..]);
+        let hash = hex(&digest(&salt, &secret));
+        let presented = format!("{PREFIX}{public_id}.{secret}");
+        Self { public_id, salt, hash, presented }
+    }
+
+    /// The text to hand to the caller, and to nobody else.
+    pub fn reveal(&self) -> &str {
+        &self.presented
+    }
+}
+
+impl fmt::Debug for NewCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ath_{}.***", self.public_id)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_hash_of_2_9_0_verifies() {
+        let hash = "e0daae7ddca6117bae5f642d182bf4c456a16fe195e74ccb38714372c533f828";
+        let stored = KeySecret::stored("salt", hash).expect("a hash");
+        assert!(stored.fits(Credential::parse("ath_x.secret").expect("a credential")));
+        assert!(!stored.fits(Credential::parse("ath_x.Secret").expect("a credential")));
+        let upper = KeySecret::stored("salt", &hash.to_uppercase()).expect("a hash");
+        assert_eq!(upper, stored);
+        for broken in ["", "e0", &"g".repeat(64), &"é".repeat(32)] {
+            assert!(KeySecret::stored("salt", broken).is_none(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn forms() {
+        let parts = |text| Credential::parse(text).map(|c| (c.public_id, c.secret));
+        assert_eq!(parts("ath_a.b.c"), Some(("a", "b.c")));
+        for other in ["", "ath_", "ath_a", "ath_a.", "ath_.b", "Ath_a.b", "eyJ.x.y"] {
+            assert_eq!(parts(other), None, "{other}");
+        }
+        let check = |candidates: &[&str], expected| assert_eq!(choose(candidates.iter().copied()), expected);
+        check(&["eyJhbGciOi.J9.x", " ath_a.b "], Some("ath_a.b"));
+        check(&["", "  ", "x", "y"], Some("x"));
+        check(&["ath_a.b", "ath_c.d"], Some("ath_a.b"));
+        check(&["", " "], None);
+    }
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let made = NewCredential::new(&[7; RANDOM_BYTES]);
+        let credential = Credential::parse(made.reveal()).expect("a credential");
+        let stored = KeySecret::stored(&made.salt, &made.hash).expect("a hash");
+        let printed = format!("{made:?} {credential:?} {stored:?}");
+        assert!(!printed.contains(&"07".repeat(9)), "{printed}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_new_credential_has_the_form_and_verifies(random in proptest::collection::vec(any::<u8>(), RANDOM_BYTES)) {
+            let random: [u8; RANDOM_BYTES] = random.try_into().expect("that many");
+            let made = NewCredential::new(&random);
+            prop_assert_eq!(made.public_id.len(), 16);
+            prop_assert_eq!(made.reveal().len(), 4 + 16 + 1 + 64);
+            let credential = Credential::parse(made.reveal()).expect("a credential");
+            prop_assert_eq!(credential.public_id, made.public_id.as_str());
+            prop_assert!(KeySecret::stored(&made.salt, &made.hash).expect("a hash").fits(credential));
+            prop_assert!(!KeySecret::impossible().fits(credential));
+        }
+        #[test]
+        fn secrets_are_the_same_only_when_they_are(a in ".{0,20}", b in ".{0,20}") {
+            prop_assert_eq!(same_secret(&a, &b), a == b);
+            prop_assert!(same_secret(&a, &a));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! API keys as they are asked on every request: verified secrets, rights and scope, read once.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::budget::Budget;
+use super::credential::{Credential, KeySecret};
+use super::policy::Policy;
+use super::right::RightSet;
+use super::scope::Scope;
+
+/// Number of a key in the store's own table.
+pub type KeyId = i64;
+
+/// An API key that is not archived.
+#[derive(Clone, PartialEq)]
+pub struct ApiKey {
+    /// Number in the store.
+    pub id: KeyId,
+    /// The id that operators use: a UUID.
+    pub external_id: Box<str>,
+    /// The id that callers present.
+    pub public_id: Box<str>,
+    /// Name for people.
+    pub name: Box<str>,
+    /// The secret; none when what is stored cannot be one.
+    pub secret: Option<KeySecret>,
+    /// The secret before the last rotation, and until when it is taken.
+    pub previous: Option<(KeySecret, SystemTime)>,
+    /// Whether it may be used.
+    pub is_active: bool,
+    /// From when on it may not be used.
+    pub expires_at: Option<SystemTime>,
+    /// Lower-case names of the clients it is bound to.
+    pub clients: Option<HashSet<Box<str>>>,
+    /// Rights.
+    pub rights: RightSet,
+    /// What it is limited to.
+    pub scope: Scope,
+    /// How much it may do.
+    pub budget: Option<Budget>,
+}
+
+impl ApiKey {
+    /// Whether the credential is this key's, now. The time it takes does not depend on the answer.
+    pub fn fits(&self, credential: Credential<'_>, now: SystemTime) -> bool {
+        let of = |secret: &Option<KeySecret>| match secret {
+            Some(secret) => secret.fits(credential),
+            None => KeySecret::impossible().fits(credential),
+        };
+        let current = of(&self.secret);
+        let previous = match &self.previous {
+            Some((secret, until)) => secret.fits(credential) && now < *until,
+            None => false,
+        };
+        current | previous
+    }
+
+    /// Whether it may be used for the client, by its lower-case name.
+    pub fn is_for(&self, client_key: Option<&str>) -> bool {
+        match (&self.clients, client_key) {
+            (None, _) => true,
+            (Some(bound), Some(key)) => bound.contains(key),
+            (Some(_), None) => false,
+        }
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKey")
+            .field("public_id", &self.public_id)
+            .field("is_active", &self.is_active)
+            .field("clients", &self.clients)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Every key and the policy, at one moment.
+#[derive(Debug, Default)]
+pub struct Keys {
+    by_public_id: HashMap<Box<str>, Arc<ApiKey>>,
+    /// Whether keys are demanded.
+    pub policy: Policy,
+}
+
+impl Keys {
+    /// The keys that are not archived, and the policy.
+    pub fn new(keys: impl IntoIterator<Item = Arc<ApiKey>>, policy: Policy) -> Self {
+        Self { by_public_id: keys.into_iter().map(|key| (key.public_id.clone(), key)).collect(), policy }
+    }
+
+    /// Finds a key by the id that callers present.
+    pub fn find(&self, public_id: &str) -> Option<&Arc<ApiKey>> {
+        self.by_public_id.get(public_id)
+    }
+
+    /// Every key, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
+        self.by_public_id.values()
+    }
+
+    /// Number of keys.
+    pub fn len(&self) -> usize {
+        self.by_public_id.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.by_public_id.is_empty()
+    }
+}
