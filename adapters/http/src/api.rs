@@ -1,5 +1,6 @@
 //! The operations, grouped; each group holds only the use cases it calls.
 
+mod admin;
 mod answer;
 mod docs;
 mod documented;

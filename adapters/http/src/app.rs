@@ -74,7 +74,7 @@ impl App {
         // Nothing of a request outlives its panic, so no state can be left broken.
         match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => error::from_framework(&error, id.as_str()),
+            Ok(Err(error)) => error::from_framework(error, id.as_str()),
             Err(panic) => {
                 let text = panic
                     .downcast_ref::<String>()

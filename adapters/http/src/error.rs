@@ -7,6 +7,7 @@ mod port;
 mod refusal;
 
 pub use failure::Failure;
+pub use refusal::from_request;
 
 use athena_application::Error;
 use athena_domain::ClientName;
@@ -30,6 +31,8 @@ pub enum Route {
     Delete,
     /// POST `/gateway/query`.
     Query,
+    /// A route behind the static admin key.
+    Admin,
 }
 
 /// What is known of a request when it fails.
@@ -124,7 +127,10 @@ pub fn last_line(error: Error, scene: &Scene<'_>) -> String {
 }
 
 /// Gives what the framework answers by itself (no such path, no such method) our envelope.
-pub fn from_framework(error: &poem::Error, request_id: &str) -> Response {
+pub fn from_framework(error: poem::Error, request_id: &str) -> Response {
+    if error.is_from_response() {
+        return error.into_response();
+    }
     match error.status() {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => json_response(
             StatusCode::NOT_FOUND,

@@ -7,6 +7,7 @@ mod envelope;
 mod error;
 mod headers;
 mod middleware;
+mod security;
 mod server;
 mod settings;
 mod spec;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use athena_application::Gateway;
 
 pub use app::App;
+pub use security::AdminKey;
 pub use settings::{AuditHeaders, Cors, DOCS_URL, HttpSettings, ResponseShape};
 pub use spec::specification;
 

@@ -37,10 +37,15 @@ impl fmt::Debug for Credential<'_> {
 
 /// The credential among several candidates: the first of the right form, else the first that is not blank, so
 /// that a token meant for somebody else does not hide a key.
-pub fn choose<'a>(candidates: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    let mut given = candidates.map(str::trim).filter(|text| !text.is_empty());
-    let formed = given.clone().find(|text| Credential::parse(text).is_some());
-    formed.or_else(|| given.next())
+pub fn choose<'a>(candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut first = None;
+    for text in candidates.map(str::trim).filter(|text| !text.is_empty()) {
+        if Credential::parse(text).is_some() {
+            return Some(text);
+        }
+        first.get_or_insert(text);
+    }
+    first
 }
 
 /// A stored secret: lower-case hex SHA-256 of `{salt}:{secret}`, the form of every key since 2.9.0.

@@ -127,7 +127,7 @@ pub fn unknown_client(name: &ClientName, route: Route) -> Box<Failure> {
     const GENERAL: &str = "X-Athena-Client does not match a configured client.";
     let failure = |message: Text| bad_request("unknown_client", message).detail("client", name.as_str());
     match route {
-        Route::Fetch | Route::Delete => failure(GENERAL.into()),
+        Route::Fetch | Route::Delete | Route::Admin => failure(GENERAL.into()),
         Route::Update => failure(GENERAL.into()).error(format!("Postgres client '{name}' is not configured")),
         Route::Insert => failure(format!("unknown Supabase client '{name}'").into())
             .detail("unknown_client", name.as_str()),
@@ -196,4 +196,10 @@ pub fn too_slow(seconds: u64) -> Box<Failure> {
 /// A body that broke off.
 pub fn broken_body() -> Box<Failure> {
     bad_request("incomplete_body", "the body broke off before its end")
+}
+
+/// A key header given several times with different values.
+pub fn ambiguous_key(name: &HeaderName) -> Box<Failure> {
+    bad_request("invalid_header", format!("the header {name} is given several times with different values"))
+        .detail("header", name.as_str())
 }

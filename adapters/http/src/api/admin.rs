@@ -1,0 +1,120 @@
+//! Operating the gateway: what every route behind the static admin key shares.
+
+use std::sync::Arc;
+
+use athena_domain::query::JsonText;
+use bytes::Bytes;
+use poem::http::StatusCode;
+use poem::{Body, Request, RequestBody, Response};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde_json::{Value, json};
+
+use crate::body::BodyReader;
+use crate::error::{self, Failure, Route, Scene, json_response};
+use crate::headers::request_id::RequestId;
+use crate::security::AdminKey;
+
+/// Name of the admin key in the specification.
+const SCHEME: &str = "AdminKey";
+
+/// Proof that a request presented the static admin key; as a parameter of an operation it guards and documents it.
+pub struct Admin(());
+
+impl<'a> ApiExtractor<'a> for Admin {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        let scheme = MetaSecurityScheme {
+            ty: "apiKey",
+            description: Some(
+                "The static admin key, the server's variable `ATHENA_KEY_12`. Also taken as \
+                 `Authorization: Bearer`, `apikey`, `x-api-key` or `?api_key=`.",
+            ),
+            name: Some("X-Athena-Key"),
+            key_in: Some("header"),
+            scheme: None,
+            bearer_format: None,
+            flows: None,
+            openid_connect_url: None,
+        };
+        registry.create_security_scheme(SCHEME, scheme);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        // Without the key in the request's extensions nothing is open.
+        let shut = AdminKey::default();
+        let key = request.extensions().get::<AdminKey>().unwrap_or(&shut);
+        match key.check(request) {
+            Ok(()) => Ok(Self(())),
+            Err(failure) => Err(poem::Error::from_response(failed(*failure, request))),
+        }
+    }
+}
+
+/// A finished admin operation: status, title and data.
+pub type Outcome = Result<(StatusCode, &'static str, Value), Box<Failure>>;
+
+/// Reads bodies of admin routes.
+#[derive(Debug, Clone)]
+pub struct Bodies(Arc<BodyReader>);
+
+impl Bodies {
+    /// Bodies within the bounds of `reader`.
+    pub fn new(reader: BodyReader) -> Self {
+        Self(Arc::new(reader))
+    }
+
+    /// The body's bytes, unpacked; an empty one becomes `{}`.
+    ///
+    /// # Errors
+    /// Size, framing, encoding.
+    pub async fn read(&self, request: &Request, body: Body) -> Result<Bytes, Box<Failure>> {
+        let received = self.0.receive(request.headers(), body).await?;
+        self.0.unpack(request.headers(), received).await
+    }
+}
+
+/// The bytes as JSON text.
+///
+/// # Errors
+/// When they are none.
+pub fn json(bytes: &[u8]) -> Result<JsonText<'_>, Box<Failure>> {
+    JsonText::parse(bytes).map_err(refused)
+}
+
+/// The failure for a field of a body.
+pub fn refused(error: athena_domain::RequestError) -> Box<Failure> {
+    error::from_request(error, Route::Admin)
+}
+
+/// Writes an outcome as the envelope of contract 2.1.
+pub fn answered(outcome: Outcome, request: &Request) -> Response {
+    match outcome {
+        Ok((status, message, data)) => {
+            json_response(status, &json!({ "status": "success", "message": message, "data": data }))
+        }
+        Err(failure) => failed(*failure, request),
+    }
+}
+
+fn failed(failure: Failure, request: &Request) -> Response {
+    let scene = Scene {
+        route: Route::Admin,
+        request_id: request.extensions().get::<RequestId>().map_or("", RequestId::as_str),
+        audit: Default::default(),
+        client: None,
+        table: None,
+    };
+    error::respond(failure, &scene)
+}
