@@ -3,6 +3,7 @@
 mod backend;
 mod cancel;
 mod catalog;
+pub mod control;
 mod decode;
 pub mod demo;
 mod failure;

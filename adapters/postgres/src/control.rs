@@ -1,0 +1,7 @@
+//! The control database: keys, clients, logs and statistics, and how its schema comes about.
+
+mod database;
+mod migrate;
+
+pub use database::ControlDatabase;
+pub use migrate::{MigrateFailure, Migrated, MigrationStatus, migrate, migration_status, provision_script};

@@ -1,0 +1,95 @@
+//! Connections to the control database.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use athena_application::ports::{PortError, PortErrorKind};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::failure::port_error;
+use crate::settings::InvalidUri;
+
+/// Most connections of one gateway: no request waits for the control database, so a few are enough.
+const MAX_CONNECTIONS: u32 = 6;
+
+/// Longest wait for a connection, a new one included.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After which an unused connection is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// After which a connection is closed at its next return.
+const MAX_LIFETIME: Duration = Duration::from_secs(900);
+
+/// Time that one statement may take; migrations have none.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The control database of this gateway. Clones share the connections.
+///
+/// Every name is looked up in the schema `public` (contract 19), whatever the role's search path is.
+#[derive(Clone)]
+pub struct ControlDatabase {
+    pool: PgPool,
+    options: PgConnectOptions,
+}
+
+impl ControlDatabase {
+    /// Takes note of where the database is. Connections are opened when they are needed; this must be
+    /// called within a runtime, which looks after them.
+    ///
+    /// # Errors
+    /// [`InvalidUri`].
+    pub fn open(uri: &str) -> Result<Self, InvalidUri> {
+        let options = PgConnectOptions::from_str(uri).map_err(|_| InvalidUri)?;
+        let options = options.application_name("athena_control").disable_statement_logging().options([
+            ("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string().as_str()),
+            ("search_path", "public"),
+            ("TimeZone", "UTC"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(MAX_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(IDLE_TIMEOUT)
+            .max_lifetime(MAX_LIFETIME)
+            .connect_lazy_with(options.clone());
+        Ok(Self { pool, options })
+    }
+
+    /// The connections, for statements of at most half a minute.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// How to connect, for those who need a connection of their own. Never printed: it may hold a
+    /// password.
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// Closes every connection once it is given back.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// What a driver's error means to the port. To wait for a connection in vain is `Unavailable` here:
+    /// the pool tries for as long when the server refuses as when it is busy.
+    pub fn error(&self, error: sqlx::Error) -> PortError {
+        control_error(error)
+    }
+}
+
+/// See [`ControlDatabase::error`].
+pub(crate) fn control_error(error: sqlx::Error) -> PortError {
+    let error = port_error(error);
+    match error.kind {
+        PortErrorKind::Exhausted => PortError { kind: PortErrorKind::Unavailable, ..error },
+        PortErrorKind::Rejected(_)
+        | PortErrorKind::Conflict
+        | PortErrorKind::TimedOut
+        | PortErrorKind::TooManyConnections
+        | PortErrorKind::Unavailable
+        | PortErrorKind::Lost
+        | PortErrorKind::Internal => error,
+    }
+}
