@@ -1,12 +1,15 @@
 //! What the gateway needs of the outside, one trait per need.
 
 mod backend;
+mod control;
 mod failure;
 mod key_store;
 mod observer;
+mod provisioner;
 mod schema_reader;
 
 pub use backend::{Backend, BackendStatus, Done, RowStream};
+pub use control::Versions;
 pub use failure::{PortError, PortErrorKind, Reason, Rejection};
 pub use key_store::{
     EnforcementStore, Entropy, KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey,
@@ -16,4 +19,5 @@ pub use observer::{
     AuditIds, AuthObservation, CallerAddress, Observation, Observer, Observers, OperationObservation, Stages,
     TraceParent,
 };
+pub use provisioner::{ProvisionFailure, ProvisionStatus, Provisioned, Provisioner};
 pub use schema_reader::SchemaReader;
