@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock or a store; time, keys and policy are arguments.
 
+mod authority;
 pub mod budget;
 mod credential;
 mod decision;
@@ -10,6 +11,8 @@ mod policy;
 mod right;
 mod scope;
 
+pub(crate) use authority::denied;
+pub use authority::{Authority, TablePlace};
 pub use budget::{Buckets, Budget, Cost, Verdict};
 pub use credential::{Credential, KeySecret, NewCredential, RANDOM_BYTES, choose, same_secret};
 pub use decision::{AccessState, AuthReason, Judgement, Presented, judge};

@@ -1,5 +1,7 @@
 //! What a caller did wrong, in words chosen for the caller.
 
+use crate::access::AuthReason;
+
 /// Stable, machine-readable name of a refusal; a code is never reused for another meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestCode {
@@ -39,6 +41,8 @@ pub enum RequestCode {
     NotSupportedByBackend,
     /// Grouping that cannot be computed over the rows.
     PostProcessing,
+    /// The caller's key does not reach that far; [`RequestError::denied`] says why.
+    Denied,
 }
 
 impl RequestCode {
@@ -63,6 +67,7 @@ impl RequestCode {
             Self::TooManyRows => "too_many_rows",
             Self::NotSupportedByBackend => "not_supported_by_backend",
             Self::PostProcessing => "post_processing_failed",
+            Self::Denied => "insufficient_api_key_rights",
         }
     }
 }
@@ -90,12 +95,24 @@ pub struct RequestError {
     pub hint: Option<String>,
     /// The limit that was passed, for [`RequestCode::LimitExceeded`].
     pub limit: Option<PassedLimit>,
+    /// What the caller's key lacks, for [`RequestCode::Denied`].
+    pub denied: Option<AuthReason>,
+    /// Name of the right that is missing, where it is one.
+    pub missing_right: Option<String>,
 }
 
 impl RequestError {
     /// A refusal with no field and no hint.
     pub fn new(code: RequestCode, message: impl Into<String>) -> Self {
-        Self { code, field: None, message: message.into(), hint: None, limit: None }
+        Self {
+            code,
+            field: None,
+            message: message.into(),
+            hint: None,
+            limit: None,
+            denied: None,
+            missing_right: None,
+        }
     }
 
     /// A refusal of one field.

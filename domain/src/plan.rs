@@ -8,10 +8,11 @@ mod raw;
 mod write;
 
 pub use bind::{Bind, Datum};
-pub use raw::{RawPlan, replace_placeholders};
+pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
 
+use crate::access::{AuthReason, Authority, KeyOperation, TablePlace, denied};
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
 use crate::query::fetch::Count;
@@ -149,12 +150,17 @@ pub struct Guard {
     pub dry_run: bool,
     /// Whether the statement can change one row at most, so that no guard on numbers can strike.
     pub single_row: bool,
+    /// Whether written rows are checked against the caller's key.
+    pub checked: bool,
 }
 
 impl Guard {
     /// Whether the statement has to run in a transaction of its own that can be rolled back.
     pub fn needs_transaction(&self) -> bool {
-        self.dry_run || self.max_affected.is_some() || (self.max_returned.is_some() && !self.single_row)
+        self.dry_run
+            || self.checked
+            || self.max_affected.is_some()
+            || (self.max_returned.is_some() && !self.single_row)
     }
 }
 
@@ -216,6 +222,9 @@ pub struct InsertPlan {
     pub returning: Vec<Output>,
     /// When it is undone.
     pub guard: Guard,
+    /// What every written row must meet afterwards, and a row that is there before it is changed; else the whole
+    /// write is undone.
+    pub check: Option<Filter>,
 }
 
 /// A change of rows.
@@ -231,6 +240,8 @@ pub struct UpdatePlan {
     pub returning: Vec<Output>,
     /// When it is undone.
     pub guard: Guard,
+    /// What every changed row must meet afterwards; else the whole write is undone.
+    pub check: Option<Filter>,
 }
 
 /// A removal of rows.
@@ -281,11 +292,27 @@ pub struct Planner<'a> {
     pub limits: &'a Limits,
     /// Switches.
     pub options: &'a PlanOptions,
+    /// The key that bounds the request; none where keys are not demanded.
+    pub authority: Option<Authority<'a>>,
 }
 
 impl Planner<'_> {
-    fn relation(&self, name: &RelationName) -> Result<Arc<Relation>, RequestError> {
-        self.schema.relation(name).cloned().ok_or_else(|| {
+    /// Finds the relation and checks that the caller may do this to it, before anything of it is told.
+    fn relation(&self, name: &RelationName, operation: KeyOperation) -> Result<Arc<Relation>, RequestError> {
+        let found = self.schema.relation(name);
+        if let Some(authority) = &self.authority {
+            let default_schema = self.schema.default_schema();
+            let place = match found {
+                Some(relation) => self.place(relation),
+                None => TablePlace {
+                    schema: name.schema.as_ref().map_or(default_schema, |schema| schema.as_str()),
+                    table: name.name.as_str(),
+                    default_schema,
+                },
+            };
+            authority.permit_table(operation, place)?;
+        }
+        found.cloned().ok_or_else(|| {
             RequestError::field(
                 RequestCode::UndefinedTable,
                 "table_name",
@@ -298,8 +325,87 @@ impl Planner<'_> {
         })
     }
 
-    /// Position of a column: by its exact name, then without regard to case, then from camelCase.
+    fn place<'r>(&'r self, relation: &'r Relation) -> TablePlace<'r> {
+        TablePlace {
+            schema: &relation.schema,
+            table: &relation.name,
+            default_schema: self.schema.default_schema(),
+        }
+    }
+
+    /// Whether the caller may see and name the column.
+    fn reaches(&self, relation: &Relation, column: usize) -> bool {
+        self.authority
+            .as_ref()
+            .is_none_or(|a| a.allows_column(self.place(relation), &relation.columns[column].name))
+    }
+
+    /// Checks that the caller may name a column that the request means without naming it.
+    fn demand(&self, relation: &Relation, column: usize) -> Result<(), RequestError> {
+        match &self.authority {
+            Some(authority) if !self.reaches(relation, column) => {
+                Err(authority.column_denied(&relation.columns[column].name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn demand_all(&self, relation: &Relation, columns: &[usize]) -> Result<(), RequestError> {
+        columns.iter().try_for_each(|column| self.demand(relation, *column))
+    }
+
+    /// Whether the caller's key names the columns of this relation that it reaches.
+    fn limits_columns(&self, relation: &Relation) -> bool {
+        self.authority.as_ref().is_some_and(|authority| authority.limits_columns(self.place(relation)))
+    }
+
+    /// The conditions that the caller's key sets on rows of this relation.
+    ///
+    /// # Errors
+    /// [`RequestCode::Denied`] when they do not fit the relation: then no row may be touched at all.
+    fn row_filter(&self, relation: &Relation) -> Result<Option<Filter>, RequestError> {
+        let Some(authority) = &self.authority else { return Ok(None) };
+        let conditions: Vec<_> = authority.conditions(self.place(relation)).cloned().collect();
+        if conditions.is_empty() {
+            return Ok(None);
+        }
+        // The columns of the key's own filter need not be among those that its user may name.
+        let unbounded = Planner { authority: None, ..*self };
+        unbounded.filter(relation, &conditions).map(Some).map_err(|_| {
+            denied(
+                AuthReason::RowOutOfScope,
+                "table_name",
+                format!("The row filter of the API key does not fit the table '{}'.", relation.name),
+            )
+        })
+    }
+
+    /// A filter that also holds what the caller's key demands of rows.
+    fn bounded(&self, relation: &Relation, filter: Filter) -> Result<Filter, RequestError> {
+        Ok(match (filter, self.row_filter(relation)?) {
+            (filter, None) => filter,
+            (Filter::And(mut all), Some(demanded)) => {
+                all.push(demanded);
+                Filter::And(all)
+            }
+            (filter, Some(demanded)) => Filter::And(vec![filter, demanded]),
+        })
+    }
+
+    /// Position of a column that the caller may name.
     fn column(&self, relation: &Relation, name: &Identifier) -> Result<usize, RequestError> {
+        let found = self.find_column(relation, name);
+        match &self.authority {
+            Some(authority) if self.limits_columns(relation) => found
+                .ok()
+                .filter(|place| self.reaches(relation, *place))
+                .ok_or_else(|| authority.column_denied(name.as_str())),
+            _ => found,
+        }
+    }
+
+    /// Position of a column: by its exact name, then without regard to case, then from camelCase.
+    fn find_column(&self, relation: &Relation, name: &Identifier) -> Result<usize, RequestError> {
         let wanted = name.as_str();
         let undefined = || {
             RequestError::field(
@@ -342,10 +448,19 @@ impl Planner<'_> {
         };
         let items = match selection {
             Selection::All => {
-                let every = relation.columns.iter().enumerate();
-                return Ok(every
+                let reached =
+                    relation.columns.iter().enumerate().filter(|(at, _)| self.reaches(relation, *at));
+                let every: Vec<Output> = reached
                     .map(|(column, c)| Output { column, cast: None, label: label(&c.name), hidden: false })
-                    .collect());
+                    .collect();
+                if every.is_empty() && !relation.columns.is_empty() {
+                    return Err(denied(
+                        AuthReason::ColumnOutOfScope,
+                        "columns",
+                        format!("The API key reaches no column of '{}'.", relation.name),
+                    ));
+                }
+                return Ok(every);
             }
             Selection::Items(items) => items,
         };

@@ -166,6 +166,11 @@ impl Schema {
         self.relations.get(&(Arc::from(schema), Arc::from(table)))
     }
 
+    /// The schema whose tables need no prefix: the first of the search path.
+    pub fn default_schema(&self) -> &str {
+        self.search_path.first().map_or("public", |schema| schema)
+    }
+
     /// A type that a caller may cast to, by lower-case name, arrays with `[]`.
     pub fn type_named(&self, name: &str) -> Option<&ColumnType> {
         self.types.get(name)

@@ -1,6 +1,7 @@
 //! Planning a read.
 
 use super::{CountPlan, Filter, Operation, Order, Plan, Planner, SelectPlan};
+use crate::access::KeyOperation;
 use crate::error::RequestError;
 use crate::limits::DEFAULT_LIMIT;
 use crate::query::{FetchRequest, Selection, SortKey};
@@ -17,9 +18,9 @@ impl Planner<'_> {
         request: &FetchRequest,
         format: RowFormat,
     ) -> Result<(Plan, Option<Plan>), RequestError> {
-        let relation = self.relation(&request.relation)?;
+        let relation = self.relation(&request.relation, KeyOperation::Fetch)?;
         let outputs = self.outputs(&relation, &request.columns)?;
-        let filter = self.filter(&relation, &request.conditions)?;
+        let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
         let order = self.order(&relation, &request.sort, request.window.paged)?;
         let bounded = format == RowFormat::Json || request.grouping.is_some();
         let limit = match request.window.limit {
@@ -43,9 +44,12 @@ impl Planner<'_> {
                 count,
             }))
         });
+        let every = request.columns == Selection::All
+            && !self.options.camel_to_snake
+            && !self.limits_columns(&relation);
         let select = SelectPlan {
             relation,
-            every: request.columns == Selection::All && !self.options.camel_to_snake,
+            every,
             outputs,
             filter,
             order,

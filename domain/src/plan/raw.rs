@@ -33,6 +33,9 @@ impl Planner<'_> {
     /// # Errors
     /// Several statements where one is needed, COPY over the connection, a `max_rows` above the limit.
     pub fn raw(&self, request: &RawRequest) -> Result<Plan, RequestError> {
+        if let Some(authority) = &self.authority {
+            authority.permit_sql()?;
+        }
         let statements = split(&request.query);
         let several = statements.len() > 1;
         let refuse = |field: &str, message: &str| RequestError::invalid(field, message);
@@ -82,8 +85,8 @@ impl Planner<'_> {
 enum Token {
     /// A bare word, between these places.
     Word(usize, usize),
-    /// A semicolon between statements.
-    Semicolon,
+    /// A semicolon between statements, at this place.
+    Semicolon(usize),
     /// `$n`, between these places.
     Placeholder(usize, usize),
     /// Something else that belongs to a statement.
@@ -95,7 +98,7 @@ enum Token {
 fn split(text: &str) -> Vec<Vec<String>> {
     let (mut statements, mut words, mut something) = (Vec::new(), Vec::new(), false);
     scan(text, |token| match token {
-        Token::Semicolon => {
+        Token::Semicolon(_) => {
             if std::mem::take(&mut something) {
                 statements.push(std::mem::take(&mut words));
             }
@@ -110,6 +113,24 @@ fn split(text: &str) -> Vec<Vec<String>> {
         statements.push(words);
     }
     statements
+}
+
+/// The statements of a script, each without its semicolon; pieces without a statement are left out.
+pub fn statements(script: &str) -> Vec<&str> {
+    let (mut found, mut start, mut something) = (Vec::new(), 0, false);
+    scan(script, |token| match token {
+        Token::Semicolon(at) => {
+            if std::mem::take(&mut something) {
+                found.push(script[start..at].trim());
+            }
+            start = at + 1;
+        }
+        Token::Word(..) | Token::Placeholder(..) | Token::Other => something = true,
+    });
+    if something {
+        found.push(script[start..].trim());
+    }
+    found
 }
 
 /// Replaces every placeholder `$n` outside of quotes and comments by what `with` makes of its number.
@@ -134,7 +155,7 @@ fn scan(text: &str, mut tell: impl FnMut(Token)) {
         let rest = &text[at..];
         match bytes[at] {
             b';' => {
-                tell(Token::Semicolon);
+                tell(Token::Semicolon(at));
                 at += 1;
             }
             b'-' if rest.starts_with("--") => at += rest.find(['\n', '\r']).map_or(rest.len(), |end| end + 1),
@@ -256,6 +277,20 @@ mod tests {
     }
 
     #[test]
+    fn statements_are_cut_at_their_semicolons() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(statements(text), expected, "{text}");
+        check("", &[]);
+        check("-- only; a comment", &[]);
+        check("select 1", &["select 1"]);
+        check(" a ;; b;\n", &["a", "b"]);
+        check(
+            "-- first;\ncreate table t ();\n/* ; */ do $x$ begin; end $x$; -- end;",
+            &["-- first;\ncreate table t ()", "/* ; */ do $x$ begin; end $x$"],
+        );
+        check("select ';', \";\", E'\\';' ; select é", &["select ';', \";\", E'\\';'", "select é"]);
+    }
+
+    #[test]
     fn placeholders_are_replaced_outside_of_quotes() {
         let check = |text: &str, expected: &str| {
             assert_eq!(replace_placeholders(text, |number| format!("<{number}>")), expected, "{text}");
@@ -276,6 +311,7 @@ mod tests {
         #[test]
         fn any_sql_like_text_is_split_without_panic(text in "[a$'\"/*;é\\\\e \n-]{0,40}") {
             split(&text);
+            prop_assert_eq!(statements(&text).len(), split(&text).len());
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+mod authority;
+
 use super::*;
 use crate::query::{Decoding, DeleteRequest, FetchRequest, InsertRequest, JsonText, UpdateRequest};
 use crate::rows::RowFormat;
@@ -42,7 +44,7 @@ fn schema() -> Schema {
 
 fn with<T>(camel: bool, run: impl FnOnce(Planner<'_>) -> T) -> T {
     let options = PlanOptions { camel_to_snake: camel, ..PlanOptions::default() };
-    run(Planner { schema: &schema(), limits: &Limits::default(), options: &options })
+    run(Planner { schema: &schema(), limits: &Limits::default(), options: &options, authority: None })
 }
 
 fn fetch(body: &str, format: RowFormat) -> Result<SelectPlan, RequestError> {

@@ -8,6 +8,7 @@ use super::{
     Conflict, DeletePlan, Filter, Guard, InsertPlan, InsertSource, Operation, Output, Plan, Planner,
     SetValue, Target, UpdatePlan,
 };
+use crate::access::KeyOperation;
 use crate::error::{RequestCode, RequestError};
 use crate::query::{
     Assignment, CompareOp, ConflictTarget, DeleteRequest, InsertRequest, Selection, UpdateRequest, Upsert,
@@ -23,7 +24,7 @@ impl Planner<'_> {
     /// # Errors
     /// Unknown names, values that do not fit, a conflict target without a unique index.
     pub fn insert(&self, request: &InsertRequest) -> Result<Plan, RequestError> {
-        let relation = self.relation(&request.relation)?;
+        let relation = self.relation(&request.relation, KeyOperation::Insert)?;
         let rows: Vec<Vec<(usize, &Assignment)>> =
             request.rows.iter().map(|row| self.assigned(&relation, row)).collect::<Result<_, _>>()?;
         let mut columns: Vec<usize> = rows.iter().flatten().map(|(column, _)| *column).collect();
@@ -38,11 +39,15 @@ impl Planner<'_> {
             },
         };
         let mut returning = self.returning(&relation, &request.columns, request.head)?;
-        if let (false, Some(column)) = (request.head, id_column(&relation)) {
+        if let Some(column) = id_column(&relation).filter(|id| !request.head && self.reaches(&relation, *id))
+        {
             returning.push(Output { column, cast: None, label: Arc::from("id"), hidden: true });
         }
+        let check = self.row_filter(&relation)?;
+        let guard = self.guard(request.max_affected, request.dry_run, request.head, request.rows.len() == 1);
         Ok(self.plan(Operation::Insert(InsertPlan {
-            guard: self.guard(request.max_affected, request.dry_run, request.head, request.rows.len() == 1),
+            guard: Guard { checked: check.is_some(), ..guard },
+            check,
             relation,
             columns,
             source,
@@ -58,11 +63,12 @@ impl Planner<'_> {
     /// # Errors
     /// As [`Planner::insert`].
     pub fn insert_on(&self, request: &InsertRequest, constraint: &str) -> Result<Option<Plan>, RequestError> {
-        let relation = self.relation(&request.relation)?;
+        let relation = self.relation(&request.relation, KeyOperation::Insert)?;
         let index = relation.unique.iter().find(|index| &*index.name == constraint && index.total);
         let (Some(index), Some(upsert)) = (index, &request.upsert) else { return Ok(None) };
         let mut plan = self.insert(request)?;
         if let Operation::Insert(insert) = &mut plan.operation {
+            self.demand_all(&relation, &index.columns)?;
             let target = Target::Columns(index.columns.to_vec(), None);
             insert.conflict = Some(self.conflict(&relation, &insert.columns, upsert, target)?);
             insert.conflict_unknown = false;
@@ -75,14 +81,16 @@ impl Planner<'_> {
     /// # Errors
     /// Unknown names and values that do not fit.
     pub fn update(&self, request: &UpdateRequest) -> Result<Plan, RequestError> {
-        let relation = self.relation(&request.relation)?;
+        let relation = self.relation(&request.relation, KeyOperation::Update)?;
         let set = self.set(&relation, &request.set)?;
-        let filter = self.filter(&relation, &request.conditions)?;
+        let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
+        let check = self.row_filter(&relation)?;
         let returning = self.returning(&relation, &request.columns, request.head)?;
         // Rows that cannot be grouped undo the change, even a single one.
         let single = pins_one_row(&relation, &filter) && request.grouping.is_none();
         let guard = self.guard(request.max_affected, request.dry_run, request.head, single);
-        Ok(self.plan(Operation::Update(UpdatePlan { relation, set, filter, returning, guard })))
+        let guard = Guard { checked: check.is_some(), ..guard };
+        Ok(self.plan(Operation::Update(UpdatePlan { relation, set, filter, returning, guard, check })))
     }
 
     /// Plans a removal of rows.
@@ -90,7 +98,7 @@ impl Planner<'_> {
     /// # Errors
     /// Unknown names, values that do not fit, an id where the table has no single id column.
     pub fn delete(&self, request: &DeleteRequest) -> Result<Plan, RequestError> {
-        let relation = self.relation(&request.relation)?;
+        let relation = self.relation(&request.relation, KeyOperation::Delete)?;
         let id = id_column(&relation);
         let no_id = || {
             RequestError::field(
@@ -113,6 +121,7 @@ impl Planner<'_> {
         let mut filter = self.filter(&relation, &conditions)?;
         if let Some(value) = &request.resource_id {
             let column = id.ok_or_else(no_id)?;
+            self.demand(&relation, column)?;
             let value = bind(value, &relation.columns[column].ty, "resource_id")?;
             let by_id = Filter::Compare { column, op: CompareOp::Eq, value, as_text: false };
             if let Filter::And(all) = &mut filter
@@ -121,6 +130,7 @@ impl Planner<'_> {
                 all.push(by_id);
             }
         }
+        let filter = self.bounded(&relation, filter)?;
         let returning = self.returning(&relation, &request.columns, request.head)?;
         let guard =
             self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
@@ -129,7 +139,7 @@ impl Planner<'_> {
 
     fn guard(&self, max_affected: Option<u64>, dry_run: bool, head: bool, single_row: bool) -> Guard {
         let max_returned = (!head).then_some(self.limits.max_rows);
-        Guard { max_affected, max_returned, dry_run, single_row }
+        Guard { max_affected, max_returned, dry_run, single_row, checked: false }
     }
 
     fn returning(
@@ -242,6 +252,8 @@ impl Planner<'_> {
                         relation.name
                     )));
                 }
+                let index = relation.unique.iter().find(|index| &*index.name == name.as_str());
+                index.map_or(Ok(()), |index| self.demand_all(relation, &index.columns))?;
                 Ok(Some(Target::Constraint(name.as_str().into())))
             }
             Some(ConflictTarget::Columns { columns: names, predicate }) => {
