@@ -15,6 +15,7 @@ mod recorder;
 mod refusals;
 mod run;
 mod schema;
+mod scope;
 mod writes;
 
 pub use filters::filters_follow_sql;
@@ -28,6 +29,7 @@ pub use recorder::{Recorder, canonical};
 pub use refusals::{bad_values_are_rejected, columns_added_since_are_noticed, unknown_names_are_rejected};
 pub use run::{Answer, Verb, run};
 pub use schema::the_schema_is_read;
+pub use scope::row_filters_hold;
 pub use writes::writes_change_what_they_say;
 
 use crate::ports::{Backend, SchemaReader};
@@ -47,5 +49,6 @@ pub async fn all(backend: &dyn Backend, schema: &dyn SchemaReader) {
     columns_added_since_are_noticed(backend, schema).await;
     bad_values_are_rejected(backend, schema).await;
     writes_change_what_they_say(backend, schema).await;
+    row_filters_hold(backend, schema).await;
     a_stopped_write_is_kept_or_fails(backend, schema).await;
 }

@@ -105,7 +105,9 @@ impl Gateway {
     ) -> Result<(T, Arc<Schema>), Error> {
         let options =
             PlanOptions { big_numbers_as_text: context.big_numbers_as_text, ..self.options.clone() };
-        let attempt = |schema: &Schema| plan(Planner { schema, limits: &self.limits, options: &options });
+        let attempt = |schema: &Schema| {
+            plan(Planner { schema, limits: &self.limits, options: &options, authority: None })
+        };
         let schema = match (target.schema.loaded(), stale) {
             (Some(schema), None) => schema,
             (_, stale) => {

@@ -196,6 +196,17 @@ pub enum Target {
     Constraint(Box<str>),
 }
 
+impl InsertSource {
+    /// Rows given.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Row(_) => 1,
+            Self::Columns(columns) => columns.first().map_or(0, Vec::len),
+            Self::Rows(rows) => rows.len(),
+        }
+    }
+}
+
 /// Insert-or-update.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conflict {

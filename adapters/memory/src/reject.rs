@@ -83,3 +83,11 @@ pub(crate) fn too_many(reason: Reason, limit: &'static str, most: u64) -> PortEr
 pub(crate) fn stopped() -> PortError {
     refused(Rejection::new(Reason::LimitExceeded, "the answer is too large; nothing was changed"))
 }
+
+/// A row that the caller's key does not allow to be written.
+pub(crate) fn row_out_of_scope() -> PortError {
+    refused(Rejection::new(
+        Reason::RowOutOfScope,
+        "a row does not meet the row filter of the API key; nothing was changed",
+    ))
+}

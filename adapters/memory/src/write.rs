@@ -47,6 +47,7 @@ pub(crate) fn insert(plan: &InsertPlan, table: &Table) -> Result<Change, PortErr
         None => None,
         Some(conflict) => Some((conflict, arbiter(conflict, table)?)),
     };
+    let check = plan.check.as_ref().map(|check| Test::prepare(check, &table.relation)).transpose()?;
     let mut places = HashSet::new();
     let mut touched = Vec::new();
     for values in proposed(plan, table)? {
@@ -62,12 +63,18 @@ pub(crate) fn insert(plan: &InsertPlan, table: &Table) -> Result<Change, PortErr
             None => (rows.len(), row.into()),
             Some((_, place)) if places.contains(&place) => return Err(reject::twice(&table.relation)),
             Some((conflict, place)) => {
+                if check.as_ref().is_some_and(|check| !check.keeps(&rows[place])) {
+                    return Err(reject::row_out_of_scope());
+                }
                 let changed = resolve(conflict, &rows[place], &row)?;
                 check_nulls(table, &changed)?;
                 indexes.remove(&rows[place]);
                 (place, changed.into())
             }
         };
+        if check.as_ref().is_some_and(|check| !check.keeps(&row)) {
+            return Err(reject::row_out_of_scope());
+        }
         indexes.add(&row, place)?;
         places.insert(place);
         touched.push(row.clone());
@@ -134,6 +141,7 @@ pub(crate) fn update(plan: &UpdatePlan, table: &Table) -> Result<Change, PortErr
         .iter()
         .map(|(column, bind)| Ok((*column, Stored::from_bind(bind)?)))
         .collect::<Result<_, PortError>>()?;
+    let check = plan.check.as_ref().map(|check| Test::prepare(check, &table.relation)).transpose()?;
     let mut touched = Vec::new();
     let mut rows = Vec::with_capacity(table.rows.len());
     for row in table.rows.iter() {
@@ -147,6 +155,9 @@ pub(crate) fn update(plan: &UpdatePlan, table: &Table) -> Result<Change, PortErr
         }
         check_nulls(table, &changed)?;
         let changed: Row = changed.into();
+        if check.as_ref().is_some_and(|check| !check.keeps(&changed)) {
+            return Err(reject::row_out_of_scope());
+        }
         touched.push(changed.clone());
         rows.push(changed);
     }

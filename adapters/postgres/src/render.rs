@@ -26,6 +26,8 @@ pub(crate) struct Statement {
     pub binds: usize,
     /// Whether the text is worth keeping prepared.
     pub persistent: bool,
+    /// Whether columns are written with the table's alias `t`.
+    qualified: bool,
 }
 
 /// A value that could not be encoded: more bytes than the protocol carries.
@@ -77,6 +79,7 @@ impl Statement {
             arguments: PgArguments::default(),
             binds: 0,
             persistent: true,
+            qualified: false,
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) fn plan(
 ) -> Plan {
     let body = JsonText::parse(request.as_bytes()).unwrap_or_else(|fault| panic!("{fault}: {request}"));
     let decoding = Decoding::default();
-    let planner = Planner { schema, limits, options };
+    let planner = Planner { schema, limits, options, authority: None };
     let planned = match verb {
         Verb::Fetch | Verb::Count => FetchRequest::decode(body, limits, decoding)
             .and_then(|request| planner.fetch(&request, RowFormat::Json))

@@ -47,6 +47,8 @@ pub enum Reason {
     LimitExceeded,
     /// What is known of the database is older than the database: read it again and plan anew.
     Stale,
+    /// A written row does not meet what the caller's key demands of rows; the write was undone.
+    RowOutOfScope,
     /// A script ended inside a transaction block, which was rolled back.
     OpenTransaction,
 }

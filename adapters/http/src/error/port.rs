@@ -222,6 +222,13 @@ fn words(rejection: &Rejection) -> Words {
             text("The database's schema changed while the request ran"),
             Some("Nothing was changed. Send the request again."),
         ),
+        Reason::RowOutOfScope => (
+            StatusCode::FORBIDDEN,
+            "api_key_row_out_of_scope",
+            "authorization",
+            text("Insufficient API key rights"),
+            Some("Nothing was changed. The row filter of the API key does not allow such a row."),
+        ),
         Reason::OpenTransaction => (BAD, "open_transaction", VALIDATION, None, None),
     }
 }

@@ -1,6 +1,7 @@
 //! Refusals of the domain → status and words.
 
 use athena_domain::RequestError;
+use athena_domain::access::AuthReason;
 use athena_domain::error::RequestCode;
 use poem::http::StatusCode;
 use serde_json::json;
@@ -9,6 +10,9 @@ use super::{Failure, Route};
 
 /// The failure for a request that cannot be carried out as it stands.
 pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
+    if let Some(reason) = error.denied {
+        return denied(error, reason);
+    }
     let status = match error.limit.as_ref().map(|limit| limit.name) {
         Some("max_body_bytes" | "max_decompressed_bytes") => StatusCode::PAYLOAD_TOO_LARGE,
         Some(_) | None => StatusCode::BAD_REQUEST,
@@ -43,12 +47,25 @@ pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
     }
 }
 
+/// What the caller's key does not reach (contract 5.4, row 12).
+fn denied(error: RequestError, reason: AuthReason) -> Box<Failure> {
+    let message = "Insufficient API key rights";
+    let mut failure = Failure::new(StatusCode::FORBIDDEN, reason.text(true), "authorization", message)
+        .error(error.message)
+        .detail("field", error.field);
+    if let Some(right) = error.missing_right {
+        failure = failure.detail("missing_rights", vec![right]);
+    }
+    failure
+}
+
 fn category(code: RequestCode) -> &'static str {
     match code {
         RequestCode::UndefinedTable
         | RequestCode::UndefinedColumn
         | RequestCode::UnsupportedSelect
         | RequestCode::TypeMismatch => "query_syntax",
+        RequestCode::Denied => "authorization",
         RequestCode::InvalidJson
         | RequestCode::UnknownField
         | RequestCode::InvalidField

@@ -41,6 +41,11 @@ impl Fault {
     }
 }
 
+/// The refusal of a write that the caller's key does not allow on such a row.
+pub(super) fn row_out_of_scope() -> PortError {
+    rejected(Reason::RowOutOfScope, "a row does not meet the row filter of the API key; nothing was changed")
+}
+
 /// How a column's values are read.
 enum Decoder<'a> {
     /// From their binary form, by the type number of the answer, which no snapshot can belie.
@@ -59,6 +64,8 @@ pub(super) struct Reading<'a> {
     announced: bool,
     max_rows: Option<u64>,
     writes: bool,
+    /// Whether the last column tells if the row is one that the caller may write.
+    checked: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -77,6 +84,13 @@ impl<'a> Reading<'a> {
             announced: false,
             max_rows: None,
             writes,
+            checked: match &plan.operation {
+                Operation::Insert(insert) => insert.check.is_some(),
+                Operation::Update(update) => update.check.is_some(),
+                Operation::Select(_) | Operation::Count(_) | Operation::Delete(_) | Operation::Raw(_) => {
+                    false
+                }
+            },
         }
     }
 
@@ -119,6 +133,9 @@ impl<'a> Reading<'a> {
                         self.announce(Some(&row), sink)?;
                     }
                     self.row(&row, sink)?;
+                    if self.outputs.is_empty() {
+                        continue;
+                    }
                     done.rows += 1;
                     let flow = match sink.end_row() {
                         Flow::Full => sink.flush().await,
@@ -140,7 +157,7 @@ impl<'a> Reading<'a> {
     fn announce(&mut self, row: Option<&PgRow>, sink: &mut dyn RowStream) -> Result<(), Fault> {
         if let Some(row) = row {
             let columns = row.columns();
-            let as_planned = columns.len() == self.outputs.len()
+            let as_planned = columns.len() == self.outputs.len() + usize::from(self.checked)
                 && (!self.every
                     || columns.iter().zip(self.outputs).all(|(column, output)| {
                         column.name() == &*self.relation.columns[output.column].name
@@ -168,6 +185,9 @@ impl<'a> Reading<'a> {
     }
 
     fn row(&mut self, row: &PgRow, sink: &mut dyn RowStream) -> Result<(), Fault> {
+        if self.checked && !row.try_get::<bool, _>(self.outputs.len()).map_err(Fault::Driver)? {
+            return Err(Fault::Refused(row_out_of_scope()));
+        }
         for (place, decoder) in self.decoders.iter().enumerate() {
             let value = row.try_get_raw(place).map_err(Fault::Driver)?;
             if value.is_null() {

@@ -28,7 +28,7 @@ impl Statement {
             }
             Filter::Compare { column, op, value, as_text } => {
                 self.sql.push('(');
-                self.column(relation, *column);
+                self.tested(relation, *column);
                 if *as_text {
                     self.sql.push_str("::text");
                 }
@@ -48,7 +48,7 @@ impl Statement {
             }
             Filter::Is { column, test } => {
                 self.sql.push('(');
-                self.column(relation, *column);
+                self.tested(relation, *column);
                 self.sql.push_str(match test {
                     IsTest::Null => " IS NULL)",
                     IsTest::NotNull => " IS NOT NULL)",
@@ -61,13 +61,20 @@ impl Statement {
             Filter::In { column, members, or_null } => self.membership(relation, *column, members, *or_null),
             Filter::Contains { column, by, value } => {
                 self.sql.push('(');
-                self.column(relation, *column);
+                self.tested(relation, *column);
                 self.sql.push_str(if *by { " <@ " } else { " @> " });
                 self.bind(value)?;
                 self.sql.push(')');
                 Ok(())
             }
         }
+    }
+
+    fn tested(&mut self, relation: &Relation, column: usize) {
+        if self.qualified {
+            self.sql.push_str("t.");
+        }
+        self.column(relation, column);
     }
 
     fn list(&mut self, relation: &Relation, list: &[Filter], between: &str, none: &str) -> Rendered {
@@ -103,7 +110,7 @@ impl Statement {
             self.sql.push_str("false");
             for member in members {
                 self.sql.push_str(" OR ");
-                self.column(relation, column);
+                self.tested(relation, column);
                 self.sql.push_str(" = ");
                 self.placeholder(&**member)?;
                 self.sql.push_str("::text");
@@ -111,7 +118,7 @@ impl Statement {
             }
             self.persistent = false;
         } else {
-            self.column(relation, column);
+            self.tested(relation, column);
             self.sql.push_str(" = ANY(");
             let members: Vec<String> = members.iter().map(|member| member.to_string()).collect();
             self.placeholder(members)?;
@@ -125,7 +132,7 @@ impl Statement {
         }
         if or_null {
             self.sql.push_str(" OR ");
-            self.column(relation, column);
+            self.tested(relation, column);
             self.sql.push_str(" IS NULL");
         }
         self.sql.push(')');

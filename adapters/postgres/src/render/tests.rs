@@ -56,7 +56,7 @@ fn plan(verb: &str, body: &str) -> Plan {
     let limits = Limits::default();
     let options = PlanOptions::default();
     let schema = schema();
-    let planner = Planner { schema: &schema, limits: &limits, options: &options };
+    let planner = Planner { schema: &schema, limits: &limits, options: &options, authority: None };
     let body = JsonText::parse(body.as_bytes()).unwrap();
     let decoding = Decoding::default();
     match verb {

@@ -1,7 +1,7 @@
 //! Writes → INSERT, UPDATE, DELETE.
 
 use athena_domain::plan::{
-    Conflict, DeletePlan, InsertPlan, InsertSource, Output, SetValue, Target, UpdatePlan,
+    Conflict, DeletePlan, Filter, InsertPlan, InsertSource, Output, SetValue, Target, UpdatePlan,
 };
 use athena_domain::schema::Relation;
 
@@ -44,9 +44,13 @@ impl Statement {
         }
         if let Some(conflict) = &plan.conflict {
             self.conflict(relation, conflict)?;
+            if let Some(check) = &plan.check {
+                // A row that is there and that the caller may not touch stays as it is, and is then missing.
+                self.sql.push_str(" WHERE ");
+                self.qualified_filter(relation, check)?;
+            }
         }
-        self.returning(relation, &plan.returning);
-        Ok(())
+        self.returning(relation, &plan.returning, plan.check.as_ref())
     }
 
     /// ` SELECT u.c0::type, … FROM unnest($1::text[], …) AS u(c0, …)`.
@@ -126,16 +130,14 @@ impl Statement {
             self.bind(bind)?;
         }
         self.where_clause(&plan.relation, &plan.filter)?;
-        self.returning(&plan.relation, &plan.returning);
-        Ok(())
+        self.returning(&plan.relation, &plan.returning, plan.check.as_ref())
     }
 
     pub(super) fn delete(&mut self, plan: &DeletePlan) -> Rendered {
         self.sql.push_str("DELETE FROM ");
         self.relation(&plan.relation);
         self.where_clause(&plan.relation, &plan.filter)?;
-        self.returning(&plan.relation, &plan.returning);
-        Ok(())
+        self.returning(&plan.relation, &plan.returning, None)
     }
 
     fn columns(&mut self, relation: &Relation, columns: &[usize]) {
@@ -147,10 +149,26 @@ impl Statement {
         }
     }
 
-    fn returning(&mut self, relation: &Relation, outputs: &[Output]) {
-        if !outputs.is_empty() {
-            self.sql.push_str(" RETURNING ");
-            self.outputs(relation, outputs, false);
+    /// ` RETURNING …`; with a check, whether the written row meets it stands at the end.
+    fn returning(&mut self, relation: &Relation, outputs: &[Output], check: Option<&Filter>) -> Rendered {
+        if outputs.is_empty() && check.is_none() {
+            return Ok(());
         }
+        self.sql.push_str(" RETURNING ");
+        self.outputs(relation, outputs, false);
+        if let Some(check) = check {
+            self.sql.push_str(if outputs.is_empty() { "(" } else { ",(" });
+            self.filter(relation, check)?;
+            self.sql.push_str(" IS TRUE)");
+        }
+        Ok(())
+    }
+
+    /// A filter where another row of the same columns is in sight.
+    fn qualified_filter(&mut self, relation: &Relation, filter: &Filter) -> Rendered {
+        self.qualified = true;
+        let rendered = self.filter(relation, filter);
+        self.qualified = false;
+        rendered
     }
 }
