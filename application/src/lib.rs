@@ -1,6 +1,9 @@
 //! What the gateway does, in order, and the ports it needs. Nothing here names a database or a protocol.
 
+pub mod access_loader;
 pub mod answer;
+pub mod authenticator;
+pub mod context;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod error;
@@ -9,6 +12,8 @@ pub mod registry;
 pub mod use_cases;
 
 pub use answer::{Body, Framing, Tally};
+pub use authenticator::Authenticator;
+pub use context::{Caller, Context, Denial, Trail};
 pub use error::Error;
 pub use registry::{Client, ClientRegistry, ClientState};
 pub use use_cases::Gateway;

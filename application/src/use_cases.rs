@@ -19,15 +19,17 @@ pub use write::Written;
 use std::sync::Arc;
 
 use athena_domain::error::RequestCode;
-use athena_domain::plan::{PlanOptions, Planner};
+use athena_domain::plan::{Plan, PlanOptions, Planner};
 use athena_domain::query::Decoding;
 use athena_domain::schema::Schema;
 use athena_domain::shape::{Grouping, camel_to_snake};
 use athena_domain::{ClientName, Limits, RequestError};
 use tokio::time::Instant;
 
+use crate::authenticator::Authenticator;
+use crate::context::{Caller, Context};
 use crate::error::Error;
-use crate::ports::{Backend, PortError, Reason, SchemaReader};
+use crate::ports::{Backend, Done, PortError, Reason, RowStream, SchemaReader};
 use crate::registry::{ClientRegistry, ClientState};
 
 /// What every use case needs: the clients and the rules that hold for all of them.
@@ -40,15 +42,8 @@ pub struct Gateway {
     pub options: PlanOptions,
     /// How strictly bodies are read.
     pub decoding: Decoding,
-}
-
-/// What a request carries besides its body.
-#[derive(Debug, Clone, Copy)]
-pub struct Context {
-    /// When the answer must have begun.
-    pub deadline: Instant,
-    /// Whether integers beyond 2^53 and exact decimals are to be strings.
-    pub big_numbers_as_text: bool,
+    /// Judges credentials.
+    pub authenticator: Arc<Authenticator>,
 }
 
 /// A client whose database can be asked.
@@ -58,10 +53,30 @@ pub(crate) struct Target {
     pub schema: Arc<dyn SchemaReader>,
 }
 
+impl Target {
+    /// Runs a plan and notes what it took.
+    pub(crate) async fn execute(
+        &self,
+        plan: &Plan,
+        sink: &mut dyn RowStream,
+        context: &Context,
+    ) -> Result<Done, PortError> {
+        let began = Instant::now();
+        let outcome = self.backend.execute(plan, sink, context.deadline).await;
+        context.trail.executed(began.elapsed(), outcome.as_ref().ok());
+        outcome
+    }
+}
+
 impl Gateway {
     /// The context of a request that begins now.
     pub fn context(&self, big_numbers_as_text: bool) -> Context {
-        Context { deadline: Instant::now() + self.limits.request_timeout, big_numbers_as_text }
+        Context {
+            deadline: Instant::now() + self.limits.request_timeout,
+            big_numbers_as_text,
+            caller: Caller::default(),
+            trail: Arc::default(),
+        }
     }
 
     /// Checks that a client exists and has a target.
@@ -99,14 +114,23 @@ impl Gateway {
     pub(crate) async fn plan<T>(
         &self,
         target: &Target,
-        context: Context,
+        context: &Context,
         stale: Option<&Arc<Schema>>,
         plan: impl Fn(Planner<'_>) -> Result<T, RequestError>,
     ) -> Result<(T, Arc<Schema>), Error> {
         let options =
             PlanOptions { big_numbers_as_text: context.big_numbers_as_text, ..self.options.clone() };
         let attempt = |schema: &Schema| {
-            plan(Planner { schema, limits: &self.limits, options: &options, authority: None })
+            let began = Instant::now();
+            let planner =
+                |authority| plan(Planner { schema, limits: &self.limits, options: &options, authority });
+            if let (Some(would_be), None) = (context.caller.would_be_authority(), context.trail.denial()) {
+                // Nobody is refused here; what would be is noted.
+                drop(planner(Some(would_be)).inspect_err(|error| context.trail.deny(error)));
+            }
+            let outcome = planner(context.caller.authority()).inspect_err(|error| context.trail.deny(error));
+            context.trail.planned(began.elapsed());
+            outcome
         };
         let schema = match (target.schema.loaded(), stale) {
             (Some(schema), None) => schema,

@@ -2,6 +2,7 @@
 //!
 //! Text for callers is chosen here; what a driver said stays in the log.
 
+pub mod auth;
 pub mod failure;
 mod port;
 mod refusal;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::headers::Audit;
 use crate::headers::accept::content_type;
+use crate::record::Record;
 
 /// The routes whose errors have words of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,20 @@ pub enum Route {
     Admin,
 }
 
+impl Route {
+    /// Name of the operation in the log (contract 19.3).
+    pub const fn operation(self) -> Option<&'static str> {
+        match self {
+            Self::Fetch => Some("fetch"),
+            Self::Update => Some("gateway_update"),
+            Self::Insert => Some("insert"),
+            Self::Delete => Some("delete"),
+            Self::Query => Some("query"),
+            Self::Admin => None,
+        }
+    }
+}
+
 /// What is known of a request when it fails.
 #[derive(Debug, Clone)]
 pub struct Scene<'a> {
@@ -48,6 +64,8 @@ pub struct Scene<'a> {
     pub client: Option<ClientName>,
     /// Table, once it is read.
     pub table: Option<String>,
+    /// What is told of the request besides its answer.
+    pub record: Record,
 }
 
 /// Turns an error of the application into a failure in the route's words, and logs what is ours.
@@ -132,22 +150,33 @@ pub fn from_framework(error: poem::Error, request_id: &str) -> Response {
         return error.into_response();
     }
     match error.status() {
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => json_response(
-            StatusCode::NOT_FOUND,
-            &json!({
-                "status": "error", "message": "Not Found",
-                "error": "The requested resource was not found",
-            }),
-        ),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => not_found(request_id),
         status if status.is_client_error() => {
             let title = status.canonical_reason().unwrap_or("Bad Request");
-            json_response(status, &json!({ "status": "error", "message": title, "error": error.to_string() }))
+            json_response(
+                status,
+                &json!({
+                    "status": "error", "code": "invalid_request", "message": title,
+                    "error": error.to_string(), "trace_id": request_id,
+                }),
+            )
         }
         _ => {
             tracing::error!(request_id, %error, "a request failed inside the framework");
             unexpected(request_id)
         }
     }
+}
+
+/// The answer where there is nothing.
+pub fn not_found(request_id: &str) -> Response {
+    json_response(
+        StatusCode::NOT_FOUND,
+        &json!({
+            "status": "error", "code": "not_found", "message": "Not Found",
+            "error": "The requested resource was not found", "trace_id": request_id,
+        }),
+    )
 }
 
 /// The answer to a request that made the server panic.

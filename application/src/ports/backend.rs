@@ -1,5 +1,7 @@
 //! A database that runs plans.
 
+use std::time::Duration;
+
 use athena_domain::plan::Plan;
 use athena_domain::rows::{Flow, RowSink};
 use tokio::time::Instant;
@@ -24,6 +26,8 @@ pub struct Done {
     pub statements: u64,
     /// The number a count plan asked for.
     pub count: Option<u64>,
+    /// Time spent waiting for a place in the queue and for a connection.
+    pub waited: Duration,
 }
 
 /// How a backend is doing.

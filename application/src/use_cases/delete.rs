@@ -34,6 +34,6 @@ impl Delete {
         context: Context,
     ) -> Result<Deleted, Error> {
         let target = self.gateway.target(client)?;
-        self.gateway.write(&target, context, strip_nulls, |planner| planner.delete(request)).await
+        self.gateway.write(&target, &context, strip_nulls, |planner| planner.delete(request)).await
     }
 }

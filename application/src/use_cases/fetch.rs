@@ -47,27 +47,27 @@ impl Fetch {
     ) -> Result<Fetched, Error> {
         let target = self.gateway.target(client)?;
         if request.grouping.is_some() {
-            return self.grouped(&target, &request, style, context).await.map(Fetched::Grouped);
+            return self.grouped(&target, &request, style, &context).await.map(Fetched::Grouped);
         }
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(&request, style.format);
-        let ((mut select, count), mut schema) = self.gateway.plan(&target, context, None, plan).await?;
-        let mut counted = self.count_if_asked(&target, count.as_ref(), context).await;
+        let ((mut select, count), mut schema) = self.gateway.plan(&target, &context, None, plan).await?;
+        let mut counted = self.count_if_asked(&target, count.as_ref(), &context).await;
         if matches!(&counted, Err(Error::Port(error)) if is_stale(error)) {
-            let newer = self.gateway.plan(&target, context, Some(&schema), plan).await?;
+            let newer = self.gateway.plan(&target, &context, Some(&schema), plan).await?;
             let ((again, count), newer) = newer;
             (select, schema) = (again, newer);
-            counted = self.count_if_asked(&target, count.as_ref(), context).await;
+            counted = self.count_if_asked(&target, count.as_ref(), &context).await;
         }
         let count = counted?;
         let max_bytes = (style.format == RowFormat::Json).then_some(self.gateway.limits.max_response_bytes);
         let gateway = self.gateway.clone();
         let body = answer::stream(style, framing, max_bytes, move |mut sink| async move {
-            let mut outcome = target.backend.execute(&select, &mut sink, context.deadline).await;
+            let mut outcome = target.execute(&select, &mut sink, &context).await;
             if outcome.as_ref().is_err_and(is_stale) && sink.rows() == 0 {
                 let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(&request, style.format);
-                match gateway.plan(&target, context, Some(&schema), plan).await {
+                match gateway.plan(&target, &context, Some(&schema), plan).await {
                     Ok(((again, _), _)) => {
-                        outcome = target.backend.execute(&again, &mut sink, context.deadline).await;
+                        outcome = target.execute(&again, &mut sink, &context).await;
                     }
                     Err(error) => return (sink, Err(error)),
                 }
@@ -83,7 +83,7 @@ impl Fetch {
         &self,
         target: &Target,
         plan: Option<&Plan>,
-        context: Context,
+        context: &Context,
     ) -> Result<Option<u64>, Error> {
         match plan {
             Some(plan) => count_rows(target, plan, context).await,
@@ -96,7 +96,7 @@ impl Fetch {
         target: &Target,
         request: &FetchRequest,
         style: RowStyle,
-        context: Context,
+        context: &Context,
     ) -> Result<Grouped, Error> {
         let Some(grouping) = self.gateway.grouping(request.grouping.as_ref())? else {
             return Err(RequestError::invalid("group_by", "`group_by` is required").into());
@@ -111,11 +111,11 @@ impl Fetch {
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(request, style.format);
         let ((mut select, mut count), schema) = self.gateway.plan(target, context, None, plan).await?;
         let mut rows = Gather::new(self.gateway.limits.max_response_bytes);
-        let mut outcome = target.backend.execute(&select, &mut rows, context.deadline).await;
+        let mut outcome = target.execute(&select, &mut rows, context).await;
         if outcome.as_ref().is_err_and(is_stale) {
             ((select, count), _) = self.gateway.plan(target, context, Some(&schema), plan).await?;
             rows = Gather::new(self.gateway.limits.max_response_bytes);
-            outcome = target.backend.execute(&select, &mut rows, context.deadline).await;
+            outcome = target.execute(&select, &mut rows, context).await;
         }
         outcome?;
         let count = self.count_if_asked(target, count.as_ref(), context).await?;
@@ -146,9 +146,9 @@ pub(super) fn too_large(most: u64) -> RequestError {
         .hint("ask for fewer rows or columns, or for Accept: application/x-ndjson")
 }
 
-async fn count_rows(target: &Target, plan: &Plan, context: Context) -> Result<Option<u64>, Error> {
+async fn count_rows(target: &Target, plan: &Plan, context: &Context) -> Result<Option<u64>, Error> {
     debug_assert!(matches!(plan.operation, Operation::Count(_)));
-    let done = target.backend.execute(plan, &mut NoRows, context.deadline).await?;
+    let done = target.execute(plan, &mut NoRows, context).await?;
     match done.count {
         Some(count) => Ok(Some(count)),
         None => Err(PortError::rejected(

@@ -37,7 +37,7 @@ impl Insert {
     ) -> Result<Inserted, Error> {
         let target = self.gateway.target(client)?;
         let outcome =
-            self.gateway.write(&target, context, strip_nulls, |planner| planner.insert(request)).await;
+            self.gateway.write(&target, &context, strip_nulls, |planner| planner.insert(request)).await;
         let error = match outcome {
             Err(Error::Port(error)) => error,
             outcome => return outcome,
@@ -52,8 +52,8 @@ impl Insert {
             let unknown = matches!(&first.operation, Operation::Insert(insert) if insert.conflict_unknown);
             if unknown { planner.insert_on(request, constraint) } else { Ok(None) }
         };
-        match self.gateway.plan(&target, context, None, plan).await?.0 {
-            Some(again) => self.gateway.run_write(&target, context, strip_nulls, &again).await,
+        match self.gateway.plan(&target, &context, None, plan).await?.0 {
+            Some(again) => self.gateway.run_write(&target, &context, strip_nulls, &again).await,
             None => Err(error.into()),
         }
     }

@@ -35,12 +35,12 @@ impl Query {
         context: Context,
     ) -> Result<(bytes::Bytes, Tally), Error> {
         let target = self.gateway.target(client)?;
-        let (plan, _) = self.gateway.plan(&target, context, None, |planner| planner.raw(request)).await?;
+        let (plan, _) = self.gateway.plan(&target, &context, None, |planner| planner.raw(request)).await?;
         let style = RowStyle { format: RowFormat::Json, strip_nulls: false };
         let max_rows = request.max_rows.unwrap_or(self.gateway.limits.max_rows);
         let mut sink =
             ChunkSink::whole(style, framing, Some(self.gateway.limits.max_response_bytes)).at_most(max_rows);
-        let done = target.backend.execute(&plan, &mut sink, context.deadline).await?;
+        let done = target.execute(&plan, &mut sink, &context).await?;
         if sink.too_many_rows {
             return Err(RequestError::limit("max_rows", max_rows, "query", "the query returns more rows")
                 .hint("add a LIMIT, or raise max_rows up to the configured limit")

@@ -46,17 +46,17 @@ impl Update {
         let target = self.gateway.target(client)?;
         let Some(grouping) = self.gateway.grouping(request.grouping.as_ref())? else {
             let written =
-                self.gateway.write(&target, context, strip_nulls, |planner| planner.update(request)).await?;
+                self.gateway.write(&target, &context, strip_nulls, |planner| planner.update(request)).await?;
             return Ok(Updated::Rows(written));
         };
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.update(request);
-        let (mut update, schema) = self.gateway.plan(&target, context, None, plan).await?;
+        let (mut update, schema) = self.gateway.plan(&target, &context, None, plan).await?;
         let mut rows = Judge::new(&grouping, self.gateway.limits.max_response_bytes);
-        let mut outcome = target.backend.execute(&update, &mut rows, context.deadline).await;
+        let mut outcome = target.execute(&update, &mut rows, &context).await;
         if outcome.as_ref().is_err_and(is_stale) {
-            (update, _) = self.gateway.plan(&target, context, Some(&schema), plan).await?;
+            (update, _) = self.gateway.plan(&target, &context, Some(&schema), plan).await?;
             rows = Judge::new(&grouping, self.gateway.limits.max_response_bytes);
-            outcome = target.backend.execute(&update, &mut rows, context.deadline).await;
+            outcome = target.execute(&update, &mut rows, &context).await;
         }
         if let Some(fault) = rows.fault {
             return Err(fault.into());

@@ -30,7 +30,7 @@ impl Gateway {
     pub(super) async fn write(
         &self,
         target: &Target,
-        context: Context,
+        context: &Context,
         strip_nulls: bool,
         plan: impl Fn(Planner<'_>) -> Result<Plan, RequestError>,
     ) -> Result<Written, Error> {
@@ -50,7 +50,7 @@ impl Gateway {
     pub(super) async fn run_write(
         &self,
         target: &Target,
-        context: Context,
+        context: &Context,
         strip_nulls: bool,
         plan: &Plan,
     ) -> Result<Written, Error> {
@@ -58,7 +58,7 @@ impl Gateway {
         // A write of one row has no transaction to undo: its answer goes out whatever its size.
         let max_bytes = undoable(plan).then_some(self.limits.max_response_bytes);
         let mut sink = ChunkSink::whole(style, Framing::BARE, max_bytes);
-        let done = target.backend.execute(plan, &mut sink, context.deadline).await?;
+        let done = target.execute(plan, &mut sink, context).await?;
         let ids = sink.take_hidden();
         let tally = tally(&sink, done, None, self)?;
         Ok(Written { rows: sink.finish(&tally), row_count: tally.rows, affected: done.affected, ids })

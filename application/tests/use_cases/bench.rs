@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use athena_application::ports::Backend;
-use athena_application::use_cases::{Context, Fetch, Fetched, Insert, Update, Updated, Written};
-use athena_application::{Body, Client, ClientRegistry, ClientState, Error, Framing, Gateway, Tally};
+use athena_application::use_cases::{Fetch, Fetched, Insert, Update, Updated, Written};
+use athena_application::{
+    Body, Client, ClientRegistry, ClientState, Context, Error, Framing, Gateway, Tally,
+};
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::{Decoding, FetchRequest, InsertRequest, JsonText, UpdateRequest};
 use athena_domain::rows::{RowFormat, RowStyle};
@@ -44,6 +46,7 @@ impl Bench {
             limits,
             options: PlanOptions::default(),
             decoding: Decoding::default(),
+            authenticator: Default::default(),
         };
         Self { database, gateway: Arc::new(gateway) }
     }

@@ -115,6 +115,7 @@ fn failed(failure: Failure, request: &Request) -> Response {
         audit: Default::default(),
         client: None,
         table: None,
+        record: Default::default(),
     };
     error::respond(failure, &scene)
 }

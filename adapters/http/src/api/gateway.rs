@@ -101,7 +101,7 @@ impl GatewayApi {
     async fn update(&self, request: &Request, body: RawJson<UpdateBody>) -> Answer<Changed> {
         let mut scene = self.door.scene(request, Route::Update);
         let outcome = self.try_update(request, body.body, &mut scene).await;
-        Answer::new(finish(outcome, &scene))
+        Answer::new(finish(outcome, &mut scene))
     }
 
     /// Add rows
@@ -112,7 +112,7 @@ impl GatewayApi {
     async fn insert(&self, request: &Request, body: RawJson<InsertBody>) -> Answer<Added> {
         let mut scene = self.door.scene(request, Route::Insert);
         let outcome = self.try_insert(request, body.body, &mut scene).await;
-        Answer::new(finish(outcome, &scene))
+        Answer::new(finish(outcome, &mut scene))
     }
 
     /// Remove rows
@@ -122,7 +122,7 @@ impl GatewayApi {
     async fn delete(&self, request: &Request, body: RawJson<DeleteBody>) -> Answer<Removed> {
         let mut scene = self.door.scene(request, Route::Delete);
         let outcome = self.try_delete(request, body.body, &mut scene).await;
-        Answer::new(finish(outcome, &scene))
+        Answer::new(finish(outcome, &mut scene))
     }
 }
 
@@ -141,7 +141,7 @@ impl GatewayApi {
     async fn read(&self, request: &Request, body: Body) -> Answer<Read> {
         let mut scene = self.door.scene(request, Route::Fetch);
         let outcome = self.try_fetch(request, body, &mut scene).await;
-        Answer::new(finish(outcome, &scene))
+        Answer::new(finish(outcome, &mut scene))
     }
 
     async fn try_fetch(
@@ -157,7 +157,7 @@ impl GatewayApi {
         let format = admitted.format;
         let shape = Shape::choose(admitted.strip, body.grouping.is_some(), self.door.shape);
         let style = RowStyle { format, strip_nulls: admitted.strip.strips(body.strip_nulls) };
-        let relation = body.relation.clone();
+        scene.table = Some(body.relation.to_string());
         let framing = rows::framing(format, shape);
         match self.fetch.run(&admitted.client, body, style, framing, admitted.context).await {
             Ok(Fetched::Grouped(groups)) => Ok(rows::grouped(&groups, shape, Deed::Fetched)),
@@ -167,10 +167,7 @@ impl GatewayApi {
                 rows::count_beside(&mut response, format, shape, count);
                 Ok(response)
             }
-            Err(error) => {
-                scene.table = Some(relation.to_string());
-                Err(error::from_application(error, scene))
-            }
+            Err(error) => Err(error::from_application(error, scene)),
         }
     }
 
@@ -249,6 +246,7 @@ fn last_line(
         audit: Default::default(),
         client: None,
         table: None,
+        record: Default::default(),
     };
     let line = error::last_line(error, &scene);
     (format == RowFormat::Ndjson).then_some(line)

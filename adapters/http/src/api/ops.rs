@@ -1,6 +1,6 @@
 //! Health, probes and documents.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use athena_application::{ClientRegistry, ClientState};
@@ -16,19 +16,42 @@ use super::docs;
 use super::documents::{self, Documents, Html, Redirect, Text, Yaml};
 use crate::error::json_response;
 
-/// Whether the server is on its way out.
+/// Whether the server takes requests: it starts, is ready, or is on its way out.
 #[derive(Debug, Clone, Default)]
-pub struct Probe(Arc<AtomicBool>);
+pub struct Probe(Arc<AtomicU8>);
 
 impl Probe {
-    /// From now on `/readyz` says no.
-    pub fn drain(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    const READY: u8 = 0;
+    const STARTING: u8 = 1;
+    const DRAINING: u8 = 2;
+
+    /// Until [`Probe::ready`] `/readyz` says no; a server on its way out stays there.
+    pub fn starting(&self) {
+        self.turn(Self::READY, Self::STARTING);
     }
 
-    /// Whether it does.
-    pub fn is_draining(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// From now on `/readyz` says yes; a server on its way out stays there.
+    pub fn ready(&self) {
+        self.turn(Self::STARTING, Self::READY);
+    }
+
+    fn turn(&self, from: u8, to: u8) {
+        // In any other state there is nothing to turn.
+        drop(self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed));
+    }
+
+    /// From now on `/readyz` says no.
+    pub fn drain(&self) {
+        self.0.store(Self::DRAINING, Ordering::Relaxed);
+    }
+
+    /// Why requests are not to be sent here: a word and a sentence; nothing when they are.
+    pub fn refusal(&self) -> Option<(&'static str, &'static str)> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::READY => None,
+            Self::STARTING => Some(("starting", "the server is starting")),
+            _ => Some(("draining", "the server is shutting down")),
+        }
     }
 }
 
@@ -112,7 +135,7 @@ impl OpsApi {
 
     /// Readiness probe
     ///
-    /// 200 while requests are taken, 503 once the server has been told to stop.
+    /// 200 while requests are taken; 503 while the server starts and once it has been told to stop.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
     async fn readyz(&self) -> Answer<Ready> {
         Answer::new(self.readiness())
@@ -178,13 +201,10 @@ impl OpsApi {
     }
 
     fn readiness(&self) -> Response {
-        if !self.probe.is_draining() {
-            let body = json!({ "status": "ok" });
-            return json_response(StatusCode::OK, &body);
-        }
-        let body: Value = json!({
-            "status": "draining", "message": "Service Unavailable", "error": "the server is shutting down",
-        });
+        let Some((status, error)) = self.probe.refusal() else {
+            return json_response(StatusCode::OK, &json!({ "status": "ok" }));
+        };
+        let body: Value = json!({ "status": status, "message": "Service Unavailable", "error": error });
         let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &body);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(5));
         response

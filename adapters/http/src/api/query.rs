@@ -41,7 +41,7 @@ impl QueryApi {
     async fn query(&self, request: &Request, body: RawJson<QueryBody>) -> Answer<Queried> {
         let mut scene = self.door.scene(request, Route::Query);
         let outcome = self.try_query(request, body.body, &mut scene).await;
-        Answer::new(finish(outcome, &scene))
+        Answer::new(finish(outcome, &mut scene))
     }
 }
 

@@ -2,10 +2,13 @@
 //! client known, audit headers, body.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use athena_application::Gateway;
-use athena_application::use_cases::Context;
+use athena_application::ports::AuthObservation;
+use athena_application::{Caller, Context};
+use athena_application::{Error, Gateway};
 use athena_domain::ClientName;
+use athena_domain::access::{AuthReason, Credential, Mode, Presented};
 use athena_domain::query::JsonText;
 use athena_domain::rows::RowFormat;
 use bytes::Bytes;
@@ -13,10 +16,12 @@ use poem::http::HeaderMap;
 use poem::{Body, Request, Response};
 
 use crate::body::BodyReader;
-use crate::error::{self, Failure, Route, Scene, failure};
+use crate::error::{self, Failure, Route, Scene, auth, failure};
 use crate::headers::accept::negotiate;
 use crate::headers::request_id::RequestId;
 use crate::headers::{self, Audit, StripNulls};
+use crate::record::Record;
+use crate::security::gateway_key;
 use crate::settings::{AuditHeaders, HttpSettings, ResponseShape};
 
 /// What every gateway operation does before its own work.
@@ -71,6 +76,7 @@ impl Door {
             audit: Audit::read(request.headers()),
             client: None,
             table: None,
+            record: Record { operation: route.operation(), ..Record::default() },
         }
     }
 
@@ -90,7 +96,12 @@ impl Door {
         let client =
             headers::client(headers).map_err(|failure| failure::in_words_of(failure, scene.route))?;
         scene.client = Some(client.clone());
-        self.gateway.check_client(&client).map_err(|error| error::from_application(error, scene))?;
+        scene.record.client = Some(client.clone());
+        scene.record.trail = Some(context.trail.clone());
+        let known = self.gateway.check_client(&client);
+        scene.record.client_known = !matches!(known, Err(Error::UnknownClient(_)));
+        let caller = self.judge(headers, &client, scene)?;
+        known.map_err(|error| error::from_application(error, scene))?;
         if matches!(scene.route, Route::Insert | Route::Delete) && self.audit == AuditHeaders::Strict {
             scene.audit.require()?;
         }
@@ -102,9 +113,47 @@ impl Door {
             client,
             strip: StripNulls::read(headers),
             format,
-            context: Context { big_numbers_as_text, ..context },
+            context: Context { big_numbers_as_text, caller, ..context },
             body,
         })
+    }
+
+    /// Judges the credential and notes what came of it.
+    fn judge(
+        &self,
+        headers: &HeaderMap,
+        client: &ClientName,
+        scene: &mut Scene<'_>,
+    ) -> Result<Caller, Box<Failure>> {
+        let began = Instant::now();
+        let presented = gateway_key(headers)?;
+        let judgement = self.gateway.authenticator.judge(presented, Some(client.key()));
+        let refuses = judgement.refuses();
+        if judgement.reason != AuthReason::StoreNotConfigured {
+            scene.record.auth = Some(AuthObservation {
+                key: judgement.key.clone(),
+                presented_public_id: match presented {
+                    Presented::Text(text) => Credential::parse(text).map(|c| c.public_id.into()),
+                    Presented::Nothing => None,
+                },
+                authenticated: judgement.is_authenticated(),
+                authorized: judgement.reason == AuthReason::Authenticated,
+                enforced: judgement.mode.enforces(),
+                warned: judgement.mode == Mode::Warn && !judgement.reason.is_good(),
+                reason: judgement.reason,
+                required: Vec::new(),
+            });
+        }
+        scene.record.mode = judgement.mode;
+        scene.record.auth_time = began.elapsed();
+        if !refuses {
+            return Ok(Caller::new(&judgement));
+        }
+        // As long as nothing is known of keys, a client that does not exist is still the caller's mistake (D5).
+        if judgement.reason == AuthReason::PolicyUnavailable && !scene.record.client_known {
+            return Ok(Caller::default());
+        }
+        Err(auth::refused(&judgement, client))
     }
 
     /// The clients and rules behind the door.
@@ -113,7 +162,16 @@ impl Door {
     }
 }
 
-/// The response to a finished request.
-pub fn finish(outcome: Result<Response, Box<Failure>>, scene: &Scene<'_>) -> Response {
-    outcome.unwrap_or_else(|failure| error::respond(*failure, scene))
+/// The response to a finished request, with what is told of it.
+pub fn finish(outcome: Result<Response, Box<Failure>>, scene: &mut Scene<'_>) -> Response {
+    let mut record = std::mem::take(&mut scene.record);
+    record.table = scene.table.as_deref().map(Box::from);
+    record.note_denial(scene.route);
+    if let Err(failure) = &outcome {
+        record.code = Some(failure.code);
+        record.message = Some(failure.error.as_deref().unwrap_or(&failure.message).into());
+    }
+    let mut response = outcome.unwrap_or_else(|failure| error::respond(*failure, scene));
+    response.extensions_mut().insert(record);
+    response
 }

@@ -111,7 +111,7 @@ impl Backend for Script {
         if script == "broken" {
             return Err(PortError::new("fake", PortErrorKind::Unavailable));
         }
-        Ok(Done { rows: rows.unsigned_abs(), affected: affected.unsigned_abs(), statements: 1, count: None })
+        Ok(Done { rows: rows.unsigned_abs(), affected: affected.unsigned_abs(), statements: 1, ..Done::default() })
     }
 
     async fn ping(&self, _: Instant) -> Result<(), PortError> {
@@ -190,6 +190,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         limits,
         options: Default::default(),
         decoding: Default::default(),
+        authenticator: Default::default(),
     };
     (app(settings, &Arc::new(gateway)), dropped)
 }

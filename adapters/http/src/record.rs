@@ -1,0 +1,67 @@
+//! What a handler tells of a request besides its answer; it travels in the answer's extensions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_application::Trail;
+use athena_application::ports::AuthObservation;
+use athena_domain::ClientName;
+use athena_domain::access::{AuthReason, Mode};
+
+use crate::error::Route;
+
+/// What a handler knows of a request.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// The client, once it is read.
+    pub client: Option<ClientName>,
+    /// Whether the client exists.
+    pub client_known: bool,
+    /// What the credential came to.
+    pub auth: Option<AuthObservation>,
+    /// How strictly keys are demanded for the client.
+    pub mode: Mode,
+    /// `fetch` and the like.
+    pub operation: Option<&'static str>,
+    /// The table, as the caller wrote it.
+    pub table: Option<Box<str>>,
+    /// What the use case noted.
+    pub trail: Option<Arc<Trail>>,
+    /// Reading and decoding the body.
+    pub decode: Duration,
+    /// Credential and budget.
+    pub auth_time: Duration,
+    /// Machine-readable reason of a failure.
+    pub code: Option<&'static str>,
+    /// What the failure's answer said.
+    pub message: Option<Box<str>>,
+}
+
+impl Record {
+    /// Completes what the credential came to, once the rights that were needed are known.
+    pub fn note_denial(&mut self, route: Route) {
+        let Some(auth) = &mut self.auth else { return };
+        if let Some(right) = required_right(route, self.table.as_deref()) {
+            auth.required = vec![right];
+        }
+        let Some(denial) = self.trail.as_ref().and_then(|trail| trail.denial()) else { return };
+        if auth.reason == AuthReason::Authenticated {
+            auth.reason = denial.reason;
+            auth.authorized = false;
+            auth.warned = self.mode == Mode::Warn;
+        }
+    }
+}
+
+/// The right that a route needs, as it would be granted (contract 5.5).
+fn required_right(route: Route, table: Option<&str>) -> Option<Box<str>> {
+    let action = match route {
+        Route::Fetch => "read",
+        Route::Insert | Route::Update => "write",
+        Route::Delete => "delete",
+        Route::Query => return Some("gateway.query".into()),
+        Route::Admin => return None,
+    };
+    let table = table?;
+    Some(format!("{}.{action}", table.strip_prefix("public.").unwrap_or(table)).into())
+}

@@ -1,0 +1,109 @@
+//! Credentials against keys and policy kept in memory: no round trip, no lock.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use athena_domain::access::{AccessState, Judgement, Keys, Presented, judge};
+use tokio::sync::Mutex;
+use tokio::sync::watch;
+
+use crate::access_loader;
+use crate::ports::{KeyStore, PortError, Versions};
+
+/// Shortest pause between two attempts to read keys that failed.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Judges credentials by the last reading of the key store.
+pub struct Authenticator {
+    state: ArcSwap<AccessState>,
+    store: Option<Arc<dyn KeyStore>>,
+    /// Held while reading, so that an older reading never replaces a newer one.
+    reading: Mutex<()>,
+    /// Told of every new set of keys.
+    listeners: Vec<Box<dyn Fn(&Arc<Keys>) + Send + Sync>>,
+}
+
+impl Default for Authenticator {
+    /// No store: keys are never demanded.
+    fn default() -> Self {
+        Self {
+            state: ArcSwap::from_pointee(AccessState::NotConfigured),
+            store: None,
+            reading: Mutex::new(()),
+            listeners: Vec::new(),
+        }
+    }
+}
+
+impl Authenticator {
+    /// An authenticator that knows nothing until its store is read, and refuses everybody until then.
+    pub fn over(store: Arc<dyn KeyStore>) -> Self {
+        Self { state: ArcSwap::from_pointee(AccessState::Unavailable), store: Some(store), ..Self::default() }
+    }
+
+    /// An authenticator whose store is configured and cannot be reached at all: refuses everybody.
+    pub fn unavailable() -> Self {
+        Self { state: ArcSwap::from_pointee(AccessState::Unavailable), ..Self::default() }
+    }
+
+    /// Tells `listener` of every new set of keys.
+    #[must_use]
+    pub fn telling(mut self, listener: impl Fn(&Arc<Keys>) + Send + Sync + 'static) -> Self {
+        self.listeners.push(Box::new(listener));
+        self
+    }
+
+    /// Judges a credential for a client, by its lower-case name.
+    pub fn judge(&self, presented: Presented<'_>, client_key: Option<&str>) -> Judgement {
+        judge(&self.state.load(), presented, client_key, SystemTime::now())
+    }
+
+    /// What is known of keys and policy.
+    pub fn state(&self) -> AccessState {
+        AccessState::clone(&self.state.load())
+    }
+
+    /// Reads keys and policy anew; what was read before stays in force when that fails.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn refresh(&self) -> Result<(), PortError> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let _turn = self.reading.lock().await;
+        let keys = Arc::new(access_loader::keys(store.load().await?));
+        self.state.store(Arc::new(AccessState::Loaded(keys.clone())));
+        self.listeners.iter().for_each(|listener| listener(&keys));
+        Ok(())
+    }
+
+    /// Reads keys and policy now and whenever `versions` says that they have changed, for ever.
+    pub async fn follow(self: Arc<Self>, mut versions: watch::Receiver<Versions>) {
+        if self.store.is_none() {
+            return;
+        }
+        let mut failing = false;
+        loop {
+            let seen = versions.borrow_and_update().keys;
+            match self.refresh().await {
+                Ok(()) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("the key store answers again");
+                    }
+                    // Other areas change too; only keys are of interest.
+                    while versions.borrow_and_update().keys == seen {
+                        if versions.changed().await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(%error, "the key store cannot be read; what was read before stays in force");
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+}
