@@ -16,9 +16,8 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
-use crate::cancel::Canceller;
-use crate::failure::{PORT, port_error};
-use crate::pool::{Running, Sessions};
+use crate::failure::{PORT, port_error, session_survives};
+use crate::pool::{Begin, Running, Sessions};
 use crate::reader::PostgresSchema;
 use crate::render::{Statement, Unencodable, render};
 use crate::settings::PostgresSettings;
@@ -34,14 +33,14 @@ pub struct PostgresBackend {
     statement_timeout: Duration,
 }
 
-/// Opens a client's database: the backend and its schema reader. Connections are made when they are needed
-/// and, for the schema, in the background; an unreachable database is retried for ever.
+/// Opens a client's database: the backend and its schema reader. Nothing is connected and nothing is
+/// started before the first use: a client that nobody asks for costs its settings. Once both are dropped
+/// and the last request has ended, its connections are closed.
 pub fn open(settings: &PostgresSettings) -> (Arc<PostgresBackend>, Arc<PostgresSchema>) {
-    let canceller = Arc::new(Canceller::new(settings.options(1)));
-    let sessions = Sessions::new(settings, false, canceller.clone());
-    let raw_sessions = Sessions::new(settings, true, canceller);
-    let schema = Arc::new(PostgresSchema::new(sessions.clone()));
-    schema.clone().keep_fresh(settings.schema_refresh);
+    let settings = settings.resolved();
+    let sessions = Sessions::new(&settings, false);
+    let raw_sessions = Sessions::new(&settings, true);
+    let schema = PostgresSchema::new(sessions.clone(), &settings);
     let backend = PostgresBackend {
         sessions,
         raw_sessions,
@@ -91,13 +90,17 @@ impl Backend for PostgresBackend {
 
     async fn ping(&self, deadline: Instant) -> Result<(), PortError> {
         let ping = async {
-            let mut running = self.sessions.acquire(deadline, false).await?;
-            let outcome = sqlx::Connection::ping(running.connection()).await;
-            running.finish(outcome)
+            // Being looked at is no use: the connection may be closed as idle all the same.
+            let mut running = self.sessions.acquire(deadline, false, Begin::Plain).await?.uncounted();
+            let outcome = sqlx::raw_sql("SELECT 1").execute(running.connection()).await;
+            running.finish(outcome.map(drop)).await
         };
         match tokio::time::timeout_at(deadline, ping).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(PortError::new(PORT, PortErrorKind::TimedOut)),
+            Err(_) => {
+                self.sessions.unanswered();
+                Err(PortError::new(PORT, PortErrorKind::TimedOut))
+            }
         }
     }
 
@@ -139,11 +142,11 @@ impl PostgresBackend {
     ) -> Result<Done, PortError> {
         let mut second = false;
         loop {
-            let statement = prepare(plan)?;
-            let mut running = self.sessions.acquire(deadline, second).await?;
+            let statement = self.prepare(plan)?;
+            let mut running = self.sessions.acquire(deadline, second, Begin::Plain).await?;
             let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan);
             let outcome = reading.run(running.connection(), statement, sink, None).await;
-            match end(running, outcome) {
+            match end(running, outcome).await {
                 Err(error) if error.kind == PortErrorKind::Unavailable && !second && !reading.announced() => {
                     second = true;
                 }
@@ -162,14 +165,12 @@ impl PostgresBackend {
         let Operation::Select(select) = &plan.operation else {
             return Err(PortError::new(PORT, PortErrorKind::Internal));
         };
-        let statement = prepare(plan)?;
-        let mut running = self.sessions.acquire(deadline, true).await?;
-        let begin = sqlx::raw_sql("BEGIN READ ONLY; SET LOCAL statement_timeout = 0");
-        match tokio::time::timeout_at(deadline, begin.execute(running.connection())).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return running.finish(Err(error)),
+        let statement = self.prepare(plan)?;
+        let begin = self.sessions.acquire(deadline, true, Begin::Unbounded);
+        let mut running = match tokio::time::timeout_at(deadline, begin).await {
+            Ok(running) => running?,
             Err(_) => return Err(PortError::new(PORT, PortErrorKind::TimedOut)),
-        }
+        };
         let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan);
         let outcome = reading.run(running.connection(), statement, sink, Some(self.statement_timeout)).await;
         let done = match outcome {
@@ -184,9 +185,8 @@ impl PostgresBackend {
             }
             Err(fault) => return Err(fault.into_port()),
         };
-        let commit = sqlx::raw_sql("COMMIT").execute(running.connection());
-        match tokio::time::timeout(self.statement_timeout, commit).await {
-            Ok(outcome) => running.finish(outcome.map(|_| done)),
+        match tokio::time::timeout(self.statement_timeout, running.finish(Ok(done))).await {
+            Ok(outcome) => outcome,
             // Every row is there, and a read has nothing to keep.
             Err(_) => Ok(done),
         }
@@ -195,14 +195,14 @@ impl PostgresBackend {
     async fn count(&self, plan: &Plan, count: &CountPlan, deadline: Instant) -> Result<Done, PortError> {
         let mut second = false;
         loop {
-            let exact = prepare(plan)?;
+            let exact = self.prepare(plan)?;
             let estimate = match count.count {
                 Count::Exact => None,
                 Count::Planned | Count::Estimated => Some(Statement::estimate(count).map_err(too_large)?),
             };
-            let mut running = self.sessions.acquire(deadline, second).await?;
+            let mut running = self.sessions.acquire(deadline, second, Begin::Plain).await?;
             let outcome = count_on(running.connection(), count.count, estimate, exact).await;
-            match running.finish(outcome) {
+            match running.finish(outcome).await {
                 Err(error) if error.kind == PortErrorKind::Unavailable && !second => second = true,
                 outcome => {
                     return outcome.map(|count| Done {
@@ -224,48 +224,45 @@ impl PostgresBackend {
         sink: &mut dyn RowStream,
         deadline: Instant,
     ) -> Result<Done, PortError> {
-        let statement = prepare(plan)?;
-        let mut running = self.sessions.acquire(deadline, true).await?;
+        let statement = self.prepare(plan)?;
+        let begin = if guard.needs_transaction() { Begin::Transaction } else { Begin::Plain };
+        let mut running = self.sessions.acquire(deadline, true, begin).await?;
         let mut reading = rows::Reading::new(relation, returning, false, plan);
         if !guard.needs_transaction() {
             let outcome = reading.run(running.connection(), statement, sink, None).await;
-            return end(running, outcome).map_err(lost_write);
+            return end(running, outcome).await.map_err(lost_write);
         }
         reading.stop_after(guard.max_returned);
-        if let Err(error) = sqlx::raw_sql("BEGIN").execute(running.connection()).await {
-            return running.finish(Err(error));
-        }
         let outcome = reading.run(running.connection(), statement, sink, None).await;
         let verdict = match outcome {
-            Ok(Ending::Complete(done)) => judge(guard, done),
+            Ok(Ending::Complete(done)) => judge(plan, guard, done),
             Ok(Ending::Stopped(done)) => Err(too_much_returned(guard, done)),
             Err(rows::Fault::Driver(error)) => {
-                // The transaction is rolled back with the connection's reset below, or with its end.
-                let survives = crate::failure::session_survives(&error);
+                // The transaction is rolled back, or ends with its connection: nothing was written.
+                if session_survives(&error) {
+                    return running.finish(Err(error)).await;
+                }
                 let failed = port_error(error);
                 self.sessions.learn(&failed);
-                if survives {
-                    let rolled_back = sqlx::raw_sql("ROLLBACK").execute(running.connection()).await;
-                    drop(running.finish(rolled_back));
-                } else {
-                    running.discard();
-                }
+                running.discard();
                 return Err(failed);
             }
             Err(fault) => Err(fault.into_port()),
         };
         match verdict {
-            Ok(done) if guard.dry_run => {
-                let outcome = sqlx::raw_sql("ROLLBACK").execute(running.connection()).await;
-                running.finish(outcome.map(|_| done))
-            }
-            Ok(done) => {
-                let outcome = sqlx::raw_sql("COMMIT").execute(running.connection()).await;
-                running.finish(outcome.map(|_| done)).map_err(lost_write)
-            }
+            Ok(done) if guard.dry_run => running.undo(done).await,
+            Ok(done) => running.finish(Ok(done)).await.map_err(lost_write),
             // Dropping `running` stops the statement and closes the connection, which rolls back.
             Err(error) => Err(error),
         }
+    }
+
+    /// Renders; a value too large for the protocol is the caller's.
+    fn prepare(&self, plan: &Plan) -> Result<Statement, PortError> {
+        let mut statement = render(plan).map_err(too_large)?;
+        // The next transaction behind the pooler may meet a server that has never heard of the name.
+        statement.persistent &= !self.sessions.behind_transaction_pooler();
+        Ok(statement)
     }
 }
 
@@ -275,11 +272,6 @@ fn lost_write(error: PortError) -> PortError {
         PortErrorKind::Unavailable => PortError { kind: PortErrorKind::Lost, ..error },
         _ => error,
     }
-}
-
-/// Renders; a value too large for the protocol is the caller's.
-fn prepare(plan: &Plan) -> Result<Statement, PortError> {
-    render(plan).map_err(too_large)
 }
 
 fn too_large(error: Unencodable) -> PortError {
@@ -304,18 +296,25 @@ async fn count_on(
     Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }
 
-/// Gives the connection back after a statement outside of a transaction.
-fn end(running: Running, outcome: Result<Ending, rows::Fault>) -> Result<Done, PortError> {
+/// Gives the connection back after a statement of no transaction but a pooler's.
+async fn end(running: Running, outcome: Result<Ending, rows::Fault>) -> Result<Done, PortError> {
     match outcome {
-        Ok(Ending::Complete(done)) => running.finish(Ok(done)),
+        Ok(Ending::Complete(done)) => running.finish(Ok(done)).await,
         // Dropping `running` stops what is left of the statement.
         Ok(Ending::Stopped(done)) => Ok(done),
-        Err(rows::Fault::Driver(error)) => running.finish(Err(error)),
+        Err(rows::Fault::Driver(error)) => running.finish(Err(error)).await,
         Err(fault) => Err(fault.into_port()),
     }
 }
 
-fn judge(guard: Guard, done: Done) -> Result<Done, PortError> {
+fn judge(plan: &Plan, guard: Guard, done: Done) -> Result<Done, PortError> {
+    if let Operation::Insert(insert) = &plan.operation
+        && insert.check.is_some()
+        && done.affected < insert.source.rows() as u64
+    {
+        // A conflict was met on a row that is not the caller's to change.
+        return Err(rows::row_out_of_scope());
+    }
     match guard.max_affected {
         Some(most) if done.affected > most => {
             let mut rejection = Rejection::new(

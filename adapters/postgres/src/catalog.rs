@@ -101,21 +101,20 @@ const INDEXES: &str = "
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')";
 
 impl Catalog {
-    /// Reads everything in one transaction, so that columns and their types belong together.
+    /// Reads everything; `conn` is in a transaction that sees one snapshot, so that columns and their types
+    /// belong together. A reading is too rare to keep its statements prepared.
     ///
     /// # Errors
     /// What the driver says.
     pub(crate) async fn read(conn: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        use sqlx::Connection as _;
-        let mut tx = conn.begin().await?;
-        sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *tx).await?;
-        let types: Vec<TypeRow> = sqlx::query_as(TYPES).fetch_all(&mut *tx).await?;
-        let fields: Vec<FieldRow> = sqlx::query_as(FIELDS).fetch_all(&mut *tx).await?;
-        let columns: Vec<ColumnRow> = sqlx::query_as(COLUMNS).fetch_all(&mut *tx).await?;
-        let indexes: Vec<IndexRow> = sqlx::query_as(INDEXES).fetch_all(&mut *tx).await?;
-        let path: Vec<String> =
-            sqlx::query_scalar("SELECT unnest(current_schemas(false))::text").fetch_all(&mut *tx).await?;
-        tx.commit().await?;
+        let types: Vec<TypeRow> = sqlx::query_as(TYPES).persistent(false).fetch_all(&mut *conn).await?;
+        let fields: Vec<FieldRow> = sqlx::query_as(FIELDS).persistent(false).fetch_all(&mut *conn).await?;
+        let columns: Vec<ColumnRow> = sqlx::query_as(COLUMNS).persistent(false).fetch_all(&mut *conn).await?;
+        let indexes: Vec<IndexRow> = sqlx::query_as(INDEXES).persistent(false).fetch_all(&mut *conn).await?;
+        let path: Vec<String> = sqlx::query_scalar("SELECT unnest(current_schemas(false))::text")
+            .persistent(false)
+            .fetch_all(conn)
+            .await?;
         Ok(build::catalog(types, fields, columns, indexes, path))
     }
 }

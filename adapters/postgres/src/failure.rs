@@ -32,7 +32,21 @@ pub(crate) fn session_survives(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a pooler said that it has no connection to give; it has one code for all of its errors.
+pub(crate) fn is_crowded(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error();
+    database.is_some_and(|error| crowded_pooler(error.code().as_deref(), error.message()))
+}
+
+fn crowded_pooler(code: Option<&str>, message: &str) -> bool {
+    code == Some("08P01")
+        && ["query_wait_timeout", "no more connections allowed"].iter().any(|words| message.contains(words))
+}
+
 fn database_kind(error: &PgDatabaseError) -> PortErrorKind {
+    if crowded_pooler(Some(error.code()), error.message()) {
+        return PortErrorKind::TooManyConnections;
+    }
     match error.code() {
         "57014" => return PortErrorKind::TimedOut,
         "53300" => return PortErrorKind::TooManyConnections,

@@ -2,26 +2,33 @@
 //!
 //! sqlx is the driver, not the pool: its pool makes a round trip and a task of every return, and cannot
 //! say which server process a statement runs in, which is what stopping it needs.
+//!
+//! A pool that nobody uses costs nothing: it connects when a connection is asked for, and has a task only
+//! while one is open.
 
+mod keeper;
+mod manager;
 mod running;
+mod transaction;
 
+pub(crate) use manager::{Manager, Process, Session};
 pub(crate) use running::Running;
+pub(crate) use transaction::Begin;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use athena_application::ports::{BackendStatus, PortError, PortErrorKind, Reason};
-use deadpool::managed::{
-    self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType, Timeouts,
-};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use deadpool::managed::{self, Object, PoolError, QueueMode, TimeoutType, Timeouts};
+use sqlx::Connection as _;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::cancel::Canceller;
-use crate::failure::{PORT, port_error};
+use crate::failure::{PORT, is_crowded, port_error, session_survives};
 use crate::settings::PostgresSettings;
+use transaction::Opening;
 
 /// Prepared statements kept by a connection.
 const CACHED_STATEMENTS: usize = 256;
@@ -33,66 +40,31 @@ pub(crate) const WATCH_THE_CLIENT: &str = "SET client_connection_check_interval 
 /// restarted in between would fail the write, and a write must not be tried twice.
 const STALE_AFTER: Duration = Duration::from_secs(1);
 
-/// A connection and the server process behind it.
-pub(crate) struct Session {
-    pub connection: PgConnection,
-    pub process_id: i32,
-    last_used: Instant,
-    generation: u64,
-}
-
-pub(crate) struct Manager {
-    options: PgConnectOptions,
-    max_lifetime: Duration,
-    test_before_acquire: bool,
-    /// Raised when prepared statements turn out to be older than the tables they read.
-    generation: Arc<AtomicU64>,
-}
-
-impl managed::Manager for Manager {
-    type Type = Session;
-    type Error = sqlx::Error;
-
-    async fn create(&self) -> Result<Session, sqlx::Error> {
-        let mut connection = self.options.connect().await?;
-        let process_id: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
-            .persistent(false)
-            .fetch_one(&mut connection)
-            .await?;
-        // Should the gateway die, the server stops its statements by itself. Not every platform can.
-        if connection.server_version_num().is_some_and(|version| version >= 140_000) {
-            drop(sqlx::raw_sql(WATCH_THE_CLIENT).execute(&mut connection).await);
-        }
-        let generation = self.generation.load(Ordering::Relaxed);
-        Ok(Session { connection, process_id, last_used: Instant::now(), generation })
-    }
-
-    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
-        let old = session.generation != self.generation.load(Ordering::Relaxed);
-        if old || metrics.age() > self.max_lifetime {
-            return Err(RecycleError::message("worn out"));
-        }
-        if self.test_before_acquire {
-            session.connection.ping().await.map_err(RecycleError::Backend)?;
-        }
-        Ok(())
-    }
-}
+/// How often the log is told that a database is still out of reach.
+const REMINDER: Duration = Duration::from_secs(60);
 
 /// The pool of one kind of connection.
 pub(crate) struct Sessions {
+    name: String,
     pool: managed::Pool<Manager>,
     timeouts: Timeouts,
+    acquire_timeout: Duration,
     idle_timeout: Duration,
     min_connections: usize,
     connected: AtomicBool,
     generation: Arc<AtomicU64>,
-    pub(crate) canceller: Arc<Canceller>,
+    /// How transactions begin behind a transaction pooler.
+    opening: Option<Opening>,
+    keeping: AtomicBool,
+    keeper: Mutex<Option<AbortHandle>>,
+    /// When the log was last told that no connection can be made.
+    complained: Mutex<Option<Instant>>,
+    pub(crate) canceller: Canceller,
 }
 
 impl Sessions {
     /// A pool for prepared statements, or for raw queries when `raw`.
-    pub(crate) fn new(settings: &PostgresSettings, raw: bool, canceller: Arc<Canceller>) -> Arc<Self> {
+    pub(crate) fn new(settings: &PostgresSettings, raw: bool) -> Arc<Self> {
         let (cached, size) = if raw {
             (0, settings.max_raw_connections)
         } else {
@@ -102,6 +74,7 @@ impl Sessions {
         let manager = Manager {
             generation: generation.clone(),
             options: settings.options(cached),
+            pooler: settings.pooler,
             max_lifetime: settings.max_lifetime,
             test_before_acquire: settings.test_before_acquire,
         };
@@ -118,68 +91,43 @@ impl Sessions {
             .timeouts(timeouts)
             .build()
             .expect("a runtime is given, which is all that timeouts need");
-        let sessions = Arc::new(Self {
+        Arc::new(Self {
+            name: settings.name.clone(),
             pool,
             timeouts,
+            acquire_timeout: settings.acquire_timeout,
             idle_timeout: settings.idle_timeout,
             min_connections: if raw { 0 } else { settings.min_connections.min(size) },
             connected: AtomicBool::new(false),
             generation,
-            canceller,
-        });
-        sessions.clone().keep_in_bounds();
-        sessions
+            opening: Opening::new(settings),
+            keeping: AtomicBool::new(false),
+            keeper: Mutex::new(None),
+            complained: Mutex::new(None),
+            canceller: Canceller::new(settings.options(1), settings.pooler),
+        })
     }
 
-    /// Closes connections that nobody used for a while, and keeps as many as are to be kept, until the pool
-    /// is gone.
-    fn keep_in_bounds(self: Arc<Self>) {
-        let weak = Arc::downgrade(&self);
-        let period = (self.idle_timeout / 4).max(Duration::from_secs(1));
-        tokio::spawn(async move {
-            loop {
-                let Some(sessions) = weak.upgrade() else { return };
-                let (idle, mut kept) = (sessions.idle_timeout, 0);
-                sessions.pool.retain(|session, _| {
-                    let keep = session.last_used.elapsed() < idle || kept < sessions.min_connections;
-                    kept += usize::from(keep);
-                    keep
-                });
-                sessions.fill().await;
-                drop(sessions);
-                tokio::time::sleep(period).await;
-            }
-        });
+    /// Whether a pooler lends server sessions for one transaction at a time.
+    pub(crate) fn behind_transaction_pooler(&self) -> bool {
+        self.opening.is_some()
     }
 
-    /// Opens connections up to the number that is to be kept.
-    async fn fill(&self) {
-        if self.pool.status().size >= self.min_connections {
-            return;
-        }
-        // All are held until the last is open: one that is given back would be handed out again.
-        let mut held = Vec::with_capacity(self.min_connections);
-        for _ in 0..self.min_connections {
-            match self.pool.timeout_get(&self.timeouts).await {
-                Ok(object) => held.push(object),
-                // The next round tries again.
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Takes a connection. With `writes`, one that has long been unused is tested first.
+    /// Takes a connection and begins on it. With `tested`, one that has long been unused is tested first.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
         deadline: Instant,
-        writes: bool,
+        tested: bool,
+        begin: Begin,
     ) -> Result<Running, PortError> {
         loop {
             let mut object = match self.pool.timeout_get(&self.timeouts_until(deadline)).await {
                 Ok(object) => object,
                 Err(error) => return Err(self.failed(error)),
             };
-            if writes && object.last_used.elapsed() > STALE_AFTER {
+            self.keep_in_bounds();
+            // Behind a pooler the beginning of the transaction is test enough.
+            if tested && self.opening.is_none() && object.last_used.elapsed() > STALE_AFTER {
                 let test = tokio::time::timeout(Duration::from_secs(2), object.connection.ping());
                 if !matches!(test.await, Ok(Ok(()))) {
                     drop(Object::take(object));
@@ -187,9 +135,42 @@ impl Sessions {
                     continue;
                 }
             }
-            object.last_used = Instant::now();
-            self.connected.store(true, Ordering::Relaxed);
-            return Ok(Running::new(object, self.clone()));
+            let fresh = Object::metrics(&object).recycle_count == 0;
+            let mut running = Running::new(object, self.clone());
+            match self.begin(&mut running, begin, deadline).await {
+                Ok(()) => {}
+                // The caller's statement has not been sent yet, and one more connection may be alive.
+                Err(Unbegun::Driver(error)) if !fresh && !session_survives(&error) && !is_crowded(&error) => {
+                    running.discard();
+                    self.forget_idle();
+                    continue;
+                }
+                Err(Unbegun::Driver(error)) => {
+                    let error = running.not_begun(error);
+                    self.complain(&error);
+                    return Err(error);
+                }
+                Err(Unbegun::Late) => {
+                    // It waits for a server process in the pooler's queue.
+                    running.discard();
+                    return Err(PortError::new(PORT, PortErrorKind::Exhausted));
+                }
+            }
+            if !self.connected.swap(true, Ordering::Relaxed) {
+                *self.complained.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            return Ok(running);
+        }
+    }
+
+    async fn begin(&self, running: &mut Running, begin: Begin, deadline: Instant) -> Result<(), Unbegun> {
+        if self.opening.is_none() {
+            return running.begin(begin).await.map_err(Unbegun::Driver);
+        }
+        let left = deadline.saturating_duration_since(Instant::now()).min(self.acquire_timeout);
+        match tokio::time::timeout(left, running.begin(begin)).await {
+            Ok(outcome) => outcome.map_err(Unbegun::Driver),
+            Err(_) => Err(Unbegun::Late),
         }
     }
 
@@ -204,24 +185,35 @@ impl Sessions {
     }
 
     fn failed(&self, error: PoolError<sqlx::Error>) -> PortError {
-        match error {
-            PoolError::Timeout(TimeoutType::Wait) => PortError::new(PORT, PortErrorKind::Exhausted),
+        let error = match error {
+            PoolError::Timeout(TimeoutType::Wait) => return PortError::new(PORT, PortErrorKind::Exhausted),
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
-                self.connected.store(false, Ordering::Relaxed);
                 PortError::new(PORT, PortErrorKind::Unavailable).caused_by("connecting took too long")
             }
             PoolError::Backend(error) => {
                 let error = port_error(error);
-                if error.kind != PortErrorKind::TooManyConnections {
-                    self.connected.store(false, Ordering::Relaxed);
-                }
                 // Nothing the caller sent has reached the database yet.
                 match error.kind {
                     PortErrorKind::TooManyConnections => error,
                     _ => PortError { kind: PortErrorKind::Unavailable, ..error },
                 }
             }
-            other => PortError::new(PORT, PortErrorKind::Internal).caused_by(other.to_string()),
+            other => return PortError::new(PORT, PortErrorKind::Internal).caused_by(other.to_string()),
+        };
+        self.complain(&error);
+        error
+    }
+
+    /// Tells the log why no connection can be made: at once, and then now and again.
+    fn complain(&self, error: &PortError) {
+        if error.kind != PortErrorKind::TooManyConnections {
+            self.connected.store(false, Ordering::Relaxed);
+        }
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if complained.is_none_or(|last| last.elapsed() > REMINDER) {
+            *complained = Some(Instant::now());
+            let cause = error.source.as_ref().map(tracing::field::display);
+            tracing::warn!(client = %self.name, cause, "no connection to the client's database");
         }
     }
 
@@ -235,16 +227,16 @@ impl Sessions {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says that the database did not answer.
-    fn lost(&self) {
+    /// Says that the database did not answer in time.
+    pub(crate) fn unanswered(&self) {
         self.connected.store(false, Ordering::Relaxed);
-        self.forget_idle();
     }
 
     /// Draws from a failure what it says about the other connections.
     pub(crate) fn learn(&self, error: &PortError) {
         if error.kind == PortErrorKind::Unavailable {
-            self.lost();
+            self.connected.store(false, Ordering::Relaxed);
+            self.forget_idle();
         }
         if error.reason() == Some(Reason::Stale) {
             self.outdated();
@@ -262,4 +254,11 @@ impl Sessions {
             waiting: status.waiting,
         }
     }
+}
+
+/// Why a use could not begin.
+enum Unbegun {
+    Driver(sqlx::Error),
+    /// No server process became free in time.
+    Late,
 }

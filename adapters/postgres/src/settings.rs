@@ -1,19 +1,44 @@
 //! What a client's database connection needs to know.
 
+mod libpq;
+mod uri;
+
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
-/// Settings of one client's pool.
+pub use uri::InvalidUri;
+
+/// What stands between the gateway and the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pooler {
+    /// Nothing, or a pooler that gives each connection a server session of its own.
+    #[default]
+    Session,
+    /// A pooler such as PgBouncer that lends a server session for one transaction.
+    Transaction,
+}
+
+/// Settings of one client's pool. The public fields are the configured values; what the URI says about
+/// the client itself wins over them once the client is opened (see [`PostgresSettings::resolved`]).
 #[derive(Clone)]
 pub struct PostgresSettings {
     /// Where and as whom to connect. Never printed: it may hold a password.
     options: PgConnectOptions,
+    /// Session parameters of the URI that a transaction pooler would refuse at the start of a connection.
+    parameters: Vec<(String, String)>,
+    /// What the URI says beside libpq's own options.
+    own: Own,
+    /// The client's name, for the log.
+    pub name: String,
+    /// What stands in between (`pooler`).
+    pub pooler: Pooler,
     /// Most connections for prepared statements; raw queries have a pool of their own beside it.
     pub max_connections: usize,
-    /// Connections for prepared statements that are kept open.
+    /// Connections for prepared statements that are kept open after the first use.
     pub min_connections: usize,
     /// Most connections for raw queries.
     pub max_raw_connections: usize,
@@ -29,14 +54,27 @@ pub struct PostgresSettings {
     pub statement_timeout: Duration,
     /// How often the schema is read again while the client is in use.
     pub schema_refresh: Duration,
+    /// Without a request for so long, the schema is no longer kept fresh.
+    pub in_use: Duration,
     /// Whether a connection is tested before every use: one round trip more.
     pub test_before_acquire: bool,
+    /// `max_concurrent`: requests of this client that may run at once. Not enforced in this crate.
+    pub max_concurrent: Option<usize>,
+    /// `queue_length`: requests that may wait for their turn. Not enforced in this crate.
+    pub queue_length: Option<usize>,
+    /// `queue_wait_ms`: longest wait for a turn. Not enforced in this crate.
+    pub queue_wait: Option<Duration>,
 }
 
-/// A connection URI that cannot be read. The text holds no part of the URI.
-#[derive(Debug, thiserror::Error)]
-#[error("the PostgreSQL URI cannot be read; write postgres://user:password@host:5432/database")]
-pub struct InvalidUri;
+/// What a URI says that takes the place of a configured value.
+#[derive(Debug, Clone, Default)]
+struct Own {
+    max_connections: Option<usize>,
+    min_connections: Option<usize>,
+    statement_timeout: Option<Duration>,
+    acquire_timeout: Option<Duration>,
+    connect_timeout: Option<Duration>,
+}
 
 impl PostgresSettings {
     /// Reads a URI and takes the defaults of everything else.
@@ -44,9 +82,18 @@ impl PostgresSettings {
     /// # Errors
     /// [`InvalidUri`].
     pub fn from_uri(uri: &str) -> Result<Self, InvalidUri> {
-        let options = PgConnectOptions::from_str(uri).map_err(|_| InvalidUri)?;
+        let read = uri::read(uri)?;
+        let options = PgConnectOptions::from_str(&read.driver).map_err(|_| InvalidUri::unreadable())?;
+        let parameters = match read.pooler {
+            Pooler::Session => Vec::new(),
+            Pooler::Transaction => read.parameters,
+        };
         Ok(Self {
             options,
+            parameters,
+            own: read.own,
+            name: "postgres".to_owned(),
+            pooler: read.pooler,
             max_connections: 50,
             min_connections: 0,
             max_raw_connections: 8,
@@ -56,23 +103,80 @@ impl PostgresSettings {
             max_lifetime: Duration::from_secs(900),
             statement_timeout: Duration::from_secs(30),
             schema_refresh: Duration::from_secs(60),
+            in_use: Duration::from_secs(300),
             test_before_acquire: false,
+            max_concurrent: read.max_concurrent,
+            queue_length: read.queue_length,
+            queue_wait: read.queue_wait,
         })
     }
 
+    /// The same settings with what the URI says in the place of the configured values. The configured
+    /// statement timeout is a limit: the URI can only shorten it.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        let mut settings = self.clone();
+        let own = &self.own;
+        settings.max_connections = own.max_connections.unwrap_or(self.max_connections).max(1);
+        settings.min_connections =
+            own.min_connections.unwrap_or(self.min_connections).min(settings.max_connections);
+        settings.max_raw_connections = self.max_raw_connections.clamp(1, settings.max_connections);
+        settings.acquire_timeout = own.acquire_timeout.unwrap_or(self.acquire_timeout);
+        settings.connect_timeout = own.connect_timeout.unwrap_or(self.connect_timeout);
+        settings.statement_timeout =
+            own.statement_timeout.map_or(self.statement_timeout, |own| own.min(self.statement_timeout));
+        settings
+    }
+
     /// Options of a connection for prepared statements (`cached` of them are kept) or, with none, for raw
-    /// queries. The session settings fix the text forms of contract 29.5.
+    /// queries. Without a pooler the session settings go with the connection.
     pub(crate) fn options(&self, cached: usize) -> PgConnectOptions {
-        let timeout = self.statement_timeout.as_millis().to_string();
         let named = match self.options.get_application_name() {
             Some(_) => self.options.clone(),
             None => self.options.clone().application_name("athena"),
         };
-        named.statement_cache_capacity(cached).disable_statement_logging().options([
-            ("statement_timeout", timeout.as_str()),
-            ("IntervalStyle", "iso_8601"),
-            ("bytea_output", "hex"),
-            ("standard_conforming_strings", "on"),
-        ])
+        let quiet = named.disable_statement_logging();
+        match self.pooler {
+            Pooler::Session => {
+                let timeout = self.statement_timeout.as_millis().to_string();
+                let timeout = [("statement_timeout", timeout.as_str())];
+                quiet.statement_cache_capacity(cached).options(timeout.into_iter().chain(TEXT_FORMS))
+            }
+            // Such a pooler refuses both, and names of prepared statements mean nothing in the next transaction.
+            Pooler::Transaction => quiet.statement_cache_capacity(0).extra_float_digits(None::<i8>),
+        }
+    }
+
+    /// The session parameters of one transaction behind a transaction pooler, in the order they are set.
+    pub(crate) fn parameters(&self) -> Vec<(&str, &str)> {
+        let own = self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        // The pooler keeps track of these three, until a script resets them.
+        own.chain([("TimeZone", "UTC"), ("DateStyle", "ISO, MDY"), ("client_encoding", "UTF8")])
+            .chain(TEXT_FORMS)
+            .collect()
     }
 }
+
+/// What the driver makes of a URI; the gateway's own options are checked and left out.
+///
+/// # Errors
+/// [`InvalidUri`].
+pub(crate) fn driver_options(uri: &str) -> Result<PgConnectOptions, InvalidUri> {
+    PostgresSettings::from_uri(uri).map(|settings| settings.options)
+}
+
+/// The session settings that fix the text forms of contract 29.5.
+const TEXT_FORMS: [(&str, &str); 3] =
+    [("IntervalStyle", "iso_8601"), ("bytea_output", "hex"), ("standard_conforming_strings", "on")];
+
+impl fmt::Debug for PostgresSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresSettings")
+            .field("name", &self.name)
+            .field("pooler", &self.pooler)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

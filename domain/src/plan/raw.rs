@@ -165,6 +165,11 @@ fn scan(text: &str, mut tell: impl FnMut(Token)) {
                 let escapes =
                     at > 0 && matches!(bytes[at - 1], b'e' | b'E') && (at == 1 || !is_word(bytes[at - 2]));
                 at += quoted(rest, b'\'', escapes);
+                // After a line break the same text goes on, and in it a backslash means what it meant before.
+                while escapes && let Some(gap) = continuation(&text[at..]) {
+                    at += gap;
+                    at += quoted(&text[at..], b'\'', true);
+                }
                 tell(Token::Other);
             }
             b'"' => {
@@ -243,6 +248,25 @@ fn quoted(text: &str, quote: u8, escapes: bool) -> usize {
     bytes.len()
 }
 
+/// Length of what lies between a quoted text and the quote that goes on with it: blanks and comments with at
+/// least one line break.
+fn continuation(text: &str) -> Option<usize> {
+    let (bytes, mut at, mut broken) = (text.as_bytes(), 0, false);
+    loop {
+        match bytes.get(at)? {
+            b'\'' => return broken.then_some(at),
+            b'-' if bytes.get(at + 1) == Some(&b'-') => {
+                at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
+            }
+            byte if byte.is_ascii_whitespace() => {
+                broken |= matches!(byte, b'\n' | b'\r');
+                at += 1;
+            }
+            _ => return None,
+        }
+    }
+}
+
 /// Length of `$tag$…$tag$`, or 1 when the dollar starts no quote (as in `$1`).
 fn dollar_quoted(text: &str) -> usize {
     let Some(end) = text[1..].find('$') else { return 1 };
@@ -268,6 +292,8 @@ mod tests {
         check(";; select 1 ;;", 1);
         check("select ';'; -- ;\n select \";\" /* ; /* ; */ ; */", 2);
         check("select E'\\'; x' , ''';'", 1);
+        check("select E'a'\n'\\'' ; commit; select '", 3);
+        check("select E'a' -- b\n '\\'; commit'; select E'a' '\\'; commit; select '", 4);
         check("select 'a\\'; select 2", 2);
         check("do $$ begin; end; $$; select $x$;$$;$x$", 2);
         check("select $1; select a$1", 2);

@@ -6,10 +6,12 @@
 //! Everything here panics when it fails: a test cannot go on without it.
 
 mod database;
+mod pgbouncer;
 mod private;
 mod proxy;
 mod server;
 
 pub use database::TestDatabase;
+pub use pgbouncer::PgBouncer;
 pub use private::PrivateCluster;
 pub use proxy::{Mode, TcpProxy};

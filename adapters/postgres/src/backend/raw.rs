@@ -3,6 +3,11 @@
 //! Without parameters the text goes through the simple protocol: several statements are one implicit
 //! transaction, and every value comes as text. With parameters, or read-only, it is one statement of the
 //! extended protocol, which takes no second one.
+//!
+//! Behind a transaction pooler all of it is one transaction, at whose end the session is cleansed
+//! (`pooled.rs`).
+
+mod pooled;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,8 +31,8 @@ use super::rows::Fault;
 use super::{Ending, PostgresBackend, lost_write, rejected};
 use crate::catalog::Catalog;
 use crate::decode::{Scratch, binary_cell, is_readable, oid, text_cell};
-use crate::failure::port_error;
-use crate::pool::{Running, WATCH_THE_CLIENT};
+use crate::failure::{port_error, session_survives};
+use crate::pool::{Begin, Running, WATCH_THE_CLIENT};
 
 /// Longest time a connection may take to become clean.
 const CLEANSING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,10 +45,18 @@ impl PostgresBackend {
         sink: &mut dyn RowStream,
         deadline: Instant,
     ) -> Result<Done, PortError> {
-        let mut running = self.raw_sessions.acquire(deadline, true).await?;
-        let catalog = self.schema.catalog();
+        let pooled = self.raw_sessions.behind_transaction_pooler();
+        if pooled {
+            pooled::check(&raw.query)?;
+        }
+        let begin = match raw {
+            RawPlan { read_only: true, .. } => Begin::ReadOnly,
+            RawPlan { undoable: true, .. } => Begin::Transaction,
+            _ => Begin::Plain,
+        };
+        let mut running = self.raw_sessions.acquire(deadline, true, begin).await?;
         let mut reading = RawReading {
-            catalog,
+            catalog: self.schema.catalog(),
             scratch: Scratch::default(),
             // Which of several results would be meant is anybody's guess: scripts give counts only.
             wants_rows: raw.statements == 1,
@@ -53,12 +66,6 @@ impl PostgresBackend {
         };
         reading.scratch.big_numbers_as_text = plan.big_numbers_as_text;
         let connection = running.connection();
-        if raw.undoable
-            && !raw.read_only
-            && let Err(error) = sqlx::raw_sql("BEGIN").execute(&mut *connection).await
-        {
-            return running.finish(Err(error));
-        }
         let outcome = if raw.params.is_some() || raw.read_only {
             reading.extended(connection, raw, sink).await
         } else {
@@ -66,21 +73,11 @@ impl PostgresBackend {
             reading.rows(script, sink).await
         };
         let outcome = match outcome {
-            Ok(Ending::Complete(done)) if raw.opens_transaction && !raw.read_only => {
-                if in_transaction(running.connection()).await { Err(open_transaction()) } else { Ok(done) }
-            }
-            Ok(Ending::Complete(done)) if raw.undoable && !raw.read_only => {
-                match sqlx::raw_sql("COMMIT").execute(running.connection()).await {
-                    Ok(_) => Ok(done),
-                    Err(error) if crate::failure::session_survives(&error) => Err(port_error(error)),
-                    Err(error) => return running.finish(Err(error)).map_err(lost_write),
-                }
-            }
-            Ok(Ending::Complete(done)) => Ok(done),
             // Dropping `running` stops what is left of the statement and undoes it.
             Ok(Ending::Stopped(done)) => return Ok(done),
+            Ok(Ending::Complete(done)) => Ok(done),
             Err(Fault::Driver(error)) => {
-                let survives = crate::failure::session_survives(&error);
+                let survives = session_survives(&error);
                 let mut failed = port_error(error);
                 if let PortErrorKind::Rejected(rejection) = &mut failed.kind
                     && rejection.reason == Reason::Stale
@@ -98,11 +95,41 @@ impl PostgresBackend {
             Err(Fault::Refused(error)) => Err(error),
             Err(fault) => return Err(fault.into_port()),
         };
-        tokio::spawn(cleanse(running));
+        let outcome = if pooled {
+            self.end_pooled(running, outcome, raw.read_only).await
+        } else {
+            self.end_own(running, outcome, raw).await
+        };
         if outcome.is_ok() && raw.defines {
             self.schema.invalidate();
             drop(self.schema.refresh(None, deadline).await);
         }
+        outcome
+    }
+
+    /// Ends the work on a session of the gateway's own, which is cleansed after the answer.
+    async fn end_own(
+        &self,
+        mut running: Running,
+        outcome: Result<Done, PortError>,
+        raw: &RawPlan,
+    ) -> Result<Done, PortError> {
+        let outcome = match outcome {
+            Ok(done) if raw.read_only || raw.undoable => match running.end("COMMIT").await {
+                Ok(()) => Ok(done),
+                Err(error) if session_survives(&error) => Err(port_error(error)),
+                Err(error) => {
+                    let failed = running.lose(error);
+                    return Err(if raw.read_only { failed } else { lost_write(failed) });
+                }
+            },
+            Ok(_) if raw.opens_transaction && in_transaction(running.connection()).await => {
+                Err(open_transaction())
+            }
+            outcome => outcome,
+        };
+        running.leave_open();
+        tokio::spawn(cleanse(running));
         outcome
     }
 }
@@ -134,7 +161,7 @@ async fn cleanse(mut running: Running) {
         Ok::<_, sqlx::Error>(())
     };
     match tokio::time::timeout(CLEANSING_TIMEOUT, clean).await {
-        Ok(Ok(())) => drop(running.finish(Ok(()))),
+        Ok(Ok(())) => drop(running.finish(Ok(())).await),
         Ok(Err(_)) | Err(_) => running.discard(),
     }
 }
@@ -235,16 +262,13 @@ impl RawReading {
         Ok(())
     }
 
-    /// One statement with parameters, read-only if asked for.
+    /// One statement with parameters, or read-only.
     async fn extended(
         &mut self,
         connection: &mut PgConnection,
         raw: &RawPlan,
         sink: &mut dyn RowStream,
     ) -> Result<Ending, Fault> {
-        if raw.read_only {
-            sqlx::raw_sql("BEGIN READ ONLY").execute(&mut *connection).await.map_err(Fault::Driver)?;
-        }
         let params = raw.params.as_deref().unwrap_or_default();
         let described = (&mut *connection)
             .prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(raw.query.to_string())))
@@ -278,11 +302,7 @@ impl RawReading {
             self.as_text = Some((types, names));
         }
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
-        let ending = self.rows((&mut *connection).fetch_many(query), sink).await?;
-        if raw.read_only {
-            sqlx::raw_sql("COMMIT").execute(&mut *connection).await.map_err(Fault::Driver)?;
-        }
-        Ok(ending)
+        self.rows((&mut *connection).fetch_many(query), sink).await
     }
 
     /// The text with each placeholder cast where it stands, and the values: they travel as text, so that

@@ -1,6 +1,5 @@
 //! Connections to the control database.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind};
@@ -41,7 +40,7 @@ impl ControlDatabase {
     /// # Errors
     /// [`InvalidUri`].
     pub fn open(uri: &str) -> Result<Self, InvalidUri> {
-        let options = PgConnectOptions::from_str(uri).map_err(|_| InvalidUri)?;
+        let options = crate::settings::driver_options(uri)?;
         let options = options.application_name("athena_control").disable_statement_logging().options([
             ("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string().as_str()),
             ("search_path", "public"),
