@@ -2,6 +2,10 @@
 
 mod database;
 mod migrate;
+mod provision;
+mod watch;
 
 pub use database::ControlDatabase;
 pub use migrate::{MigrateFailure, Migrated, MigrationStatus, migrate, migration_status, provision_script};
+pub use provision::{EXPECTED_TABLES, PostgresProvisioner};
+pub use watch::{ControlWatch, WatchSettings};

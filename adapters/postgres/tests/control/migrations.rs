@@ -1,0 +1,126 @@
+//! One schema, whichever way and however often it is made.
+
+use athena_postgres::control::{
+    ControlDatabase, EXPECTED_TABLES, MigrateFailure, Migrated, migrate, migration_status, provision_script,
+};
+
+use crate::snapshot::{Control, same_catalog};
+
+const MIGRATIONS: usize = 6;
+
+#[tokio::test]
+async fn ten_gateways_start_at_once_on_an_empty_database() {
+    let control = Control::empty().await;
+    let mut gateways = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let uri = control.server.uri();
+        gateways.spawn(async move {
+            let database = ControlDatabase::open(&uri).unwrap();
+            migrate(&database).await.unwrap()
+        });
+    }
+    let done = gateways.join_all().await;
+    assert_eq!(done.iter().map(|migrated| migrated.applied).sum::<usize>(), MIGRATIONS, "{done:?}");
+    assert!(done.iter().all(|migrated| migrated.total == MIGRATIONS), "{done:?}");
+    let tables = control.tables().await;
+    for table in EXPECTED_TABLES {
+        assert!(tables.iter().any(|found| found == table), "{table} is missing");
+    }
+    let again = migrate(&control.database).await.unwrap();
+    assert_eq!(again, Migrated { applied: 0, total: MIGRATIONS });
+}
+
+#[tokio::test]
+async fn the_status_tells_what_has_run() {
+    let control = Control::empty().await;
+    let before = migration_status(&control.database).await.unwrap();
+    assert_eq!((before.applied.len(), before.pending.len(), before.unknown.len()), (0, MIGRATIONS, 0));
+    migrate(&control.database).await.unwrap();
+    // A newer gateway was here. An older one still starts.
+    control.run("INSERT INTO _sqlx_migrations VALUES (4711, 'of the future', now(), true, '\\x00', 0)").await;
+    assert_eq!(migrate(&control.database).await.unwrap().applied, 0);
+    let after = migration_status(&control.database).await.unwrap();
+    assert_eq!((after.applied.len(), after.pending.len()), (MIGRATIONS + 1, 0));
+    assert_eq!(after.unknown, [4711]);
+}
+
+#[tokio::test]
+async fn a_migration_that_ran_with_another_text_is_found_out() {
+    let control = Control::migrated().await;
+    control.run("UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 2").await;
+    let error = migrate(&control.database).await.unwrap_err();
+    assert!(matches!(error, MigrateFailure::Altered(2)), "{error:?}");
+    // The lock is free again.
+    control.run("UPDATE _sqlx_migrations SET success = true; DELETE FROM _sqlx_migrations").await;
+    assert_eq!(migrate(&control.database).await.unwrap().applied, MIGRATIONS);
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_nothing_behind() {
+    let control = Control::with("CREATE VIEW query_history AS SELECT 1 AS id").await;
+    let error = migrate(&control.database).await.unwrap_err();
+    assert!(matches!(error, MigrateFailure::Refused { version: 2, .. }), "{error:?}");
+    let tables = control.tables().await;
+    assert!(tables.contains(&"api_keys".to_owned()), "the one before it stays");
+    assert!(!tables.contains(&"saved_queries".to_owned()), "nothing of it stays");
+    control.run("DROP VIEW query_history").await;
+    migrate(&control.database).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_unreachable() {
+    let database = ControlDatabase::open("postgres://nobody:secret@127.0.0.1:1/none").unwrap();
+    let error = migrate(&database).await.unwrap_err();
+    assert!(matches!(error, MigrateFailure::Unreachable(_)), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn the_script_for_operators_is_made_of_the_migrations() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sql/provision.sql");
+    if std::env::var_os("ATHENA_WRITE_PROVISION").is_some() {
+        std::fs::write(path, provision_script()).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap();
+    assert!(committed == provision_script(), "sql/provision.sql is old; its head says how it is made");
+}
+
+#[tokio::test]
+async fn the_script_and_the_migrations_make_the_same_schema() {
+    let script = provision_script();
+    let by_hand = Control::empty().await;
+    by_hand.run(&script).await;
+    let migrated = Control::migrated().await;
+    same_catalog(&by_hand.catalog().await, &migrated.catalog().await, "by hand");
+
+    let rows = by_hand.rows(true).await;
+    by_hand.run(&script).await;
+    same_catalog(&by_hand.catalog().await, &migrated.catalog().await, "by hand, twice");
+    assert_eq!(by_hand.rows(true).await, rows, "the second run writes nothing");
+
+    // Each accepts what the other made.
+    assert_eq!(migrate(&by_hand.database).await.unwrap().applied, MIGRATIONS);
+    same_catalog(&by_hand.catalog().await, &migrated.catalog().await, "migrated after it was made by hand");
+    assert_eq!(by_hand.rows(true).await, rows, "the migrations write nothing");
+    let (before, rows) = (migrated.catalog().await, migrated.rows(true).await);
+    migrated.run(&script).await;
+    same_catalog(&migrated.catalog().await, &before, "by hand after it was migrated");
+    assert_eq!(migrated.rows(true).await, rows, "the script writes nothing");
+    assert_eq!(migrate(&migrated.database).await.unwrap().applied, 0);
+}
+
+#[tokio::test]
+async fn everything_goes_to_public_whatever_the_search_path_is() {
+    let control = Control::empty().await;
+    let database = control.server.name();
+    control
+        .run(&format!(
+            "CREATE SCHEMA elsewhere; ALTER DATABASE {database} SET search_path = elsewhere, public"
+        ))
+        .await;
+    let other = ControlDatabase::open(&control.server.uri()).unwrap();
+    migrate(&other).await.unwrap();
+    let count: i64 =
+        control.value("SELECT count(*) FROM pg_class WHERE relnamespace = 'elsewhere'::regnamespace").await;
+    assert_eq!(count, 0);
+}
