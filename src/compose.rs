@@ -29,6 +29,7 @@ pub fn gateway(config: &Config) -> Arc<Gateway> {
             camel_to_snake: config.gateway.force_camel_case_to_snake_case,
             big_numbers_as_text: false,
         },
+        authenticator: Default::default(),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,

@@ -4,7 +4,6 @@
 //! [`LoadOptions::from_process`] and [`Environment::from_process`] looks at the process. Passwords are kept in
 //! [`Secret`] and [`ConnectionUri`], which print as `***`.
 
-mod address;
 mod clients;
 mod cors;
 mod document;
@@ -25,7 +24,7 @@ use std::path::PathBuf;
 
 use athena_domain::Limits;
 
-pub use address::AddressBlock;
+pub use athena_http::AddressBlock;
 pub use clients::ClientConfig;
 pub use cors::CorsConfig;
 pub use environment::Environment;

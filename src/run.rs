@@ -62,7 +62,7 @@ async fn serve(mut config: Config, options: &ServerOptions) -> anyhow::Result<()
     if let Some(private) = &private {
         private.announce(address);
     }
-    let app = athena_http::app(&settings, &gateway);
+    let app = athena_http::app(&settings, &athena_http::Services::new(gateway.clone()));
     athena_http::serve(listener, app, &settings, stop_asked()).await;
     tracing::info!("athena has stopped");
     if let Some(private) = private {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::address::AddressBlock;
+use athena_http::AddressBlock;
 use super::reader::Reader;
 
 /// The listener and its connections.

@@ -98,7 +98,7 @@ impl Gateway {
             athena_rs::run::listen(SocketAddr::from(([127, 0, 0, 1], 0)), 128).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
-        let app = athena_http::app(&settings, &gateway);
+        let app = athena_http::app(&settings, &athena_http::Services::new(gateway.clone()));
         tokio::spawn(async move {
             let stopped = async {
                 drop(stopped.await);

@@ -1,35 +1,49 @@
 //! The application: every route, and what happens around each of them.
 
+mod face;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use athena_application::Gateway;
+use athena_application::ports::Observer;
 use futures_util::FutureExt;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, header};
 use poem::{Endpoint, IntoEndpoint, Request, Response};
 
 use crate::api::{Apis, Documents, Probe, routes};
+use crate::client_address::{AddressBlock, ClientAddress};
 use crate::error;
 use crate::headers::REQUEST_ID;
 use crate::headers::request_id::RequestId;
+use crate::headers::trace_parent::TraceParent;
 use crate::middleware::access_log::Line;
 use crate::middleware::compression::{Coding, compress};
 use crate::middleware::cors::{Cors, Verdict, is_preflight};
+use crate::security::AdminKey;
+use crate::services::Services;
 use crate::settings::HttpSettings;
+use crate::sighting::{RouteNames, Sighting};
 use crate::spec;
+
+pub use face::Face;
 
 /// The application as an endpoint; clones share everything.
 #[derive(Clone)]
 pub struct App {
     routes: Arc<BoxEndpoint<'static>>,
     cors: Arc<Cors>,
+    trusted_proxies: Arc<[AddressBlock]>,
+    admin_key: AdminKey,
+    observer: Option<Arc<dyn Observer>>,
+    names: Arc<RouteNames>,
     probe: Probe,
+    face: Face,
 }
 
 impl App {
-    /// Builds every route over `gateway`.
-    pub fn new(settings: &HttpSettings, gateway: &Arc<Gateway>) -> Self {
+    /// Builds every route over `services`.
+    pub fn new(settings: &HttpSettings, services: &Services) -> Self {
         let probe = Probe::default();
         let documents = Documents {
             version: settings.version,
@@ -38,8 +52,35 @@ impl App {
             wss_specification: settings.wss_specification,
             routes: routes::<Apis>(),
         };
-        let service = spec::service(gateway, settings, probe.clone(), documents);
-        Self { routes: Arc::new(service.into_endpoint()), cors: Arc::new(Cors::new(&settings.cors)), probe }
+        let listed = documents.routes.iter().filter_map(|route| route["path"].as_str());
+        let names = Arc::new(RouteNames::new(listed));
+        let service = spec::service(services, settings, probe.clone(), documents);
+        Self {
+            routes: Arc::new(service.into_endpoint()),
+            cors: Arc::new(Cors::new(&settings.cors)),
+            trusted_proxies: settings.trusted_proxies.as_slice().into(),
+            admin_key: services.admin_key.clone(),
+            observer: services.observer.clone(),
+            names,
+            probe,
+            face: Face::Both,
+        }
+    }
+
+    /// The same application with only the routes of `face`; what this one is told holds for both.
+    #[must_use]
+    pub fn with_face(&self, face: Face) -> Self {
+        Self { face, ..self.clone() }
+    }
+
+    /// `/readyz` says 503 until [`App::ready`]; to be called before the first request.
+    pub fn starting(&self) {
+        self.probe.starting();
+    }
+
+    /// From now on `/readyz` says that requests are taken, unless the server is going already.
+    pub fn ready(&self) {
+        self.probe.ready();
     }
 
     /// From now on `/readyz` says that the server is going.
@@ -50,7 +91,23 @@ impl App {
     /// Answers a request; every failure is an answer too.
     pub async fn answer(&self, mut request: Request) -> Response {
         let id = RequestId::read(request.headers());
-        request.extensions_mut().insert(id.clone());
+        let address = ClientAddress::resolve(&request, &self.trusted_proxies);
+        let trace = TraceParent::read(request.headers());
+        let extensions = request.extensions_mut();
+        extensions.insert(id.clone());
+        extensions.insert(address);
+        if let Some(trace) = trace {
+            extensions.insert(trace);
+        }
+        // Absent on a shared listener, so that a route which forgets to ask is no more open there.
+        if self.face == Face::Admin {
+            extensions.insert(self.face);
+        }
+        if !request.uri().path().starts_with("/gateway/") {
+            request.extensions_mut().insert(self.admin_key.clone());
+        }
+        let sighting =
+            self.observer.as_ref().map(|observer| Sighting::begin(observer, &request, &self.names));
         let line = Line::begin(&request);
         let verdict = self.cors.judge(request.headers());
         let coding = Coding::choose(request.headers());
@@ -67,10 +124,17 @@ impl App {
         if let Some(line) = line {
             line.end(&response, id.as_str());
         }
+        if let Some(mut sighting) = sighting {
+            sighting.answer(&mut response);
+            sighting.travel_with(&mut response);
+        }
         response
     }
 
     async fn route(&self, request: Request, id: &RequestId) -> Response {
+        if !self.face.serves(request.uri().path()) {
+            return error::not_found(id.as_str());
+        }
         // Nothing of a request outlives its panic, so no state can be left broken.
         match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
             Ok(Ok(response)) => response,

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod describe;
 pub mod quality;
 pub mod request_id;
+pub mod trace_parent;
 
 use athena_domain::ClientName;
 use poem::http::{HeaderMap, HeaderName};

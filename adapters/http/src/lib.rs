@@ -3,43 +3,68 @@
 mod api;
 mod app;
 mod body;
+mod client_address;
 mod envelope;
 mod error;
 mod headers;
 mod middleware;
+mod record;
 mod security;
 mod server;
+mod services;
 mod settings;
+mod sighting;
 mod spec;
+mod tls;
 
 use std::future::Future;
-use std::sync::Arc;
 
-use athena_application::Gateway;
-
-pub use app::App;
+pub use app::{App, Face};
+pub use client_address::{AddressBlock, ClientAddress};
+pub use headers::request_id::RequestId;
+pub use headers::trace_parent::TraceParent;
 pub use security::AdminKey;
+pub use server::Listener;
+pub use services::Services;
 pub use settings::{AuditHeaders, Cors, DOCS_URL, HttpSettings, ResponseShape};
 pub use spec::specification;
+pub use tls::{Tls, TlsError, TlsFiles};
 
-/// The application over `gateway`: every route, with its log, CORS and compression around it.
-pub fn app(settings: &HttpSettings, gateway: &Arc<Gateway>) -> App {
-    App::new(settings, gateway)
+/// The application over `services`: every route, with its log, CORS and compression around it.
+pub fn app(settings: &HttpSettings, services: &Services) -> App {
+    App::new(settings, services)
 }
 
-/// Serves `app` on `listener` until `shutdown` is done and the running requests are, or their time is up.
+/// Serves `app` on `listener`, in clear, until `shutdown` is done and the running requests are, or their time
+/// is up.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     app: App,
     settings: &HttpSettings,
     shutdown: impl Future<Output = ()>,
 ) {
-    let delay = settings.drain_delay;
-    let draining = app.clone();
-    let stop_accepting = async move {
+    serve_all(vec![(Listener::new(listener), app)], settings, shutdown).await;
+}
+
+/// Serves every face on its listener. Once `shutdown` is done `/readyz` says 503 on all of them at once; after
+/// `drain_delay` none accepts any more, and all wait for their running requests together.
+pub async fn serve_all(
+    faces: Vec<(Listener, App)>,
+    settings: &HttpSettings,
+    shutdown: impl Future<Output = ()>,
+) {
+    let apps: Vec<App> = faces.iter().map(|(_, app)| app.clone()).collect();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let stopping = async {
         shutdown.await;
-        draining.drain();
-        tokio::time::sleep(delay).await;
+        apps.iter().for_each(App::drain);
+        tokio::time::sleep(settings.drain_delay).await;
+        stop.send_replace(true);
     };
-    server::run(listener, app, settings, stop_accepting).await;
+    let serving = faces.into_iter().map(|(listener, app)| {
+        let mut stopped = stopped.clone();
+        let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };
+        server::run(listener, app, settings, stopped)
+    });
+    futures_util::future::join(stopping, futures_util::future::join_all(serving)).await;
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use athena_domain::access::{Presented, choose, same_secret};
 use percent_encoding::percent_decode_str;
@@ -54,12 +55,12 @@ pub fn gateway_key(headers: &HeaderMap) -> Result<Presented<'_>, Box<Failure>> {
 
 /// The static admin key (contract 5.7): the one secret of the admin routes.
 #[derive(Clone, Default)]
-pub struct AdminKey(Option<Box<str>>);
+pub struct AdminKey(Option<Arc<str>>);
 
 impl AdminKey {
     /// The secret; without one every admin route answers 503.
     pub fn new(secret: Option<&str>) -> Self {
-        Self(secret.filter(|secret| !secret.is_empty()).map(Box::from))
+        Self(secret.filter(|secret| !secret.is_empty()).map(Arc::from))
     }
 
     /// Checks that one of the presented keys is the secret.

@@ -21,10 +21,13 @@ use hyper_util::server::conn::auto;
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::settings::HttpSettings;
+use crate::sighting;
+use crate::tls::Tls;
 use patience::Patience;
 
 /// Pause after an accept that failed for want of resources.
@@ -40,18 +43,49 @@ enum Phase {
     Over,
 }
 
+/// A socket that accepts connections, and how they are spoken to.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Tls>,
+    most: Option<usize>,
+}
+
+impl Listener {
+    /// Connections on `socket`, in clear.
+    pub fn new(socket: TcpListener) -> Self {
+        Self { socket, tls: None, most: None }
+    }
+
+    /// Connections under TLS, when there is a certificate.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// At most this many connections at once, instead of what the settings say.
+    #[must_use]
+    pub fn with_max_connections(mut self, most: usize) -> Self {
+        self.most = Some(most);
+        self
+    }
+}
+
 /// Serves `endpoint` until `shutdown` is done; then waits for running requests, at most
 /// `shutdown_timeout`, and drops the rest.
 pub async fn run<E>(
-    listener: TcpListener,
+    listener: Listener,
     endpoint: E,
     settings: &HttpSettings,
     shutdown: impl Future<Output = ()>,
 ) where
     E: Endpoint<Output = Response> + 'static,
 {
+    let Listener { socket: listener, tls, most } = listener;
     let endpoint = Arc::new(endpoint);
-    let most = settings.max_connections.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+    let most = most.unwrap_or(settings.max_connections);
+    let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let places = Arc::new(Semaphore::new(most));
     let (phase, phases) = watch::channel(Phase::Serving);
     let local = listener.local_addr().ok();
@@ -73,11 +107,15 @@ pub async fn run<E>(
                     local,
                     remote,
                     keep_alive: settings.keep_alive,
-                    unread: settings.client_disconnect_timeout,
                     phases: phases.clone(),
                 };
+                let stream = Patience::new(stream, settings.client_disconnect_timeout);
+                let tls = tls.clone();
                 tokio::spawn(async move {
-                    connection.serve(stream).await;
+                    match tls {
+                        None => connection.serve(stream, Scheme::HTTP).await,
+                        Some(tls) => connection.serve_securely(stream, &tls).await,
+                    }
                     drop(place);
                 });
             }
@@ -124,13 +162,27 @@ struct Connection<E> {
     local: Option<SocketAddr>,
     remote: SocketAddr,
     keep_alive: Duration,
-    unread: Duration,
     phases: watch::Receiver<Phase>,
 }
 
 impl<E: Endpoint<Output = Response> + 'static> Connection<E> {
-    async fn serve(self, stream: TcpStream) {
-        let Self { endpoint, local, remote, keep_alive, unread, mut phases } = self;
+    /// Shakes hands, unless the server ends before that is done, and serves.
+    async fn serve_securely(mut self, stream: Patience<TcpStream>, tls: &Tls) {
+        let shaken = tokio::select! {
+            shaken = tls.accept(stream) => shaken,
+            _ = self.phases.changed() => return,
+        };
+        match shaken {
+            Ok(stream) => self.serve(stream, Scheme::HTTPS).await,
+            Err(error) => tracing::debug!(%error, remote = %self.remote, "a TLS handshake failed"),
+        }
+    }
+
+    async fn serve<S>(self, stream: S, scheme: Scheme)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self { endpoint, local, remote, keep_alive, mut phases } = self;
         let local = LocalAddr(local.map_or_else(|| Addr::custom("tcp", ""), Addr::from));
         let remote = RemoteAddr(Addr::from(remote));
         let heard = Arc::new(AtomicBool::new(false));
@@ -139,10 +191,12 @@ impl<E: Endpoint<Output = Response> + 'static> Connection<E> {
             move |request: hyper::Request<Incoming>| {
                 heard.store(true, Ordering::Relaxed);
                 let endpoint = endpoint.clone();
-                let request: Request = (request, local.clone(), remote.clone(), Scheme::HTTP).into();
+                let request: Request = (request, local.clone(), remote.clone(), scheme.clone()).into();
                 async move {
                     let response = endpoint.get_response(request).await;
-                    Ok::<hyper::Response<BoxBody<bytes::Bytes, io::Error>>, Infallible>(response.into())
+                    Ok::<hyper::Response<BoxBody<bytes::Bytes, io::Error>>, Infallible>(sighting::release(
+                        response,
+                    ))
                 }
             }
         });
@@ -155,7 +209,7 @@ impl<E: Endpoint<Output = Response> + 'static> Connection<E> {
             .max_concurrent_streams(200)
             .keep_alive_interval(Some(keep_alive.max(Duration::from_secs(1))))
             .keep_alive_timeout(keep_alive.max(Duration::from_secs(1)));
-        let socket = TokioIo::new(Patience::new(stream, unread));
+        let socket = TokioIo::new(stream);
         let mut connection = pin!(builder.serve_connection(socket, service));
         // Until the protocol is known hyper has no clock of its own.
         let silence = tokio::time::sleep(keep_alive);

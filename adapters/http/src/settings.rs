@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::client_address::AddressBlock;
+
 /// Where `/docs` leads when nothing else is configured.
 pub const DOCS_URL: &str = "https://xylex.group/docs/athena";
 
@@ -43,6 +45,8 @@ pub struct HttpSettings {
     pub require_audit_headers: AuditHeaders,
     /// Browser access.
     pub cors: Cors,
+    /// Proxies whose forwarding headers are believed.
+    pub trusted_proxies: Vec<AddressBlock>,
     /// Target of the redirect at `/docs`.
     pub docs_url: String,
     /// Version that `/` and the specification tell.
@@ -71,6 +75,7 @@ impl Default for HttpSettings {
             response_shape: ResponseShape::default(),
             require_audit_headers: AuditHeaders::default(),
             cors: Cors::default(),
+            trusted_proxies: Vec::new(),
             docs_url: DOCS_URL.to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             wss_specification: "openapi: 3.1.0\ninfo:\n  title: Athena WebSocket gateway\n  version: 2.9.0\n  \

@@ -6,6 +6,7 @@ use athena_application::Gateway;
 use poem_openapi::OpenApiService;
 
 use crate::api::{Apis, Documented, Documents, Door, GatewayApi, OpsApi, Probe, QueryApi};
+use crate::services::Services;
 use crate::settings::HttpSettings;
 
 const DESCRIPTION: &str = "\
@@ -17,11 +18,12 @@ Unknown fields of a body are refused with `unknown_field`.";
 
 /// The operations as a service.
 pub(crate) fn service(
-    gateway: &Arc<Gateway>,
+    services: &Services,
     settings: &HttpSettings,
     probe: Probe,
     documents: Documents,
 ) -> OpenApiService<Apis, ()> {
+    let gateway = &services.gateway;
     let door = Arc::new(Door::new(gateway.clone(), settings));
     let apis = Documented((
         GatewayApi::new(gateway, door.clone()),
@@ -38,8 +40,9 @@ fn described() -> OpenApiService<Apis, ()> {
         limits: Default::default(),
         options: Default::default(),
         decoding: Default::default(),
+        authenticator: Default::default(),
     });
-    service(&gateway, &HttpSettings::default(), Probe::default(), Documents::default())
+    service(&Services::new(gateway), &HttpSettings::default(), Probe::default(), Documents::default())
 }
 
 /// The OpenAPI specification as YAML.

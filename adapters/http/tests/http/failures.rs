@@ -161,12 +161,15 @@ async fn what_is_not_there_is_404() {
     ] {
         let reply = send(&app, method, path, &[], "").await;
         assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}");
+        let body = reply.json();
         assert_eq!(
-            reply.json(),
+            body,
             serde_json::json!({
-                "status":"error", "message":"Not Found", "error":"The requested resource was not found",
+                "status":"error", "code":"not_found", "message":"Not Found",
+                "error":"The requested resource was not found", "trace_id": body["trace_id"],
             })
         );
+        assert_eq!(body["trace_id"].as_str(), reply.header("x-request-id"));
         assert!(reply.header("x-request-id").is_some());
     }
 }

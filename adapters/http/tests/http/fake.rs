@@ -13,7 +13,7 @@ use athena_domain::plan::{Operation, Plan};
 use athena_domain::rows::{CellRef, ColumnHead, Flow};
 use athena_domain::schema::{Column, ColumnType, Relation, Schema, TypeKind, UniqueIndex};
 use athena_domain::{ClientName, Limits};
-use athena_http::{App, AuditHeaders, HttpSettings, app};
+use athena_http::{App, AuditHeaders, HttpSettings, Services, app};
 use poem::http::{Method, StatusCode};
 use poem::{Request, Response};
 use serde_json::Value;
@@ -111,7 +111,12 @@ impl Backend for Script {
         if script == "broken" {
             return Err(PortError::new("fake", PortErrorKind::Unavailable));
         }
-        Ok(Done { rows: rows.unsigned_abs(), affected: affected.unsigned_abs(), statements: 1, ..Done::default() })
+        Ok(Done {
+            rows: rows.unsigned_abs(),
+            affected: affected.unsigned_abs(),
+            statements: 1,
+            ..Done::default()
+        })
     }
 
     async fn ping(&self, _: Instant) -> Result<(), PortError> {
@@ -192,7 +197,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         decoding: Default::default(),
         authenticator: Default::default(),
     };
-    (app(settings, &Arc::new(gateway)), dropped)
+    (app(settings, &Services::new(Arc::new(gateway))), dropped)
 }
 
 /// A finished answer.

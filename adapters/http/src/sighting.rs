@@ -1,0 +1,293 @@
+//! From a request to what observers are told of it, once its answer has left, broken off, or been given up.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime};
+
+use athena_application::Trail;
+use athena_application::ports::{
+    AuditIds, CallerAddress, Observation, Observer, OperationObservation, Stages, TraceParent,
+};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::BoxBody;
+use hyper::body::{Body, Frame, SizeHint};
+use poem::http::{HeaderMap, HeaderName, header};
+use poem::{Request, Response};
+
+use crate::client_address::ClientAddress;
+use crate::headers::request_id::RequestId;
+use crate::headers::{self, Audit, trace_parent};
+use crate::record::Record;
+use crate::security::redacted_query;
+
+/// Headers that may be kept: none of them holds anything secret.
+static KEPT: [(HeaderName, &str); 9] = [
+    (header::ACCEPT, "accept"),
+    (header::CONTENT_TYPE, "content-type"),
+    (header::CONTENT_LENGTH, "content-length"),
+    (header::CACHE_CONTROL, "cache-control"),
+    (header::ORIGIN, "origin"),
+    (headers::CLIENT, "x-athena-client"),
+    (headers::STRIP_NULLS, "x-strip-nulls"),
+    (headers::BIG_NUMBERS, "x-athena-big-numbers"),
+    (HeaderName::from_static("x-publish-event"), "x-publish-event"),
+];
+
+/// Longest text of a caller that is kept, in bytes.
+const MAX_TEXT_BYTES: usize = 512;
+
+/// What is said of a caller who left before the answer began; no answer of ours has this status.
+const CALLER_LEFT: u16 = 499;
+
+/// Patterns of the routes, for a bounded number of names.
+#[derive(Debug, Default)]
+pub struct RouteNames(Vec<&'static str>);
+
+/// What a path is called that no route has.
+const UNMATCHED: &str = "unmatched";
+
+impl RouteNames {
+    /// The names of these patterns, such as `/admin/api-keys/:id`. Made once for the life of the process.
+    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut names: Vec<&'static str> =
+            patterns.into_iter().map(|pattern| &*Box::leak(pattern.to_owned().into_boxed_str())).collect();
+        // Fixed segments win over parameters.
+        names.sort_by_key(|name| name.contains(':'));
+        Self(names)
+    }
+
+    fn of(&self, path: &str) -> &'static str {
+        let fits = |pattern: &str| {
+            let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+            loop {
+                match (pattern.next(), path.next()) {
+                    (None, None) => return true,
+                    (Some(segment), Some(given)) if segment == given || segment.starts_with(':') => {}
+                    _ => return false,
+                }
+            }
+        };
+        let exact = self.0.iter().find(|name| **name == path);
+        exact.or_else(|| self.0.iter().find(|name| fits(name))).copied().unwrap_or(UNMATCHED)
+    }
+}
+
+/// A request on its way; when it is dropped, the observer is told.
+pub struct Sighting {
+    observer: Arc<dyn Observer>,
+    began: Instant,
+    /// Everything but what the answer tells; taken when the observer is told.
+    observation: Option<Box<Observation>>,
+    trail: Option<Arc<Trail>>,
+}
+
+impl Sighting {
+    /// Begins to watch a request.
+    pub fn begin(observer: &Arc<dyn Observer>, request: &Request, names: &RouteNames) -> Self {
+        let extensions = request.extensions();
+        let address = extensions.get::<ClientAddress>();
+        let trace = extensions.get::<trace_parent::TraceParent>();
+        let audit = Audit::read(request.headers());
+        let own = |text: Option<&str>| text.map(|text| Box::from(cut(text)));
+        let path = request.uri().path();
+        let observation = Observation {
+            request_id: extensions.get::<RequestId>().map_or("", RequestId::as_str).into(),
+            began: SystemTime::now(),
+            duration: Default::default(),
+            stages: Stages::default(),
+            method: request.method().as_str().into(),
+            route: names.of(path),
+            path: cut(path).into(),
+            query: request.uri().query().map(|query| cut(&redacted_query(query)).into()),
+            status: CALLER_LEFT,
+            code: None,
+            message: None,
+            broken: true,
+            bytes: 0,
+            client: None,
+            client_known: false,
+            caller: CallerAddress {
+                ip: address.and_then(|address| address.ip),
+                origin: address.and_then(|address| address.origin()).map(Box::from),
+                host: own(address.and_then(|address| address.host())),
+                user_agent: own(headers::text(request.headers(), &header::USER_AGENT)),
+            },
+            audit: AuditIds {
+                user: own(audit.user),
+                company: own(audit.company),
+                organization: own(audit.organization),
+            },
+            headers: kept(request.headers()),
+            auth: None,
+            operation: None,
+            cached: false,
+            trace: trace.map(|trace| TraceParent {
+                trace_id: trace.trace_id.to_be_bytes(),
+                span_id: trace.span_id.to_be_bytes(),
+                sampled: trace.sampled,
+            }),
+        };
+        Self {
+            observer: observer.clone(),
+            began: Instant::now(),
+            observation: Some(Box::new(observation)),
+            trail: None,
+        }
+    }
+
+    /// Takes over what the answer tells.
+    pub fn answer(&mut self, response: &mut Response) {
+        let Some(observation) = &mut self.observation else { return };
+        observation.status = response.status().as_u16();
+        let Some(record) = response.extensions_mut().remove::<Record>() else { return };
+        if let Some(trail) = &record.trail {
+            observation.stages = Stages { decode: record.decode, auth: record.auth_time, ..trail.stages() };
+        }
+        observation.code = record.code;
+        observation.message = record.message;
+        observation.client = record.client;
+        observation.client_known = record.client_known;
+        observation.auth = record.auth;
+        if let Some(name) = record.operation {
+            observation.operation = Some(OperationObservation {
+                name,
+                table: record.table,
+                rows: 0,
+                affected: 0,
+                duration: Default::default(),
+            });
+        }
+        self.trail = record.trail;
+    }
+
+    /// Travels with the answer to the connection that writes it.
+    pub fn travel_with(self, response: &mut Response) {
+        response.extensions_mut().insert(Passenger(Arc::new(Mutex::new(Some(self)))));
+    }
+
+    /// Tells the observer that the answer has left whole.
+    fn whole(mut self, bytes: u64) {
+        if let Some(observation) = &mut self.observation {
+            observation.bytes = bytes;
+            observation.broken = false;
+        }
+    }
+}
+
+impl Drop for Sighting {
+    fn drop(&mut self) {
+        let Some(mut observation) = self.observation.take() else { return };
+        observation.duration = self.began.elapsed();
+        if let (Some(trail), Some(operation)) = (&self.trail, &mut observation.operation) {
+            let stages = trail.stages();
+            (observation.stages.plan, observation.stages.pool) = (stages.plan, stages.pool);
+            observation.stages.db = stages.db;
+            (operation.rows, operation.affected) = (trail.rows(), trail.affected());
+            operation.duration = stages.plan + stages.pool + stages.db;
+            if !trail.has_executed() {
+                observation.operation = None;
+            }
+        }
+        self.observer.observe(&Arc::new(*observation));
+    }
+}
+
+fn kept(headers: &HeaderMap) -> Vec<(&'static str, Box<str>)> {
+    let present = KEPT.iter().filter_map(|(name, text)| Some((*text, headers::text(headers, name)?)));
+    present.map(|(name, value)| (name, cut(value).into())).collect()
+}
+
+/// The beginning of a text, whole characters only.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
+}
+
+/// A body whose end is told.
+pub struct Watched<B> {
+    body: B,
+    bytes: u64,
+    sighting: Option<Sighting>,
+}
+
+/// A sighting on its way from the application to the connection.
+#[derive(Clone)]
+struct Passenger(Arc<Mutex<Option<Sighting>>>);
+
+/// Turns an answer into what the connection writes, and watches its body: one of known length counts as sent.
+pub fn release(response: Response) -> hyper::Response<BoxBody<Bytes, io::Error>> {
+    let mut response: hyper::Response<BoxBody<Bytes, io::Error>> = response.into();
+    let passenger = response.extensions_mut().remove::<Passenger>();
+    let taken =
+        passenger.and_then(|Passenger(seat)| seat.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let Some(sighting) = taken else { return response };
+    match response.body().size_hint().exact() {
+        Some(bytes) => {
+            sighting.whole(bytes);
+            response
+        }
+        None => response.map(|body| Watched { body, bytes: 0, sighting: Some(sighting) }.boxed()),
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Poll::Ready(None) => {
+                let bytes = self.bytes;
+                if let Some(sighting) = self.sighting.take() {
+                    sighting.whole(bytes);
+                }
+            }
+            // An error, or a reader who leaves, drops the sighting as it is: broken.
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Watched<B> {
+    fn drop(&mut self) {
+        if let Some(observation) = self.sighting.as_mut().and_then(|sighting| sighting.observation.as_mut()) {
+            observation.bytes = self.bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_get_the_name_of_their_route() {
+        let names =
+            RouteNames::new(["/", "/gateway/fetch", "/admin/clients/:name", "/admin/clients/statistics"]);
+        let check = |path, expected| assert_eq!(names.of(path), expected, "{path}");
+        check("/", "/");
+        check("/gateway/fetch", "/gateway/fetch");
+        check("/admin/clients/statistics", "/admin/clients/statistics");
+        check("/admin/clients/x", "/admin/clients/:name");
+        check("/admin/clients/x/y", "unmatched");
+        check("/gateway/fetch/", "unmatched");
+    }
+}
