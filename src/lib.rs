@@ -4,5 +4,6 @@
 pub mod compose;
 pub mod config;
 pub mod demo;
+pub mod healthcheck;
 pub mod run;
 mod telemetry;

@@ -22,6 +22,12 @@ fn main() -> ExitCode {
             println!("{}", diagnosis(&Surroundings::read(|name| std::env::var(name).ok())));
         }
         Invocation::OpenApi => print!("{}", athena_http::specification()),
+        Invocation::Healthcheck(options) => {
+            if let Err(error) = athena_rs::healthcheck::run(&options) {
+                eprintln!("athena_rs: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        }
         Invocation::Server(options) => {
             if let Err(error) = athena_rs::run::server(options) {
                 // `{:#}` prints the whole chain once.

@@ -45,6 +45,15 @@ pub(crate) enum Command {
     /// Print the OpenAPI specification.
     #[command(name = "openapi")]
     OpenApi,
+    /// Ask a running server whether it takes requests; ends with 0 if it does.
+    Healthcheck(Healthcheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Healthcheck {
+    /// What to ask (http:// only); without it /readyz on this machine, on the port the server would take.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Default, Args)]

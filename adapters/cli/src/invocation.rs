@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::grammar::{Cli, Command, Server};
+use crate::grammar::{Cli, Command, Healthcheck, Server};
 
 /// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,19 @@ pub enum Invocation {
     Diag,
     /// Print the OpenAPI specification.
     OpenApi,
+    /// Ask a running server whether it takes requests.
+    Healthcheck(HealthcheckOptions),
+}
+
+/// Which server is to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthcheckOptions {
+    /// The whole address; `None` is the readiness probe of the server on this machine.
+    pub url: Option<String>,
+    /// The configuration that the server reads; without it none is looked for.
+    pub config: Option<PathBuf>,
+    /// Port that wins over the configuration.
+    pub port: Option<u16>,
 }
 
 /// How the API is to be started.
@@ -71,23 +84,26 @@ where
         code: if error.use_stderr() { 2 } else { 0 },
     })?;
     let Cli { config, pipelines, port, api_only, command } = cli;
-    let server = |server: Server| {
+    let server = |config, server: Server| {
         let Server { demo, reset, demo_dir, managed_postgres, pg_bin } = server;
         let demo = demo.then_some(Demo { dir: demo_dir, reset });
         Invocation::Server(ServerOptions { config, pipelines, port, demo, managed_postgres, pg_bin })
     };
     match command {
-        Some(Command::Server(options)) => Ok(server(options)),
+        Some(Command::Server(options)) => Ok(server(config, options)),
         Some(Command::Version) => Ok(Invocation::Version),
         Some(Command::Diag) => Ok(Invocation::Diag),
         Some(Command::OpenApi) => Ok(Invocation::OpenApi),
-        None if api_only => Ok(server(Server::default())),
+        Some(Command::Healthcheck(Healthcheck { url })) => {
+            Ok(Invocation::Healthcheck(HealthcheckOptions { url, config, port }))
+        }
+        None if api_only => Ok(server(config, Server::default())),
         None => Err(Stop { text: NO_COMMAND.to_owned(), code: 2 }),
     }
 }
 
 const NO_COMMAND: &str = "No command provided; pass --api-only to boot the API, or name a command: \
-                          server, version, diag, openapi (--help explains them)";
+                          server, version, diag, openapi, healthcheck (--help explains them)";
 
 #[cfg(test)]
 mod tests;

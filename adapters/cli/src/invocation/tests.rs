@@ -90,6 +90,21 @@ fn commands_without_a_server() {
 }
 
 #[test]
+fn the_health_check_knows_the_server_by_url_configuration_or_port() {
+    let asks = |url: Option<&str>, config: Option<&str>, port| {
+        Ok(Invocation::Healthcheck(HealthcheckOptions {
+            url: url.map(str::to_owned),
+            config: config.map(PathBuf::from),
+            port,
+        }))
+    };
+    assert_eq!(parse("healthcheck"), asks(None, None, None));
+    assert_eq!(parse("healthcheck --url http://h:1/livez"), asks(Some("http://h:1/livez"), None, None));
+    assert_eq!(parse("healthcheck --config c.yaml --port 5000"), asks(None, Some("c.yaml"), Some(5000)));
+    check_stop("healthcheck --path /livez", 2, "--path");
+}
+
+#[test]
 fn what_only_prints() {
     assert_eq!(parse("--version"), Err(Stop { text: "athena_rs 2.9.0".to_owned(), code: 0 }));
     assert_eq!(crate::VERSION, "2.9.0");
