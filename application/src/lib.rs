@@ -3,6 +3,7 @@
 pub mod access_loader;
 pub mod answer;
 pub mod authenticator;
+pub mod bulkhead;
 pub mod context;
 #[cfg(feature = "contract")]
 pub mod contract;

@@ -4,6 +4,8 @@
 
 #[path = "use_cases/bench.rs"]
 mod bench;
+#[path = "use_cases/bulkhead.rs"]
+mod bulkhead;
 #[path = "use_cases/clients.rs"]
 mod clients;
 #[path = "use_cases/reading.rs"]

@@ -128,6 +128,6 @@ impl Backend for MemoryDatabase {
 
     fn status(&self) -> BackendStatus {
         let connected = self.answered.load(Ordering::Relaxed);
-        BackendStatus { connected, open: 1, idle: 1, max: 1, waiting: 0 }
+        BackendStatus { connected, open: 1, idle: 1, max: 1, ..BackendStatus::default() }
     }
 }

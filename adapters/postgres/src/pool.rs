@@ -252,6 +252,8 @@ impl Sessions {
             idle: status.available,
             max: status.max_size,
             waiting: status.waiting,
+            queued: 0,
+            rejected: 0,
         }
     }
 }

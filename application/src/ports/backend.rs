@@ -31,7 +31,7 @@ pub struct Done {
 }
 
 /// How a backend is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackendStatus {
     /// Whether the last exchange with the database succeeded; false until the first one.
     pub connected: bool,
@@ -43,6 +43,10 @@ pub struct BackendStatus {
     pub max: usize,
     /// Requests that wait for a connection.
     pub waiting: usize,
+    /// Requests that wait before the bulkhead.
+    pub queued: usize,
+    /// Requests that the bulkhead has turned away.
+    pub rejected: u64,
 }
 
 /// A database that runs plans.

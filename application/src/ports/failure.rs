@@ -110,6 +110,8 @@ pub enum PortErrorKind {
     TimedOut,
     /// No connection became free in time.
     Exhausted,
+    /// Too many requests of this client wait already; nothing was sent to the database.
+    QueueFull,
     /// The database refuses further connections.
     TooManyConnections,
     /// The database cannot be reached; nothing was sent to it, or only a read.
@@ -156,6 +158,7 @@ impl PortError {
             PortErrorKind::Conflict
             | PortErrorKind::TimedOut
             | PortErrorKind::Exhausted
+            | PortErrorKind::QueueFull
             | PortErrorKind::TooManyConnections
             | PortErrorKind::Unavailable
             | PortErrorKind::Lost

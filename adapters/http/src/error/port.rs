@@ -24,7 +24,8 @@ pub fn log(error: &PortError, request_id: &str) {
         PortErrorKind::Rejected(_)
         | PortErrorKind::Conflict
         | PortErrorKind::TimedOut
-        | PortErrorKind::Exhausted => {
+        | PortErrorKind::Exhausted
+        | PortErrorKind::QueueFull => {
             tracing::debug!(request_id, error = %Chain(error), "the database did not answer a request");
         }
     }
@@ -70,6 +71,14 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
             "Database connection pool timed out",
         )
         .hint("The system is experiencing high load. Please try again in a moment.")
+        .retry_after(1),
+        PortErrorKind::QueueFull => Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "queue_full",
+            CONNECTION,
+            "Too many requests of this client are waiting",
+        )
+        .hint("Nothing was sent to the database. Send the request again later, or fewer at a time.")
         .retry_after(1),
         PortErrorKind::TooManyConnections => Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -124,7 +124,7 @@ impl Backend for Script {
     }
 
     fn status(&self) -> BackendStatus {
-        BackendStatus { connected: true, open: 1, idle: 1, max: 1, waiting: 0 }
+        BackendStatus { connected: true, open: 1, idle: 1, max: 1, ..BackendStatus::default() }
     }
 }
 

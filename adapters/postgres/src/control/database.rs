@@ -85,6 +85,7 @@ pub(crate) fn control_error(error: sqlx::Error) -> PortError {
         PortErrorKind::Exhausted => PortError { kind: PortErrorKind::Unavailable, ..error },
         PortErrorKind::Rejected(_)
         | PortErrorKind::Conflict
+        | PortErrorKind::QueueFull
         | PortErrorKind::TimedOut
         | PortErrorKind::TooManyConnections
         | PortErrorKind::Unavailable
