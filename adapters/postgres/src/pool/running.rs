@@ -141,15 +141,9 @@ impl Running {
     pub(super) fn not_begun(self, error: sqlx::Error) -> PortError {
         self.discard();
         let error = port_error(error);
-        match error.kind {
-            PortErrorKind::TooManyConnections | PortErrorKind::Unavailable | PortErrorKind::TimedOut => error,
-            // A session parameter of the URI, perhaps; certainly no fault of the caller's.
-            PortErrorKind::Rejected(_)
-            | PortErrorKind::Conflict
-            | PortErrorKind::Exhausted
-            | PortErrorKind::Lost
-            | PortErrorKind::Internal => PortError { kind: PortErrorKind::Unavailable, ..error },
-        }
+        // A session parameter of the URI, perhaps; certainly no fault of the caller's.
+        let ours = error.reason().is_some() || error.kind == PortErrorKind::Internal;
+        if ours { PortError { kind: PortErrorKind::Unavailable, ..error } } else { error }
     }
 }
 
