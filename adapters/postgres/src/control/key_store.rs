@@ -1,0 +1,285 @@
+//! API keys, rights and policy in the control database.
+
+mod policy;
+mod rights;
+
+use athena_application::ports::{
+    KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey, PortError, StoredSecret,
+};
+use athena_domain::access::NewCredential;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection as _, Row as _};
+
+use super::ControlDatabase;
+
+/// API keys, rights and policy of one control database.
+#[derive(Clone)]
+pub struct PostgresKeyStore {
+    database: ControlDatabase,
+}
+
+impl PostgresKeyStore {
+    /// The keys of `database`.
+    pub fn new(database: ControlDatabase) -> Self {
+        Self { database }
+    }
+
+    fn failed(&self, error: sqlx::Error) -> PortError {
+        self.database.error(error)
+    }
+}
+
+/// Every column of a record; JSON as text, so that it leaves as it is kept.
+macro_rules! record_columns {
+    () => {
+        "k.id, k.api_keys_id::text AS external_id, k.public_id, k.name, k.description, k.client_name, k.clients, \
+         k.expires_at, k.is_active, k.operations, k.tables, k.columns::text AS columns, \
+         k.row_filters::text AS row_filters, k.budget::text AS budget, k.last_used_at, k.previous_valid_until, \
+         k.created_at, k.updated_at, \
+         ARRAY(SELECT r.name FROM api_key_right_grants g JOIN api_key_rights r ON r.id = g.right_id \
+               WHERE g.api_key_id = k.id ORDER BY r.name COLLATE \"C\") AS rights"
+    };
+}
+
+fn record(row: &PgRow) -> Result<KeyRecord, sqlx::Error> {
+    Ok(KeyRecord {
+        internal_id: row.try_get("id")?,
+        id: row.try_get("external_id")?,
+        public_id: row.try_get("public_id")?,
+        fields: KeyFields {
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+            client_name: row.try_get("client_name")?,
+            clients: row.try_get("clients")?,
+            expires_at: row.try_get("expires_at")?,
+            is_active: row.try_get("is_active")?,
+            operations: row.try_get("operations")?,
+            tables: row.try_get("tables")?,
+            columns: row.try_get("columns")?,
+            row_filters: row.try_get("row_filters")?,
+            budget: row.try_get("budget")?,
+        },
+        rights: row.try_get("rights")?,
+        last_used_at: row.try_get("last_used_at")?,
+        previous_valid_until: row.try_get("previous_valid_until")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+fn loaded(row: &PgRow) -> Result<LoadedKey, sqlx::Error> {
+    let previous: (Option<String>, Option<String>) =
+        (row.try_get("previous_key_salt")?, row.try_get("previous_key_hash")?);
+    Ok(LoadedKey {
+        record: record(row)?,
+        secret: StoredSecret { salt: row.try_get("key_salt")?, hash: row.try_get("key_hash")? },
+        previous: match previous {
+            (Some(salt), Some(hash)) => Some(StoredSecret { salt, hash }),
+            _ => None,
+        },
+    })
+}
+
+/// Reads one record, wherever the row stands in its transaction.
+async fn read(connection: &mut PgConnection, internal_id: i64) -> Result<KeyRecord, sqlx::Error> {
+    const SQL: &str = concat!("SELECT ", record_columns!(), " FROM api_keys k WHERE k.id = $1");
+    record(&sqlx::query(SQL).bind(internal_id).fetch_one(connection).await?)
+}
+
+/// Replaces the rights of a key, all or none.
+async fn grant(connection: &mut PgConnection, key: i64, rights: &[String]) -> Result<(), KeyStoreError> {
+    let port = super::database::control_error;
+    let unknown: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT n.name FROM unnest($1::text[]) AS n(name) \
+         WHERE NOT EXISTS (SELECT FROM api_key_rights r WHERE r.name = n.name) ORDER BY 1",
+    )
+    .bind(rights)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(port)?;
+    if !unknown.is_empty() {
+        return Err(KeyStoreError::UnknownRights(unknown));
+    }
+    sqlx::query(
+        "DELETE FROM api_key_right_grants g USING api_key_rights r \
+         WHERE g.api_key_id = $1 AND r.id = g.right_id AND r.name <> ALL($2::text[])",
+    )
+    .bind(key)
+    .bind(rights)
+    .execute(&mut *connection)
+    .await
+    .map_err(port)?;
+    sqlx::query(
+        "INSERT INTO api_key_right_grants (api_key_id, right_id) \
+         SELECT $1, r.id FROM api_key_rights r WHERE r.name = ANY($2::text[]) ON CONFLICT DO NOTHING",
+    )
+    .bind(key)
+    .bind(rights)
+    .execute(connection)
+    .await
+    .map_err(port)?;
+    Ok(())
+}
+
+#[async_trait::async_trait]
+impl KeyStore for PostgresKeyStore {
+    async fn load(&self) -> Result<LoadedAccess, PortError> {
+        // The rights of all keys are gathered once, not key by key: there may be many thousands.
+        const SQL: &str = "\
+            SELECT k.id, k.api_keys_id::text AS external_id, k.public_id, k.name, k.description, k.client_name, \
+                   k.clients, k.expires_at, k.is_active, k.operations, k.tables, k.columns::text AS columns, \
+                   k.row_filters::text AS row_filters, k.budget::text AS budget, k.last_used_at, \
+                   k.previous_valid_until, k.created_at, k.updated_at, coalesce(g.rights, '{}') AS rights, \
+                   k.key_salt, k.key_hash, k.previous_key_salt, k.previous_key_hash \
+            FROM api_keys k LEFT JOIN ( \
+                SELECT g.api_key_id, array_agg(r.name ORDER BY r.name COLLATE \"C\") AS rights \
+                FROM api_key_right_grants g JOIN api_key_rights r ON r.id = g.right_id GROUP BY g.api_key_id \
+            ) g ON g.api_key_id = k.id \
+            WHERE k.archived_at IS NULL";
+        let read = async {
+            let mut connection = self.database.pool().acquire().await?;
+            let mut transaction =
+                connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            let rows = sqlx::query(SQL).fetch_all(&mut *transaction).await?;
+            let keys = rows.iter().map(loaded).collect::<Result<_, _>>()?;
+            let policy = policy::all(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(LoadedAccess { keys, policy })
+        };
+        read.await.map_err(|error| self.failed(error))
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, PortError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            record_columns!(),
+            " FROM api_keys k WHERE k.archived_at IS NULL ORDER BY k.created_at DESC, k.id DESC"
+        );
+        let rows = sqlx::query(SQL).fetch_all(self.database.pool()).await;
+        let records = rows.and_then(|rows| rows.iter().map(record).collect());
+        records.map_err(|error| self.failed(error))
+    }
+
+    async fn create(
+        &self,
+        credential: &NewCredential,
+        fields: &KeyFields,
+        rights: &[String],
+    ) -> Result<KeyRecord, KeyStoreError> {
+        let port = |error| KeyStoreError::Port(self.failed(error));
+        let mut transaction = self.database.pool().begin().await.map_err(port)?;
+        let id: Result<i64, sqlx::Error> = sqlx::query_scalar(
+            "INSERT INTO api_keys (public_id, key_salt, key_hash, name, description, client_name, clients, expires_at, \
+                                   is_active, operations, tables, columns, row_filters, budget) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13::text::jsonb, $14::text::jsonb) \
+             RETURNING id",
+        )
+        .bind(&credential.public_id)
+        .bind(&credential.salt)
+        .bind(&credential.hash)
+        .bind(&fields.name)
+        .bind(&fields.description)
+        .bind(&fields.client_name)
+        .bind(&fields.clients)
+        .bind(fields.expires_at)
+        .bind(fields.is_active)
+        .bind(&fields.operations)
+        .bind(&fields.tables)
+        .bind(&fields.columns)
+        .bind(&fields.row_filters)
+        .bind(&fields.budget)
+        .fetch_one(&mut *transaction)
+        .await;
+        let id = id.map_err(|error| rights::duplicate_or(error, &self.database))?;
+        grant(&mut transaction, id, rights).await?;
+        let record = read(&mut transaction, id).await.map_err(port)?;
+        transaction.commit().await.map_err(port)?;
+        Ok(record)
+    }
+
+    async fn update(
+        &self,
+        id: &str,
+        change: &(dyn for<'a> Fn(&'a mut KeyFields) + Send + Sync),
+        rights: Option<&[String]>,
+    ) -> Result<Option<KeyRecord>, KeyStoreError> {
+        let port = |error| KeyStoreError::Port(self.failed(error));
+        let mut transaction = self.database.pool().begin().await.map_err(port)?;
+        let Some(internal) = locked(&mut transaction, id).await.map_err(port)? else { return Ok(None) };
+        let mut fields = read(&mut transaction, internal).await.map_err(port)?.fields;
+        change(&mut fields);
+        sqlx::query(
+            "UPDATE api_keys SET name = $2, description = $3, client_name = $4, clients = $5, expires_at = $6, \
+                    is_active = $7, operations = $8, tables = $9, columns = $10::text::jsonb, \
+                    row_filters = $11::text::jsonb, budget = $12::text::jsonb, updated_at = now() WHERE id = $1",
+        )
+        .bind(internal)
+        .bind(&fields.name)
+        .bind(&fields.description)
+        .bind(&fields.client_name)
+        .bind(&fields.clients)
+        .bind(fields.expires_at)
+        .bind(fields.is_active)
+        .bind(&fields.operations)
+        .bind(&fields.tables)
+        .bind(&fields.columns)
+        .bind(&fields.row_filters)
+        .bind(&fields.budget)
+        .execute(&mut *transaction)
+        .await
+        .map_err(port)?;
+        if let Some(rights) = rights {
+            grant(&mut transaction, internal, rights).await?;
+        }
+        let record = read(&mut transaction, internal).await.map_err(port)?;
+        transaction.commit().await.map_err(port)?;
+        Ok(Some(record))
+    }
+
+    async fn rotate(
+        &self,
+        id: &str,
+        credential: &NewCredential,
+        overlap_secs: u64,
+    ) -> Result<Option<KeyRecord>, KeyStoreError> {
+        let port = |error| KeyStoreError::Port(self.failed(error));
+        let mut transaction = self.database.pool().begin().await.map_err(port)?;
+        let Some(internal) = locked(&mut transaction, id).await.map_err(port)? else { return Ok(None) };
+        sqlx::query(
+            "UPDATE api_keys SET previous_key_salt = key_salt, previous_key_hash = key_hash, \
+                    previous_valid_until = now() + make_interval(secs => $2), key_salt = $3, key_hash = $4, \
+                    updated_at = now() WHERE id = $1",
+        )
+        .bind(internal)
+        .bind(overlap_secs as f64)
+        .bind(&credential.salt)
+        .bind(&credential.hash)
+        .execute(&mut *transaction)
+        .await
+        .map_err(port)?;
+        let record = read(&mut transaction, internal).await.map_err(port)?;
+        transaction.commit().await.map_err(port)?;
+        Ok(Some(record))
+    }
+
+    async fn archive(&self, id: &str) -> Result<bool, PortError> {
+        let archived = sqlx::query(
+            "UPDATE api_keys SET archived_at = now(), is_active = false, updated_at = now() \
+             WHERE api_keys_id::text = lower($1) AND archived_at IS NULL",
+        )
+        .bind(id)
+        .execute(self.database.pool())
+        .await;
+        archived.map(|done| done.rows_affected() > 0).map_err(|error| self.failed(error))
+    }
+}
+
+/// Locks the row of a key that is not archived; its number.
+async fn locked(connection: &mut PgConnection, id: &str) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT id FROM api_keys WHERE api_keys_id::text = lower($1) AND archived_at IS NULL FOR UPDATE",
+    )
+    .bind(id)
+    .fetch_optional(connection)
+    .await
+}

@@ -1,0 +1,109 @@
+//! Whether keys are demanded.
+
+use athena_application::ports::{EnforcementStore, PolicyRecord, PortError};
+use athena_domain::access::Mode;
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::PostgresKeyStore;
+
+/// The id of the row that holds for everybody (contract 5.3).
+const GLOBAL: &str = "00000000-0000-0000-0000-000000000000";
+
+fn record(row: &PgRow) -> Result<PolicyRecord, sqlx::Error> {
+    let mode: String = row.try_get("mode")?;
+    Ok(PolicyRecord {
+        client_name: row.try_get("client_name")?,
+        // The column allows three words; a fourth is of a later version, and stricter is safer.
+        mode: Mode::parse(&mode).unwrap_or(Mode::Enforce),
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+/// The policy for everybody and every exception.
+pub(super) async fn all(connection: &mut PgConnection) -> Result<Vec<PolicyRecord>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT NULL AS client_name, mode, created_at, updated_at FROM api_key_config \
+         WHERE api_key_config_id::text = $1 \
+         UNION ALL SELECT client_name, mode, created_at, updated_at FROM api_key_client_config",
+    )
+    .bind(GLOBAL)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(record).collect()
+}
+
+#[async_trait::async_trait]
+impl EnforcementStore for PostgresKeyStore {
+    async fn global(&self) -> Result<PolicyRecord, PortError> {
+        self.set(
+            // Absent means off; the row comes with the schema, so this is for those who deleted it.
+            "INSERT INTO api_key_config AS c (api_key_config_id, mode) VALUES ($1::text::uuid, 'off') \
+             ON CONFLICT (api_key_config_id) DO UPDATE SET api_key_config_id = c.api_key_config_id \
+             RETURNING NULL::text AS client_name, mode, created_at, updated_at",
+            GLOBAL,
+            None,
+        )
+        .await
+    }
+
+    async fn set_global(&self, mode: Mode) -> Result<PolicyRecord, PortError> {
+        self.set(
+            "INSERT INTO api_key_config (api_key_config_id, mode) VALUES ($1::text::uuid, $2) \
+             ON CONFLICT (api_key_config_id) DO UPDATE SET mode = excluded.mode, updated_at = now() \
+             RETURNING NULL::text AS client_name, mode, created_at, updated_at",
+            GLOBAL,
+            Some(mode),
+        )
+        .await
+    }
+
+    async fn clients(&self) -> Result<Vec<PolicyRecord>, PortError> {
+        let rows = sqlx::query(
+            "SELECT client_name, mode, created_at, updated_at FROM api_key_client_config \
+             ORDER BY lower(client_name), client_name",
+        )
+        .fetch_all(self.database.pool())
+        .await;
+        rows.and_then(|rows| rows.iter().map(record).collect()).map_err(|error| self.failed(error))
+    }
+
+    async fn set_client(&self, client_name: &str, mode: Mode) -> Result<PolicyRecord, PortError> {
+        self.set(
+            "INSERT INTO api_key_client_config (client_name, mode) VALUES (btrim($1), $2) \
+             ON CONFLICT (lower(btrim(client_name))) DO UPDATE SET mode = excluded.mode, updated_at = now() \
+             RETURNING client_name, mode, created_at, updated_at",
+            client_name,
+            Some(mode),
+        )
+        .await
+    }
+
+    async fn delete_client(&self, client_name: &str) -> Result<bool, PortError> {
+        let deleted = sqlx::query(
+            "DELETE FROM api_key_client_config WHERE lower(btrim(client_name)) = lower(btrim($1))",
+        )
+        .bind(client_name)
+        .execute(self.database.pool())
+        .await;
+        deleted.map(|done| done.rows_affected() > 0).map_err(|error| self.failed(error))
+    }
+}
+
+impl PostgresKeyStore {
+    async fn set(
+        &self,
+        sql: &'static str,
+        name: &str,
+        mode: Option<Mode>,
+    ) -> Result<PolicyRecord, PortError> {
+        let query = sqlx::query(sql).bind(name);
+        let query = match mode {
+            Some(mode) => query.bind(mode.as_str()),
+            None => query,
+        };
+        let row = query.fetch_one(self.database.pool()).await;
+        row.and_then(|row| record(&row)).map_err(|error| self.failed(error))
+    }
+}
