@@ -15,6 +15,8 @@ if [ -z "${ATHENA_TEST_POSTGRES:-}" ]; then
     ATHENA_PG_BIN=$(scripts/ensure-postgres.sh)
     export ATHENA_PG_BIN
 fi
+ATHENA_PGBOUNCER=$(scripts/ensure-pgbouncer.sh)
+export ATHENA_PGBOUNCER
 
 failed=()
 cargo test --workspace "$@" || failed+=("cargo test --workspace")

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -57,6 +58,34 @@ impl PrivateCluster {
     #[must_use]
     pub fn uri(&self, database: &str) -> String {
         format!("postgres://postgres:{PASSWORD}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// The same by way of `host`, with these options in the query.
+    #[must_use]
+    pub fn uri_by(&self, host: &str, database: &str, query: &str) -> String {
+        format!("postgres://postgres:{PASSWORD}@{host}:{}/{database}?{query}", self.port)
+    }
+
+    /// Starts it anew with TLS, and without anything else over TCP; both texts are PEM.
+    pub async fn demand_tls(&mut self, certificate: &str, key: &str) {
+        self.stop().await;
+        let data = self.settings.dir.join("data");
+        let owner = fs::metadata(&data).expect("the data directory");
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = data.join(name);
+            fs::write(&path, text).expect("write for the server");
+            // The server refuses a key that others can read, and cannot read one of root's.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("hide it");
+            chown(&path, Some(owner.uid()), Some(owner.gid())).expect("hand it over");
+        }
+        let change = |name: &str, with: &dyn Fn(String) -> String| {
+            let path = data.join(name);
+            let text = fs::read_to_string(&path).expect("the server's configuration");
+            fs::write(&path, with(text)).expect("the server's configuration");
+        };
+        change("postgresql.conf", &|text| format!("{text}\nssl = on\n"));
+        change("pg_hba.conf", &|text| text.replace("\nhost ", "\nhostssl "));
+        self.start_again().await;
     }
 
     /// The port it listens on, the same after every start.
