@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind};
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::failure::port_error;
-use crate::settings::InvalidUri;
+use crate::settings::{InvalidUri, Pooler, PostgresSettings};
 
 /// Most connections of one gateway: no request waits for the control database, so a few are enough.
 const MAX_CONNECTIONS: u32 = 6;
@@ -24,6 +23,9 @@ const MAX_LIFETIME: Duration = Duration::from_secs(900);
 /// Time that one statement may take; migrations have none.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Prepared statements kept by a connection.
+const CACHED_STATEMENTS: usize = 100;
+
 /// The control database of this gateway. Clones share the connections.
 ///
 /// Every name is looked up in the schema `public` (contract 19), whatever the role's search path is.
@@ -37,15 +39,21 @@ impl ControlDatabase {
     /// Takes note of where the database is. Connections are opened when they are needed; this must be
     /// called within a runtime, which looks after them.
     ///
+    /// A transaction pooler cannot stand in between: prepared statements and the lock of the migrations
+    /// belong to a session.
+    ///
     /// # Errors
-    /// [`InvalidUri`].
+    /// [`InvalidUri`], also where the URI says `pooler=transaction`.
     pub fn open(uri: &str) -> Result<Self, InvalidUri> {
-        let options = crate::settings::driver_options(uri)?;
-        let options = options.application_name("athena_control").disable_statement_logging().options([
-            ("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string().as_str()),
-            ("search_path", "public"),
-            ("TimeZone", "UTC"),
-        ]);
+        let mut settings = PostgresSettings::from_uri(uri)?;
+        if settings.pooler == Pooler::Transaction {
+            return Err(InvalidUri::option("pooler", "absent or `session` for the control database"));
+        }
+        settings.statement_timeout = STATEMENT_TIMEOUT;
+        let options = settings
+            .options(CACHED_STATEMENTS)
+            .application_name("athena_control")
+            .options([("search_path", "public"), ("TimeZone", "UTC")]);
         let pool = PgPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)

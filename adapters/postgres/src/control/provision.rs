@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::migrate::{MIGRATIONS, SCHEMA_LOCK};
 use crate::failure::{PORT, port_error, sanitise};
+use crate::settings::PostgresSettings;
 
 /// Tables whose presence says that a database is provisioned: the 19 of the reference, and the six that it
 /// forgets.
@@ -65,7 +66,11 @@ impl Provisioner for PostgresProvisioner {
 
     async fn status(&self, uri: &str) -> Result<ProvisionStatus, ProvisionFailure> {
         let mut connection = connect(uri).await?;
-        let present = tables(&mut connection, EXPECTED_TABLES).await.map_err(unreachable);
+        let present = async {
+            let mut transaction = connection.begin().await?;
+            tables(&mut transaction, EXPECTED_TABLES).await
+        };
+        let present = present.await.map_err(unreachable);
         drop(connection.close().await);
         let found = present?;
         let (present, missing) = EXPECTED_TABLES
@@ -77,10 +82,10 @@ impl Provisioner for PostgresProvisioner {
 }
 
 async fn connect(uri: &str) -> Result<PgConnection, ProvisionFailure> {
-    let options = crate::settings::driver_options(uri)
-        .map_err(|error| ProvisionFailure::InvalidTarget(error.to_string()))?
-        .application_name("athena_provision")
-        .disable_statement_logging();
+    let settings = PostgresSettings::from_uri(uri)
+        .map_err(|error| ProvisionFailure::InvalidTarget(error.to_string()))?;
+    // Nothing is prepared by name, so that a transaction pooler may stand in between.
+    let options = settings.options(0).application_name("athena_provision");
     match timeout(CONNECT_TIMEOUT, options.connect()).await {
         Ok(connection) => connection.map_err(unreachable),
         Err(_) => Err(ProvisionFailure::Connect {
@@ -103,6 +108,7 @@ async fn run(connection: &mut PgConnection) -> Result<Provisioned, ProvisionFail
         .map_err(unreachable)?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(SCHEMA_LOCK)
+        .persistent(false)
         .execute(&mut *transaction)
         .await
         .map_err(refused(1))?;
@@ -122,6 +128,7 @@ async fn tables(connection: &mut PgConnection, names: &[&str]) -> Result<Vec<Str
          WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p') AND relname = ANY ($1)",
     )
     .bind(names)
+    .persistent(false)
     .fetch_all(connection)
     .await?;
     found.sort_unstable();

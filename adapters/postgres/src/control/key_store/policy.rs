@@ -37,15 +37,19 @@ pub(super) async fn all(connection: &mut PgConnection) -> Result<Vec<PolicyRecor
 #[async_trait::async_trait]
 impl EnforcementStore for PostgresKeyStore {
     async fn global(&self) -> Result<PolicyRecord, PortError> {
-        self.set(
-            // Absent means off; the row comes with the schema, so this is for those who deleted it.
-            "INSERT INTO api_key_config AS c (api_key_config_id, mode) VALUES ($1::text::uuid, 'off') \
-             ON CONFLICT (api_key_config_id) DO UPDATE SET api_key_config_id = c.api_key_config_id \
-             RETURNING NULL::text AS client_name, mode, created_at, updated_at",
-            GLOBAL,
-            None,
+        let row = sqlx::query(
+            "SELECT NULL AS client_name, mode, created_at, updated_at FROM api_key_config \
+             WHERE api_key_config_id::text = $1",
         )
-        .await
+        .bind(GLOBAL)
+        .fetch_optional(self.database.pool())
+        .await;
+        match row.and_then(|row| row.as_ref().map(record).transpose()) {
+            Ok(Some(record)) => Ok(record),
+            // The row comes with the schema; absent means off.
+            Ok(None) => self.set_global(Mode::Off).await,
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     async fn set_global(&self, mode: Mode) -> Result<PolicyRecord, PortError> {
@@ -54,7 +58,7 @@ impl EnforcementStore for PostgresKeyStore {
              ON CONFLICT (api_key_config_id) DO UPDATE SET mode = excluded.mode, updated_at = now() \
              RETURNING NULL::text AS client_name, mode, created_at, updated_at",
             GLOBAL,
-            Some(mode),
+            mode,
         )
         .await
     }
@@ -75,7 +79,7 @@ impl EnforcementStore for PostgresKeyStore {
              ON CONFLICT (lower(btrim(client_name))) DO UPDATE SET mode = excluded.mode, updated_at = now() \
              RETURNING client_name, mode, created_at, updated_at",
             client_name,
-            Some(mode),
+            mode,
         )
         .await
     }
@@ -92,18 +96,8 @@ impl EnforcementStore for PostgresKeyStore {
 }
 
 impl PostgresKeyStore {
-    async fn set(
-        &self,
-        sql: &'static str,
-        name: &str,
-        mode: Option<Mode>,
-    ) -> Result<PolicyRecord, PortError> {
-        let query = sqlx::query(sql).bind(name);
-        let query = match mode {
-            Some(mode) => query.bind(mode.as_str()),
-            None => query,
-        };
-        let row = query.fetch_one(self.database.pool()).await;
+    async fn set(&self, sql: &'static str, name: &str, mode: Mode) -> Result<PolicyRecord, PortError> {
+        let row = sqlx::query(sql).bind(name).bind(mode.as_str()).fetch_one(self.database.pool()).await;
         row.and_then(|row| record(&row)).map_err(|error| self.failed(error))
     }
 }

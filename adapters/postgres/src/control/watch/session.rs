@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind, Versions};
 use sqlx::postgres::{PgListener, PgNotification, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -68,8 +69,10 @@ impl<'a> Session<'a> {
             if settings.listen {
                 listener.listen(CHANNEL).await?;
             }
+            // Nothing is prepared over this connection: behind a transaction pooler it would be lost.
             let probe =
-                sqlx::query_scalar("SELECT 'probe:' || gen_random_uuid()").fetch_one(&mut listener).await?;
+                sqlx::raw_sql("SELECT 'probe:' || gen_random_uuid()").fetch_one(&mut listener).await?;
+            let probe: String = probe.try_get(0)?;
             Ok::<_, sqlx::Error>((listener, probe))
         };
         let (listener, probe) = in_time(settings.patience * 2, connecting).await?;
@@ -168,7 +171,9 @@ impl<'a> Session<'a> {
         let (pool, probe) = (self.pool.clone(), self.probe.clone());
         // Not awaited: a busy pool must not hold up the watch.
         tokio::spawn(async move {
-            let sent = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(probe).execute(&pool).await;
+            // The text is a uuid that the database itself made.
+            let notify = AssertSqlSafe(format!("NOTIFY {CHANNEL}, '{probe}'"));
+            let sent = sqlx::raw_sql(notify).execute(&pool).await;
             if let Err(error) = sent {
                 tracing::debug!(%error, "the probe of the control database's notifications was not sent");
             }
@@ -177,12 +182,16 @@ impl<'a> Session<'a> {
 
     /// Reads the versions over the listening connection, which tests it as well.
     async fn read(&mut self) -> Result<(), PortError> {
-        let reading = sqlx::query_as::<_, (i64, i64)>(
-            "SELECT coalesce(max(version) FILTER (WHERE area = 'keys'), 0), \
-                    coalesce(max(version) FILTER (WHERE area = 'clients'), 0) \
-             FROM public.athena_control_version",
-        )
-        .fetch_one(&mut self.listener);
+        let reading = async {
+            let row = sqlx::raw_sql(
+                "SELECT coalesce(max(version) FILTER (WHERE area = 'keys'), 0), \
+                        coalesce(max(version) FILTER (WHERE area = 'clients'), 0) \
+                 FROM public.athena_control_version",
+            )
+            .fetch_one(&mut self.listener)
+            .await?;
+            Ok((row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?))
+        };
         let (keys, clients) = in_time(self.settings.patience, reading).await?;
         self.last_reading = Instant::now();
         let found =
