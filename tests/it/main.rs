@@ -3,6 +3,7 @@
 
 mod architecture;
 mod client_tls;
+mod deploy;
 mod harness;
 mod injection;
 mod outage;
