@@ -157,14 +157,6 @@ impl PostgresSettings {
     }
 }
 
-/// What the driver makes of a URI; the gateway's own options are checked and left out.
-///
-/// # Errors
-/// [`InvalidUri`].
-pub(crate) fn driver_options(uri: &str) -> Result<PgConnectOptions, InvalidUri> {
-    PostgresSettings::from_uri(uri).map(|settings| settings.options)
-}
-
 /// The session settings that fix the text forms of contract 29.5.
 const TEXT_FORMS: [(&str, &str); 3] =
     [("IntervalStyle", "iso_8601"), ("bytea_output", "hex"), ("standard_conforming_strings", "on")];

@@ -30,7 +30,7 @@ impl InvalidUri {
         )
     }
 
-    fn option(name: &str, expected: &str) -> Self {
+    pub(crate) fn option(name: &str, expected: &str) -> Self {
         Self(format!("the option `{name}` of the PostgreSQL URI must be {expected}"))
     }
 }

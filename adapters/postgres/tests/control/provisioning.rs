@@ -2,6 +2,7 @@
 
 use athena_application::ports::{ProvisionFailure, Provisioner};
 use athena_postgres::control::{EXPECTED_TABLES, PostgresProvisioner, migrate};
+use athena_test_support::PgBouncer;
 
 use crate::snapshot::{Control, same_catalog};
 
@@ -79,4 +80,22 @@ async fn a_database_that_cannot_be_reached_is_told_without_its_address() {
     let invalid = PostgresProvisioner.provision("hunter2 is no URI").await.unwrap_err();
     assert!(matches!(invalid, ProvisionFailure::InvalidTarget(_)), "{invalid:?}");
     assert!(!format!("{invalid} {invalid:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_transaction_pooler_may_stand_in_between() {
+    if PgBouncer::program().is_none() {
+        eprintln!("LEFT OUT: pgbouncer is missing; scripts/ensure-pgbouncer.sh installs it");
+        return;
+    }
+    let control = Control::empty().await;
+    let pooler = PgBouncer::in_front_of(&control.server.uri(), 2, "").await;
+    for _ in 0..2 {
+        let (a, b) = tokio::join!(
+            PostgresProvisioner.provision(pooler.uri()),
+            PostgresProvisioner.provision(pooler.uri())
+        );
+        assert_eq!(a.unwrap(), b.unwrap());
+    }
+    assert!(PostgresProvisioner.status(pooler.uri()).await.unwrap().is_complete());
 }

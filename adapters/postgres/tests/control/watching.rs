@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use athena_application::ports::Versions;
 use athena_postgres::control::{ControlDatabase, ControlWatch, WatchSettings};
-use athena_test_support::Mode;
+use athena_test_support::{Mode, PgBouncer};
 use tokio::sync::watch::Receiver;
 use tokio::time::{sleep, timeout};
 
@@ -173,4 +173,28 @@ async fn a_database_that_is_not_migrated_yet_is_taken_up_when_it_is() {
     assert_eq!(*seen.borrow(), Versions::default());
     athena_postgres::control::migrate(&control.database).await.unwrap();
     until(&mut seen, A_SECOND * 2, |known| known.reachable && known.keys > 0).await;
+}
+
+/// LISTEN succeeds behind a transaction pooler, and then nothing is ever heard.
+#[tokio::test]
+async fn behind_a_transaction_pooler_changes_are_seen_all_the_same() {
+    if PgBouncer::program().is_none() {
+        eprintln!("LEFT OUT: pgbouncer is missing; scripts/ensure-pgbouncer.sh installs it");
+        return;
+    }
+    let control = Control::migrated().await;
+    let lenient = "ignore_startup_parameters = options, extra_float_digits\n";
+    let pooler = PgBouncer::in_front_of(&control.server.uri(), 2, lenient).await;
+    assert!(ControlDatabase::open(pooler.uri()).is_err(), "a pooler that is named is refused");
+    let database = ControlDatabase::open(&pooler.plain_uri()).unwrap();
+    let watch = ControlWatch::start(database, WatchSettings::default());
+    let mut seen = watch.versions();
+    until(&mut seen, A_SECOND * 5, |known| known.reachable).await;
+    // For longer than it takes to find out that nothing is heard.
+    for _ in 0..12 {
+        let before = seen.borrow_and_update().keys;
+        control.run("UPDATE api_key_config SET enforce_api_keys = NOT enforce_api_keys").await;
+        until(&mut seen, A_SECOND, |known| known.reachable && known.keys == before + 1).await;
+        sleep(Duration::from_millis(200)).await;
+    }
 }
