@@ -324,6 +324,43 @@ async fn stopping_one_callers_statement_never_hits_anothers() {
 }
 
 #[tokio::test]
+async fn a_caller_who_leaves_as_the_work_ends_does_not_stop_who_comes_next() {
+    // The end of the transaction takes half a second.
+    let sql = "CREATE TABLE slow (id int); \
+               CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS \
+               'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END'; \
+               CREATE CONSTRAINT TRIGGER nap AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED \
+               FOR EACH ROW EXECUTE FUNCTION nap()";
+    let Some(behind) = Behind::start(sql, 2, "").await else { return };
+    // The only server connection so far, which the pooler lends again first.
+    let process = behind.value("pg_backend_pid()").await;
+    let plan = behind.raw_plan(r#"{"query":"INSERT INTO slow VALUES (1)"}"#).await;
+    let mut sink = contract::Recorder::default();
+    let mut work = Box::pin(behind.backend.execute(&plan, &mut sink, soon()));
+    assert!(tokio::time::timeout(Duration::from_millis(250), &mut work).await.is_err(), "it is ending");
+    // Nobody looks at the work any more, but it ends, and the pooler takes its server back.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let options: sqlx::postgres::PgConnectOptions = behind.pooler.plain_uri().parse().unwrap();
+    let mut other = sqlx::ConnectOptions::connect(&options.extra_float_digits(None::<i8>)).await.unwrap();
+    let mut transaction = other.begin().await.unwrap();
+    let next: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .persistent(false)
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
+    assert_eq!(next.to_string(), process, "the server that did the work serves somebody else");
+    let sleep = sqlx::raw_sql("SELECT pg_sleep(1)").execute(&mut *transaction);
+    let leave = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(work);
+    };
+    let (slept, ()) = tokio::join!(sleep, leave);
+    slept.expect("nobody stops it");
+    transaction.rollback().await.unwrap();
+    assert_eq!(behind.value("SELECT count(*) FROM slow").await, "1");
+}
+
+#[tokio::test]
 async fn a_pooler_that_has_no_server_to_give_is_told_apart_from_one_that_is_gone() {
     let Some(mut behind) = Behind::start("", 1, "").await else { return };
     let mut settings = PostgresSettings::from_uri(behind.pooler.uri()).unwrap();
