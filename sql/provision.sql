@@ -830,4 +830,24 @@ BEGIN
 END
 $$;
 
+-- What the gateways find when they look for migrations to run.
+
+CREATE TABLE IF NOT EXISTS _sqlx_migrations (
+    version bigint PRIMARY KEY,
+    description text NOT NULL,
+    installed_on timestamptz NOT NULL DEFAULT now(),
+    success boolean NOT NULL,
+    checksum bytea NOT NULL,
+    execution_time bigint NOT NULL
+);
+INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+VALUES
+    (1, 'control database', true, '\x2351bbfd1acbaf3e3f1c5dc16b02951cc482f69f4c535558078139690edb0c54ac990b1b86328d1efa504cad6ab8d262', -1),
+    (2, 'dashboards', true, '\x5ed7dc528f298a0c312dbf9041cadc088799829ae875d522e26cc5d9dc3de80532188ffdaa1b4773dfdb73784bb2a10a', -1),
+    (3, 'constraints and indexes', true, '\x6ae88768bf19deaa1dc2d198daa431b2e38827866653140522ff48dec9b4fc078e54f13f1fe5457a2cf605d75c522eb3', -1),
+    (4, 'keys and policy', true, '\xb4cb19741aa50a4087c17f5eb48a4673150091b62dc1b89c7f92ec83cf51bf3d2f3c6b2642accbf796f9ead3252fdd32', -1),
+    (5, 'logs', true, '\xd863074cda4ff627189d20381d07838c6dfcf3f1f51e6ea8dd6ec96a9124ef3e7113781b1ce8e92b9764198dcae6a343', -1),
+    (6, 'change versions', true, '\x8084295e76033b8bee36a12f5ae385cc988531dbec90ed4d57ee2b935e9d9314e7cd006d8861f0ca5d1e19e6da9faabb', -1)
+ON CONFLICT (version) DO NOTHING;
+
 COMMIT;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnection;
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 use tokio::time::timeout;
 
 use super::ControlDatabase;
@@ -97,7 +97,7 @@ pub async fn migration_status(database: &ControlDatabase) -> Result<MigrationSta
     let mut connection = connect(database).await?;
     let applied = applied(&mut connection).await;
     drop(connection.close().await);
-    let applied = applied?;
+    let applied: Vec<i64> = applied?.into_iter().map(|(version, _)| version).collect();
     let known = |version: &i64| MIGRATIONS.iter().any(|(number, ..)| number == version);
     Ok(MigrationStatus {
         pending: MIGRATIONS.iter().map(|(number, ..)| *number).filter(|n| !applied.contains(n)).collect(),
@@ -106,14 +106,45 @@ pub async fn migration_status(database: &ControlDatabase) -> Result<MigrationSta
     })
 }
 
-/// The text of `sql/provision.sql`: every migration, in one transaction.
+/// The text of `sql/provision.sql`: every migration, in one transaction, and the note that they have run.
 pub fn provision_script() -> String {
     let mut script = format!("{PROVISION_HEAD}\nBEGIN;\nSELECT pg_advisory_xact_lock({SCHEMA_LOCK});\n");
     for (number, _, text) in MIGRATIONS {
         script.push_str(&format!("\n-- Migration {number}\n\n{text}"));
     }
-    script.push_str("\nCOMMIT;\n");
+    script.push_str(&format!("\n{}\nCOMMIT;\n", bookkeeping()));
     script
+}
+
+/// Notes that every migration has run, as the migrator notes it. A gateway whose role may not create
+/// anything then starts on a database that an operator has set up.
+pub(crate) fn bookkeeping() -> String {
+    let mut script = String::from(
+        "-- What the gateways find when they look for migrations to run.\n\n\
+         CREATE TABLE IF NOT EXISTS _sqlx_migrations (\n    version bigint PRIMARY KEY,\n    description text NOT NULL,\n    \
+         installed_on timestamptz NOT NULL DEFAULT now(),\n    success boolean NOT NULL,\n    checksum bytea NOT NULL,\n    \
+         execution_time bigint NOT NULL\n);\n\
+         INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)\nVALUES\n",
+    );
+    let rows: Vec<String> = migrations()
+        .iter()
+        .map(|migration| {
+            let checksum: String = migration.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("    ({}, '{}', true, '\\x{checksum}', -1)", migration.version, migration.description)
+        })
+        .collect();
+    script.push_str(&rows.join(",\n"));
+    script.push_str("\nON CONFLICT (version) DO NOTHING;\n");
+    script
+}
+
+fn migrations() -> Vec<Migration> {
+    MIGRATIONS
+        .iter()
+        .map(|(number, name, text)| {
+            Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
+        })
+        .collect()
 }
 
 const PROVISION_HEAD: &str = "\
@@ -142,27 +173,41 @@ async fn connect(database: &ControlDatabase) -> Result<PgConnection, MigrateFail
 }
 
 async fn run(connection: &mut PgConnection) -> Result<Migrated, MigrateFailure> {
+    let migrations = migrations();
+    let total = migrations.len();
+    // The migrator creates its table again and again, which a role that only reads and writes may not.
+    if is_current(connection, &migrations).await? {
+        return Ok(Migrated { applied: 0, total });
+    }
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(SCHEMA_LOCK)
         .execute(&mut *connection)
         .await
         .map_err(MigrateFailure::Unreachable)?;
     let before = applied(connection).await?.len();
-    let mut migrator = Migrator::with_migrations(
-        MIGRATIONS
-            .iter()
-            .map(|(number, name, text)| {
-                Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
-            })
-            .collect(),
-    );
+    let mut migrator = Migrator::with_migrations(migrations);
     // A newer gateway may have been here; an older one must still start.
     migrator.set_ignore_missing(true);
     // The lock of the migrator depends on the database's name alone; ours is shared with provisioning.
     migrator.set_locking(false);
     migrator.run_direct(None, connection, false).await.map_err(failure)?;
     let after = applied(connection).await?.len();
-    Ok(Migrated { applied: after - before, total: MIGRATIONS.len() })
+    Ok(Migrated { applied: after - before, total })
+}
+
+/// Whether every migration has run, with the text that this program holds.
+async fn is_current(connection: &mut PgConnection, migrations: &[Migration]) -> Result<bool, MigrateFailure> {
+    let applied = applied(connection).await?;
+    for migration in migrations {
+        match applied.iter().find(|(version, _)| *version == migration.version) {
+            None => return Ok(false),
+            Some((version, checksum)) if *checksum != *migration.checksum => {
+                return Err(MigrateFailure::Altered(*version));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(true)
 }
 
 fn failure(error: MigrateError) -> MigrateFailure {
@@ -174,8 +219,8 @@ fn failure(error: MigrateError) -> MigrateFailure {
     }
 }
 
-/// Numbers of the migrations that have run, oldest first.
-async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, MigrateFailure> {
+/// Numbers and checksums of the migrations that have run, oldest first.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, MigrateFailure> {
     let found = async {
         let kept: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
             .fetch_one(&mut *connection)
@@ -183,12 +228,9 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, MigrateFailu
         if !kept {
             return Ok(Vec::new());
         }
-        sqlx::query("SELECT version FROM public._sqlx_migrations WHERE success ORDER BY version")
+        sqlx::query_as("SELECT version, checksum FROM public._sqlx_migrations WHERE success ORDER BY version")
             .fetch_all(&mut *connection)
-            .await?
-            .iter()
-            .map(|row| row.try_get(0))
-            .collect()
+            .await
     };
     found.await.map_err(MigrateFailure::Unreachable)
 }

@@ -7,10 +7,10 @@ use athena_application::ports::{
 };
 use athena_domain::plan::statements;
 use sqlx::postgres::PgConnection;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::time::timeout;
 
-use super::migrate::{MIGRATIONS, SCHEMA_LOCK};
+use super::migrate::{MIGRATIONS, SCHEMA_LOCK, bookkeeping};
 use crate::failure::{PORT, port_error, sanitise};
 use crate::settings::PostgresSettings;
 
@@ -97,7 +97,9 @@ async fn connect(uri: &str) -> Result<PgConnection, ProvisionFailure> {
 
 /// All of it or nothing: a transaction that is not committed goes with the connection.
 async fn run(connection: &mut PgConnection) -> Result<Provisioned, ProvisionFailure> {
-    let script: Vec<&'static str> = MIGRATIONS.iter().flat_map(|(_, _, text)| statements(text)).collect();
+    let bookkeeping = bookkeeping();
+    let texts = MIGRATIONS.iter().map(|(_, _, text)| *text).chain([bookkeeping.as_str()]);
+    let script: Vec<&str> = texts.flat_map(statements).collect();
     let total = script.len();
     let refused = |number: usize| move |error| statement_failed(number, total, error);
     let mut transaction = connection.begin().await.map_err(unreachable)?;
@@ -113,7 +115,8 @@ async fn run(connection: &mut PgConnection) -> Result<Provisioned, ProvisionFail
         .await
         .map_err(refused(1))?;
     for (number, statement) in (1..).zip(script) {
-        sqlx::raw_sql(statement).execute(&mut *transaction).await.map_err(refused(number))?;
+        // Compiled in, but for what the migrations' checksums are.
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await.map_err(refused(number))?;
     }
     let made = [EXPECTED_TABLES, FURTHER_TABLES].concat();
     let tables = tables(&mut transaction, &made).await.map_err(refused(total))?;

@@ -98,7 +98,9 @@ async fn the_script_and_the_migrations_make_the_same_schema() {
     same_catalog(&by_hand.catalog().await, &migrated.catalog().await, "by hand, twice");
     assert_eq!(by_hand.rows(true).await, rows, "the second run writes nothing");
 
-    // Each accepts what the other made.
+    // Each accepts what the other made, also where nothing says that it was made.
+    assert_eq!(migrate(&by_hand.database).await.unwrap().applied, 0);
+    by_hand.run("DROP TABLE _sqlx_migrations").await;
     assert_eq!(migrate(&by_hand.database).await.unwrap().applied, MIGRATIONS);
     same_catalog(&by_hand.catalog().await, &migrated.catalog().await, "migrated after it was made by hand");
     assert_eq!(by_hand.rows(true).await, rows, "the migrations write nothing");
@@ -123,4 +125,33 @@ async fn everything_goes_to_public_whatever_the_search_path_is() {
     let count: i64 =
         control.value("SELECT count(*) FROM pg_class WHERE relnamespace = 'elsewhere'::regnamespace").await;
     assert_eq!(count, 0);
+}
+
+/// What an operator has set up serves a gateway whose role may not create anything.
+#[tokio::test]
+async fn a_role_that_only_reads_and_writes_can_start() {
+    let control = Control::empty().await;
+    control.run(&provision_script()).await;
+    let role = format!("{}_gateway", control.server.name());
+    control
+        .run(&format!(
+            "CREATE ROLE {role}; REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+        ))
+        .await;
+    let uri = control.server.uri();
+    let mark = if uri.contains('?') { '&' } else { '?' };
+    let restricted = ControlDatabase::open(&format!("{uri}{mark}options=-c%20role%3D{role}")).unwrap();
+    let user: String =
+        sqlx::query_scalar("SELECT current_user::text").fetch_one(restricted.pool()).await.unwrap();
+    assert_eq!(user, role);
+    let migrated = migrate(&restricted).await;
+    restricted.close().await;
+    control.run("DROP TABLE _sqlx_migrations").await;
+    let again = ControlDatabase::open(&format!("{uri}{mark}options=-c%20role%3D{role}")).unwrap();
+    let refused = migrate(&again).await;
+    again.close().await;
+    control.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    assert_eq!(migrated.unwrap().applied, 0);
+    refused.unwrap_err();
 }

@@ -26,7 +26,7 @@ async fn an_empty_database_is_provisioned_and_may_be_again() {
     assert_eq!(PostgresProvisioner.provision(&uri).await.unwrap(), first);
     assert_eq!(control.rows(true).await, rows);
     same_catalog(&control.catalog().await, &Control::migrated().await.catalog().await, "provisioned");
-    migrate(&control.database).await.unwrap();
+    assert_eq!(migrate(&control.database).await.unwrap().applied, 0);
 
     control.run("DROP TABLE feedback, backup_schedules").await;
     let status = PostgresProvisioner.status(&uri).await.unwrap();
@@ -44,7 +44,8 @@ async fn several_gateways_may_provision_and_migrate_at_once() {
         PostgresProvisioner.provision(&uri),
     );
     assert_eq!(a.unwrap(), c.unwrap());
-    assert_eq!(b.unwrap().applied, 6);
+    // Whoever was first has made everything.
+    assert!([0, 6].contains(&b.unwrap().applied));
     d.unwrap();
 }
 
