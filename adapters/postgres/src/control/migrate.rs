@@ -184,6 +184,11 @@ async fn run(connection: &mut PgConnection) -> Result<Migrated, MigrateFailure> 
         .execute(&mut *connection)
         .await
         .map_err(MigrateFailure::Unreachable)?;
+    // Whoever waits for a table that somebody holds keeps everybody else from it as well.
+    sqlx::raw_sql("SET lock_timeout = '30s'")
+        .execute(&mut *connection)
+        .await
+        .map_err(MigrateFailure::Unreachable)?;
     let before = applied(connection).await?.len();
     let mut migrator = Migrator::with_migrations(migrations);
     // A newer gateway may have been here; an older one must still start.
