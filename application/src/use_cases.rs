@@ -4,6 +4,7 @@ mod delete;
 mod fetch;
 mod grouped;
 mod insert;
+pub mod keys;
 mod query;
 mod update;
 mod write;

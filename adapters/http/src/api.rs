@@ -10,6 +10,8 @@ mod ops;
 mod query;
 mod run;
 
+pub use admin::Bodies;
+pub use admin::keys::{KeysApi, StoreAbsence};
 pub use gateway::GatewayApi;
 pub use ops::{OpsApi, Probe};
 pub use query::QueryApi;
@@ -19,13 +21,15 @@ pub(crate) use documents::{Documents, routes};
 pub(crate) use run::Door;
 
 /// Every operation this server has.
-pub(crate) type Apis = Documented<(GatewayApi, QueryApi, OpsApi)>;
+pub(crate) type Apis = Documented<(GatewayApi, QueryApi, KeysApi, OpsApi)>;
 
 /// Groups of operations in the specification.
 #[derive(Debug, Clone, Copy, poem_openapi::Tags)]
 pub(crate) enum Tag {
     /// Reading and writing rows of the selected client's database.
     Gateway,
+    /// API keys, rights, and whether keys are demanded.
+    Keys,
     /// Health, probes and documents.
     Operations,
 }

@@ -91,6 +91,14 @@ pub fn from_application(error: Error, scene: &Scene<'_>) -> Box<Failure> {
     }
 }
 
+/// A failure of a store that the admin routes administer, under the title of what was tried.
+pub fn port_failure(error: athena_application::ports::PortError, title: &'static str) -> Box<Failure> {
+    port::log(&error, "");
+    let cause = port::from_port(error, Route::Admin);
+    let detail = cause.error.unwrap_or(cause.message);
+    Failure { error: Some(detail), message: title.into(), ..*cause }.boxed()
+}
+
 /// Writes a failure in the route's form.
 pub fn respond(failure: Failure, scene: &Scene<'_>) -> Response {
     let mut details = failure.details;

@@ -19,6 +19,7 @@ mod tls;
 
 use std::future::Future;
 
+pub use api::StoreAbsence;
 pub use app::{App, Face};
 pub use client_address::{AddressBlock, ClientAddress};
 pub use headers::request_id::RequestId;

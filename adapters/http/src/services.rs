@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use athena_application::Gateway;
 use athena_application::ports::Observer;
+use athena_application::use_cases::keys::ManageKeys;
 
+use crate::api::StoreAbsence;
 use crate::security::AdminKey;
 
 /// What the routes call.
@@ -14,6 +16,8 @@ pub struct Services {
     pub gateway: Arc<Gateway>,
     /// Opens the admin routes.
     pub admin_key: AdminKey,
+    /// API keys, rights and policy, or why there are none.
+    pub keys: Result<Arc<ManageKeys>, StoreAbsence>,
     /// Hears of every request.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -21,6 +25,11 @@ pub struct Services {
 impl Services {
     /// A gateway without an admin key, without anybody who listens.
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway, admin_key: AdminKey::default(), observer: None }
+        Self {
+            gateway,
+            admin_key: AdminKey::default(),
+            keys: Err(StoreAbsence::NotConfigured),
+            observer: None,
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use athena_application::Gateway;
 use poem_openapi::OpenApiService;
 
-use crate::api::{Apis, Documented, Documents, Door, GatewayApi, OpsApi, Probe, QueryApi};
+use crate::api::{Apis, Bodies, Documented, Documents, Door, GatewayApi, KeysApi, OpsApi, Probe, QueryApi};
+use crate::body::BodyReader;
 use crate::services::Services;
 use crate::settings::HttpSettings;
 
@@ -24,10 +25,12 @@ pub(crate) fn service(
     documents: Documents,
 ) -> OpenApiService<Apis, ()> {
     let gateway = &services.gateway;
+    let bodies = Bodies::new(BodyReader::new(&gateway.limits, settings.client_request_timeout));
     let door = Arc::new(Door::new(gateway.clone(), settings));
     let apis = Documented((
         GatewayApi::new(gateway, door.clone()),
         QueryApi::new(gateway, door),
+        KeysApi::new(services.keys.clone(), bodies),
         OpsApi::new(gateway.registry.clone(), probe, documents),
     ));
     OpenApiService::new(apis, "Athena", settings.version).description(DESCRIPTION).server("/")

@@ -1,5 +1,7 @@
 //! Operating the gateway: what every route behind the static admin key shares.
 
+pub mod keys;
+
 use std::sync::Arc;
 
 use athena_domain::query::JsonText;

@@ -23,6 +23,8 @@ pub trait Described: Send {
     const ARRAY: Option<&'static str> = None;
     /// Forms of rows besides JSON.
     const STREAMS: &'static [RowFormat] = &[];
+    /// Status of a success.
+    const STATUS: u16 = 200;
     /// Statuses of failures.
     const FAILURES: &'static [u16];
 }
@@ -50,7 +52,7 @@ impl<D: Described> ApiResponse for Answer<D> {
             content_type: media_type(*format),
             schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
         }));
-        let mut responses = vec![response(200, D::SUCCESS, content)];
+        let mut responses = vec![response(D::STATUS, D::SUCCESS, content)];
         responses.extend(D::FAILURES.iter().map(|status| {
             let content =
                 vec![MetaMediaType { content_type: "application/json", schema: ErrorEnvelope::schema_ref() }];
@@ -92,7 +94,9 @@ fn meaning(status: u16) -> &'static str {
             "The request cannot be carried out: a header or field is missing, unknown or malformed, the client \
              is unknown, a table or column does not exist, or a value does not fit."
         }
-        403 => "The database's own rights forbid it.",
+        401 => "The key is missing or not valid.",
+        403 => "The key does not reach that far, or the database's own rights forbid it.",
+        404 => "There is nothing of that id or name.",
         406 => "The Accept header excludes every form this answer has.",
         408 => "The body did not arrive in time.",
         409 => "A unique constraint, or another transaction, stands against it.",

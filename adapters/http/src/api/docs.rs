@@ -1,9 +1,11 @@
 //! Bodies as the specification shows them. Nothing is decoded into these types: requests go to the domain's
 //! own decoders, answers are written around row bytes.
 
+mod admin;
 mod answers;
 mod requests;
 
+pub use admin::{AdminAnswer, KeyBody, PolicyBody, RightBody, RotateBody};
 pub use answers::{
     DeleteAnswer, ErrorEnvelope, FetchAnswer, InsertAnswer, Probe, QueryAnswer, Root, UpdateAnswer,
 };

@@ -54,6 +54,11 @@ impl Failure {
         })
     }
 
+    /// The failure in a box, as it travels.
+    pub fn boxed(self) -> Box<Self> {
+        Box::new(self)
+    }
+
     /// The same failure with another detail text than its title.
     #[must_use]
     pub fn error(mut self: Box<Self>, error: impl Into<Text>) -> Box<Self> {

@@ -1,0 +1,447 @@
+//! API keys, rights and policy.
+
+mod records;
+
+use std::sync::Arc;
+
+use athena_application::ports::{PortError, PortErrorKind};
+use athena_application::use_cases::keys::{self, AdminError, Issued, ManageKeys};
+use poem::http::StatusCode;
+use poem::Request;
+use poem_openapi::OpenApi;
+use poem_openapi::param::Path;
+use serde_json::json;
+
+use super::{Admin, Bodies, answered, json as read_json, refused};
+use crate::api::Tag;
+use crate::api::answer::{Answer, Described};
+use crate::api::docs::{AdminAnswer, KeyBody, PolicyBody, RightBody, RotateBody};
+use crate::body::RawJson;
+use crate::error::{Failure, port_failure};
+use records::{client_policy, effective, global_policy, key, right};
+
+/// Why there is nothing to administer.
+#[derive(Debug, Clone)]
+pub enum StoreAbsence {
+    /// No client is named for it.
+    NotConfigured,
+    /// The client that is named cannot be used.
+    NotConnected(String),
+}
+
+/// API keys, rights and policy.
+pub struct KeysApi {
+    manage: Result<Arc<ManageKeys>, StoreAbsence>,
+    bodies: Bodies,
+}
+
+/// An answer that tells or changes something.
+pub struct Told;
+impl Described for Told {
+    type Body = AdminAnswer;
+    const SUCCESS: &'static str = "Done.";
+    const FAILURES: &'static [u16] = &[400, 401, 404, 409, 500, 503];
+}
+
+/// An answer about something new.
+pub struct Made;
+impl Described for Made {
+    type Body = AdminAnswer;
+    const STATUS: u16 = 201;
+    const SUCCESS: &'static str = "Made.";
+    const FAILURES: &'static [u16] = &[400, 401, 409, 500, 503];
+}
+
+#[OpenApi(tag = "Tag::Keys")]
+impl KeysApi {
+    /// List API keys
+    ///
+    /// Every key that is not archived, newest first. Secrets are never shown.
+    #[oai(path = "/admin/api-keys", method = "get", operation_id = "list_api_keys")]
+    async fn list(&self, request: &Request, _admin: Admin) -> Answer<Told> {
+        let outcome = async {
+            let records = self.manage()?.list().await.map_err(failed("Failed to list API keys"))?;
+            let records: Vec<_> = records.iter().map(key).collect();
+            Ok((StatusCode::OK, "Listed API keys", json!({ "api_keys": records })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Create an API key
+    ///
+    /// The credential stands in this answer and never again.
+    #[oai(path = "/admin/api-keys", method = "post", operation_id = "create_api_key")]
+    async fn create(&self, request: &Request, _admin: Admin, body: RawJson<KeyBody>) -> Answer<Made> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let body = keys::KeyBody::decode_new(read_json(&bytes)?).map_err(titled)?;
+            let issued = self.manage()?.create(&body).await.map_err(failed("Failed to create API key"))?;
+            Ok((StatusCode::CREATED, "Created API key", issued_data(&issued)))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// One API key
+    #[oai(path = "/admin/api-keys/:id", method = "get", operation_id = "get_api_key")]
+    async fn find(&self, request: &Request, _admin: Admin, id: Path<String>) -> Answer<Told> {
+        let outcome = async {
+            let id = key_id(&id)?;
+            let record = self.manage()?.find(id).await.map_err(on_key(id, "Failed to load API key"))?;
+            Ok((StatusCode::OK, "Loaded API key", json!({ "record": key(&record) })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Change an API key
+    ///
+    /// An absent field stays, `null` clears it, `rights` replaces the set. In force on every gateway within a second.
+    #[oai(path = "/admin/api-keys/:id", method = "patch", operation_id = "update_api_key")]
+    async fn update(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        id: Path<String>,
+        body: RawJson<KeyBody>,
+    ) -> Answer<Told> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let id = key_id(&id)?;
+            let body = keys::KeyBody::decode(read_json(&bytes)?).map_err(titled)?;
+            let record =
+                self.manage()?.update(id, &body).await.map_err(on_key(id, "Failed to update API key"))?;
+            Ok((StatusCode::OK, "Updated API key", json!({ "record": key(&record) })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Archive an API key
+    ///
+    /// The key is kept for the record and never verifies again.
+    #[oai(path = "/admin/api-keys/:id", method = "delete", operation_id = "delete_api_key")]
+    async fn delete(&self, request: &Request, _admin: Admin, id: Path<String>) -> Answer<Told> {
+        let outcome = async {
+            let id = key_id(&id)?;
+            self.manage()?.archive(id).await.map_err(on_key(id, "Failed to delete API key"))?;
+            Ok((StatusCode::OK, "Deleted API key", json!({ "id": id })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Rotate an API key
+    ///
+    /// Gives the key a new secret, shown once; the old one works until `previous_valid_until`.
+    #[oai(path = "/admin/api-keys/:id/rotate", method = "post", operation_id = "rotate_api_key")]
+    async fn rotate(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        id: Path<String>,
+        body: RawJson<RotateBody>,
+    ) -> Answer<Told> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let id = key_id(&id)?;
+            let overlap = keys::RotateBody::decode(read_json(&bytes)?).map_err(refused)?.overlap_secs;
+            let issued =
+                self.manage()?.rotate(id, overlap).await.map_err(on_key(id, "Failed to rotate API key"))?;
+            Ok((StatusCode::OK, "Rotated API key", issued_data(&issued)))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// What an API key can reach
+    ///
+    /// Clients, operations, tables, columns, rows, rights and budget, as they apply now.
+    #[oai(path = "/admin/api-keys/:id/effective", method = "get", operation_id = "effective_api_key")]
+    async fn effective(&self, request: &Request, _admin: Admin, id: Path<String>) -> Answer<Told> {
+        let outcome = async {
+            let id = key_id(&id)?;
+            let reach = self.manage()?.effective(id).await.map_err(on_key(id, "Failed to load API key"))?;
+            Ok((StatusCode::OK, "Loaded effective API key", effective(&reach)))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// List rights
+    #[oai(path = "/admin/api-key-rights", method = "get", operation_id = "list_api_key_rights")]
+    async fn list_rights(&self, request: &Request, _admin: Admin) -> Answer<Told> {
+        let outcome = async {
+            let records =
+                self.manage()?.list_rights().await.map_err(failed("Failed to list API key rights"))?;
+            let records: Vec<_> = records.iter().map(right).collect();
+            Ok((StatusCode::OK, "Listed API key rights", json!({ "rights": records })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Create a right
+    #[oai(path = "/admin/api-key-rights", method = "post", operation_id = "create_api_key_right")]
+    async fn create_right(&self, request: &Request, _admin: Admin, body: RawJson<RightBody>) -> Answer<Made> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let body = keys::RightBody::decode(read_json(&bytes)?).map_err(refused)?;
+            let made = self.manage()?.create_right(&body).await;
+            let record = made.map_err(on_right("", &body.name, "Failed to create API key right"))?;
+            Ok((StatusCode::CREATED, "Created API key right", json!({ "right": right(&record) })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Rename a right
+    #[oai(path = "/admin/api-key-rights/:id", method = "patch", operation_id = "update_api_key_right")]
+    async fn update_right(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        id: Path<String>,
+        body: RawJson<RightBody>,
+    ) -> Answer<Told> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let id = right_id(&id)?;
+            let body = keys::RightBody::decode(read_json(&bytes)?).map_err(refused)?;
+            let updated = self.manage()?.update_right(id, &body).await;
+            let record = updated.map_err(on_right(id, &body.name, "Failed to update API key right"))?;
+            Ok((StatusCode::OK, "Updated API key right", json!({ "right": right(&record) })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Delete a right
+    ///
+    /// Every key loses it.
+    #[oai(path = "/admin/api-key-rights/:id", method = "delete", operation_id = "delete_api_key_right")]
+    async fn delete_right(&self, request: &Request, _admin: Admin, id: Path<String>) -> Answer<Told> {
+        let outcome = async {
+            let id = right_id(&id)?;
+            let deleted = self.manage()?.delete_right(id).await;
+            deleted.map_err(on_right(id, "", "Failed to delete API key right"))?;
+            Ok((StatusCode::OK, "Deleted API key right", json!({ "id": id })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Whether keys are demanded
+    ///
+    /// The setting for everybody and the exceptions of single clients.
+    #[oai(path = "/admin/api-key-config", method = "get", operation_id = "get_api_key_config")]
+    async fn policy(&self, request: &Request, _admin: Admin) -> Answer<Told> {
+        let outcome = async {
+            let (global, clients) =
+                self.manage()?.policy().await.map_err(failed("Failed to load API key config"))?;
+            let clients: Vec<_> = clients.iter().map(client_policy).collect();
+            let data = json!({ "global": global_policy(&global), "clients": clients });
+            Ok((StatusCode::OK, "Loaded API key config", data))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Demand keys or not
+    #[oai(path = "/admin/api-key-config", method = "put", operation_id = "update_api_key_config")]
+    async fn set_policy(&self, request: &Request, _admin: Admin, body: RawJson<PolicyBody>) -> Answer<Told> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let mode = keys::PolicyBody::decode(read_json(&bytes)?).map_err(refused)?.mode;
+            let set =
+                self.manage()?.set_policy(mode).await.map_err(failed("Failed to update API key config"))?;
+            Ok((StatusCode::OK, "Updated API key config", json!({ "global": global_policy(&set) })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// List exceptions of single clients
+    #[oai(path = "/admin/api-key-clients", method = "get", operation_id = "list_api_key_clients")]
+    async fn client_policies(&self, request: &Request, _admin: Admin) -> Answer<Told> {
+        let outcome = async {
+            let title = "Failed to list API key client config";
+            let (_, clients) = self.manage()?.policy().await.map_err(failed(title))?;
+            let clients: Vec<_> = clients.iter().map(client_policy).collect();
+            Ok((StatusCode::OK, "Listed API key client config", json!({ "clients": clients })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Demand keys of one client or not
+    #[oai(
+        path = "/admin/api-key-clients/:client_name",
+        method = "put",
+        operation_id = "update_api_key_client"
+    )]
+    async fn set_client_policy(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        client_name: Path<String>,
+        body: RawJson<PolicyBody>,
+    ) -> Answer<Told> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let name = client(&client_name)?;
+            let mode = keys::PolicyBody::decode(read_json(&bytes)?).map_err(refused)?.mode;
+            let set = self.manage()?.set_client_policy(&name, mode).await;
+            let set = set.map_err(failed("Failed to update API key client config"))?;
+            Ok((StatusCode::OK, "Updated API key client config", json!({ "client": client_policy(&set) })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Remove the exception of one client
+    #[oai(
+        path = "/admin/api-key-clients/:client_name",
+        method = "delete",
+        operation_id = "delete_api_key_client"
+    )]
+    async fn delete_client_policy(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        client_name: Path<String>,
+    ) -> Answer<Told> {
+        let outcome = async {
+            let name = client(&client_name)?;
+            let deleted = self.manage()?.delete_client_policy(&name).await;
+            deleted.map_err(|error| match error {
+                AdminError::NotFound => not_found(
+                    "API key client config not found",
+                    format!("No client config exists for '{name}'."),
+                ),
+                error => failed("Failed to delete API key client config")(error),
+            })?;
+            Ok((StatusCode::OK, "Deleted API key client config", json!({ "client_name": name })))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+}
+
+impl KeysApi {
+    /// The operations over a store, or why there is none.
+    pub(crate) fn new(manage: Result<Arc<ManageKeys>, StoreAbsence>, bodies: Bodies) -> Self {
+        Self { manage, bodies }
+    }
+
+    fn manage(&self) -> Result<&ManageKeys, Box<Failure>> {
+        self.manage.as_deref().map_err(absent)
+    }
+}
+
+fn absent(absence: &StoreAbsence) -> Box<Failure> {
+    let error = match absence {
+        StoreAbsence::NotConfigured => "No gateway auth client is configured.".to_owned(),
+        StoreAbsence::NotConnected(name) => format!("Gateway auth client '{name}' is not connected."),
+    };
+    Failure::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "auth_store_unavailable",
+        "authorization",
+        "Auth store unavailable",
+    )
+    .error(error)
+    .hint("Name the control database's client in gateway.auth_client or gateway.logging_client.")
+    .retry_after(30)
+}
+
+fn issued_data(issued: &Issued) -> serde_json::Value {
+    let until = records::moment(issued.record.previous_valid_until);
+    json!({
+        "api_key": issued.credential.reveal(), "record": key(&issued.record), "previous_valid_until": until,
+    })
+}
+
+/// The title that a malformed timestamp has of its own.
+fn titled(error: athena_domain::RequestError) -> Box<Failure> {
+    let timestamp = error.field.as_deref() == Some("expires_at");
+    let mut failure = refused(error);
+    if timestamp {
+        let text = std::mem::replace(&mut failure.message, "Invalid timestamp".into());
+        failure.error = Some(text);
+    }
+    failure
+}
+
+fn bad_request(code: &'static str, message: &'static str, error: &'static str) -> Box<Failure> {
+    Failure::new(StatusCode::BAD_REQUEST, code, "validation", message).error(error)
+}
+
+fn not_found(message: &'static str, error: String) -> Box<Failure> {
+    Failure::new(StatusCode::NOT_FOUND, "not_found", "validation", message).error(error)
+}
+
+fn key_id(id: &Path<String>) -> Result<&str, Box<Failure>> {
+    let valid = uuid::Uuid::try_parse(id).is_ok();
+    valid.then_some(id.as_str()).ok_or_else(|| {
+        bad_request("invalid_field", "Invalid API key id", "The API key id must be a UUID.")
+            .detail("field", "id")
+    })
+}
+
+fn right_id(id: &Path<String>) -> Result<&str, Box<Failure>> {
+    let valid = uuid::Uuid::try_parse(id).is_ok();
+    valid.then_some(id.as_str()).ok_or_else(|| {
+        bad_request("invalid_field", "Invalid API key right id", "The right id must be a UUID.")
+            .detail("field", "id")
+    })
+}
+
+fn client(name: &str) -> Result<String, Box<Failure>> {
+    let parsed = athena_domain::ClientName::parse(name);
+    parsed.map(|name| name.to_string()).ok_or_else(|| {
+        bad_request("invalid_field", "Invalid client name", "The client name must not be empty.")
+            .detail("field", "client_name")
+    })
+}
+
+fn on_key(id: &str, title: &'static str) -> impl FnOnce(AdminError) -> Box<Failure> {
+    move |error| match error {
+        AdminError::NotFound => not_found("API key not found", format!("No API key exists for '{id}'.")),
+        error => failed(title)(error),
+    }
+}
+
+fn on_right(id: &str, name: &str, title: &'static str) -> impl FnOnce(AdminError) -> Box<Failure> {
+    move |error| match error {
+        AdminError::NotFound => not_found("API key right not found", format!("No right exists for '{id}'.")),
+        AdminError::Duplicate => Failure::new(
+            StatusCode::CONFLICT,
+            "unique_violation",
+            "validation",
+            "API key right already exists",
+        )
+        .error(format!("A right named '{name}' already exists.")),
+        error => failed(title)(error),
+    }
+}
+
+/// The failure of an operation with this title.
+fn failed(title: &'static str) -> impl FnOnce(AdminError) -> Box<Failure> {
+    move |error| match error {
+        AdminError::UnknownRights(names) => bad_request("unknown_rights", "Unknown API key rights", "")
+            .error(format!("These rights do not exist: {}", names.join(", ")))
+            .detail("unknown_rights", names)
+            .hint("Create them with POST /admin/api-key-rights first."),
+        AdminError::Port(error) => store_failed(error, title),
+        AdminError::Duplicate => Failure::new(StatusCode::CONFLICT, "unique_violation", "validation", title)
+            .error("Something of that name already exists."),
+        AdminError::NotFound => not_found(title, "There is nothing of that id.".to_owned()),
+    }
+}
+
+/// A store that is away is 503; anything else is ours.
+fn store_failed(error: PortError, title: &'static str) -> Box<Failure> {
+    match error.kind {
+        PortErrorKind::Unavailable
+        | PortErrorKind::Lost
+        | PortErrorKind::TimedOut
+        | PortErrorKind::TooManyConnections => {
+            tracing::warn!(%error, "the auth store does not answer");
+            Failure::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "auth_store_unavailable",
+                "database_connection",
+                "Auth store unavailable",
+            )
+            .error("The database of the gateway's auth client does not answer.")
+            .retry_after(5)
+        }
+        _ => port_failure(error, title),
+    }
+}

@@ -1,0 +1,113 @@
+//! Bodies of the admin routes.
+
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+use serde_json::{Value, json};
+
+use super::{Json, example};
+
+/// The answer of an admin route.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct AdminAnswer {
+    /// `success`
+    status: String,
+    /// What was done.
+    message: String,
+    /// What was read, made or changed; named by the operation.
+    data: Value,
+}
+
+impl Example for AdminAnswer {
+    fn example() -> Self {
+        example(json!({ "status": "success", "message": "Listed API keys", "data": { "api_keys": [] } }))
+    }
+}
+
+/// A key. In a change, an absent field stays and `null` clears it.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct KeyBody {
+    /// Name for people. Required for a new key.
+    name: Option<String>,
+    /// Description.
+    description: Option<String>,
+    /// The client it is bound to; none means every one.
+    client_name: Option<String>,
+    /// Further clients it is bound to.
+    clients: Option<Vec<String>>,
+    /// From when on it may not be used: RFC 3339.
+    expires_at: Option<String>,
+    /// Whether it may be used.
+    is_active: Option<bool>,
+    /// Names of its rights; replaces them all.
+    rights: Option<Vec<String>>,
+    /// What it may be used for: fetch, insert, update, delete, query, rpc, schema. A key with any of the following
+    /// limits needs `query` named here to run SQL of its own.
+    operations: Option<Vec<String>>,
+    /// Tables it may touch: `public.users`, `audit.*`, `users` in the default schema, `*`.
+    tables: Option<Vec<String>>,
+    /// Columns it may see and name, by table; tables that are not named are not limited.
+    columns: Json,
+    /// Conditions, as in a fetch, that every row it reads, changes or writes must meet, by table.
+    row_filters: Json,
+    /// How much it may do: `requests_per_second`, `burst`, `concurrent`, `rows_per_minute`, `bytes_per_minute`.
+    budget: Json,
+}
+
+impl Example for KeyBody {
+    fn example() -> Self {
+        example(json!({
+            "name": "dashboard", "client_name": "demo", "rights": ["gateway.read"],
+            "tables": ["public.orders"], "expires_at": "2030-01-01T00:00:00Z",
+            "row_filters": { "public.orders": [{ "eq_column": "status", "eq_value": "paid" }] },
+            "budget": { "requests_per_second": 50, "burst": 100 }
+        }))
+    }
+}
+
+/// A right.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct RightBody {
+    /// `resource.action`, such as `users.read`, or `*`.
+    name: String,
+    /// Description; absent clears it.
+    description: Option<String>,
+}
+
+impl Example for RightBody {
+    fn example() -> Self {
+        example(json!({ "name": "users.read", "description": "Read the table users" }))
+    }
+}
+
+/// How strictly keys are demanded; one of the two is required.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct PolicyBody {
+    /// true is `enforce`, false is `off`.
+    enforce_api_keys: Option<bool>,
+    /// `off`, `warn` (nobody is refused; what would be is counted and logged) or `enforce`. Wins.
+    mode: Option<String>,
+}
+
+impl Example for PolicyBody {
+    fn example() -> Self {
+        example(json!({ "mode": "enforce" }))
+    }
+}
+
+/// A rotation.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct RotateBody {
+    /// How long the old secret still works, in seconds: 0 to 604800. Default 3600.
+    overlap_secs: Option<u64>,
+}
+
+impl Example for RotateBody {
+    fn example() -> Self {
+        example(json!({ "overlap_secs": 3600 }))
+    }
+}
