@@ -18,8 +18,8 @@ const WSS_SPECIFICATION: &str = include_str!("../openapi-wss.yaml");
 /// Connections for raw queries, as a share of those for prepared statements.
 const RAW_SHARE: usize = 4;
 
-/// Opens every client and builds the gateway over them. Needs a running runtime, and waits for nothing:
-/// clients connect in the background.
+/// Opens every client and builds the gateway over them. Waits for nothing: clients connect when they are
+/// first used.
 pub fn gateway(config: &Config) -> Arc<Gateway> {
     let clients = config.clients.iter().map(|client| open(client, config));
     Arc::new(Gateway {
@@ -43,7 +43,8 @@ fn open(client: &ClientConfig, config: &Config) -> Client {
         Err(reason) => misconfigured(reason),
         Ok(uri) if matches!(uri.scheme().as_str(), "postgres" | "postgresql") => {
             match settings(uri.expose(), &config.pool, &config.limits, config.gateway.schema_refresh) {
-                Ok(settings) => {
+                Ok(mut settings) => {
+                    client.name.as_str().clone_into(&mut settings.name);
                     let (backend, schema) = athena_postgres::open(&settings);
                     ClientState::Ready { backend, schema }
                 }

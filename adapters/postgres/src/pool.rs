@@ -156,7 +156,8 @@ impl Sessions {
                     return Err(PortError::new(PORT, PortErrorKind::Exhausted));
                 }
             }
-            if !self.connected.swap(true, Ordering::Relaxed) {
+            if !self.connected.load(Ordering::Relaxed) {
+                self.connected.store(true, Ordering::Relaxed);
                 *self.complained.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
             return Ok(running);

@@ -30,6 +30,13 @@ async fn sessions(direct: &mut PgConnection) -> i64 {
     sqlx::query_scalar(count).fetch_one(direct).await.unwrap()
 }
 
+/// Memory of this process; 0 where that cannot be read.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
 /// Waits until the number of sessions and tasks is as wanted.
 async fn settles(direct: &mut PgConnection, wanted: (i64, usize), within: Duration) {
     let start = Instant::now();
@@ -48,11 +55,13 @@ async fn a_thousand_clients_that_nobody_uses_are_only_settings() {
     let database = TestDatabase::with(TABLE).await;
     let mut direct = PgConnection::connect(&database.uri()).await.unwrap();
     let before = tasks();
-    let start = Instant::now();
+    let (start, resident) = (Instant::now(), resident_kib());
     let clients: Vec<_> = (0..1000)
         .map(|_| athena_postgres::open(&PostgresSettings::from_uri(&database.uri()).unwrap()))
         .collect();
-    println!("a thousand clients opened in {:?}", start.elapsed());
+    let (took, grown) = (start.elapsed(), resident_kib().saturating_sub(resident));
+    println!("a thousand clients opened in {took:?}, {grown} KiB");
+    assert!(grown < 64 * 1024, "{grown} KiB for a thousand clients");
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!((sessions(&mut direct).await, tasks()), (0, before));
     assert!(clients.iter().all(|(backend, schema)| {

@@ -36,13 +36,17 @@ impl Running {
     }
 
     pub(super) async fn begin(&mut self, begin: Begin) -> Result<(), sqlx::Error> {
+        if self.sessions.opening.is_none() {
+            if let Some(text) = begin.text() {
+                sqlx::raw_sql(text).execute(self.connection()).await?;
+                self.open = true;
+            }
+            return Ok(());
+        }
         let sessions = self.sessions.clone();
         if let Some(opening) = &sessions.opening {
             let process = opening.begin(self.connection(), begin).await?;
             self.session().process = Some(process);
-            self.open = true;
-        } else if let Some(text) = begin.text() {
-            sqlx::raw_sql(text).execute(self.connection()).await?;
             self.open = true;
         }
         Ok(())
