@@ -146,6 +146,12 @@ async fn a_role_that_only_reads_and_writes_can_start() {
         sqlx::query_scalar("SELECT current_user::text").fetch_one(restricted.pool()).await.unwrap();
     assert_eq!(user, role);
     let migrated = migrate(&restricted).await;
+    let written = sqlx::raw_sql(
+        "INSERT INTO gateway_request_log (request_id, \"time\") VALUES ('a', 1); \
+         INSERT INTO api_keys (public_id, name, key_salt, key_hash) VALUES ('a', 'a', 's', 'h')",
+    )
+    .execute(restricted.pool())
+    .await;
     restricted.close().await;
     control.run("DROP TABLE _sqlx_migrations").await;
     let again = ControlDatabase::open(&format!("{uri}{mark}options=-c%20role%3D{role}")).unwrap();
@@ -153,5 +159,6 @@ async fn a_role_that_only_reads_and_writes_can_start() {
     again.close().await;
     control.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
     assert_eq!(migrated.unwrap().applied, 0);
+    written.unwrap();
     refused.unwrap_err();
 }
