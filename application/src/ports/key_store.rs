@@ -141,6 +141,12 @@ pub trait KeyStore: Send + Sync + 'static {
     /// When the store cannot be read.
     async fn keys(&self) -> Result<Vec<KeyRecord>, PortError>;
 
+    /// One key; `None` when there is no such key or it is archived. Ids meet without case, here and below.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn key(&self, id: &str) -> Result<Option<KeyRecord>, PortError>;
+
     /// Adds a key with its rights, all or nothing.
     ///
     /// # Errors

@@ -117,8 +117,7 @@ impl ManageKeys {
     /// # Errors
     /// [`AdminError::NotFound`].
     pub async fn find(&self, id: &str) -> Result<KeyRecord, AdminError> {
-        let found = self.keys.keys().await?.into_iter().find(|record| record.id.eq_ignore_ascii_case(id));
-        found.ok_or(AdminError::NotFound)
+        self.keys.key(id).await?.ok_or(AdminError::NotFound)
     }
 
     /// Makes a key.

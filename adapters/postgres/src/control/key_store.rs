@@ -89,15 +89,17 @@ async fn read(connection: &mut PgConnection, internal_id: i64) -> Result<KeyReco
 /// Replaces the rights of a key, all or none.
 async fn grant(connection: &mut PgConnection, key: i64, rights: &[String]) -> Result<(), KeyStoreError> {
     let port = super::database::control_error;
-    let unknown: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT n.name FROM unnest($1::text[]) AS n(name) \
-         WHERE NOT EXISTS (SELECT FROM api_key_rights r WHERE r.name = n.name) ORDER BY 1",
-    )
-    .bind(rights)
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(port)?;
+    // Locked, so that nobody removes or renames one between this look and the grant.
+    let known: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM api_key_rights WHERE name = ANY($1::text[]) FOR SHARE")
+            .bind(rights)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(port)?;
+    let mut unknown: Vec<String> = rights.iter().filter(|name| !known.contains(name)).cloned().collect();
     if !unknown.is_empty() {
+        unknown.sort_unstable();
+        unknown.dedup();
         return Err(KeyStoreError::UnknownRights(unknown));
     }
     sqlx::query(
@@ -158,6 +160,17 @@ impl KeyStore for PostgresKeyStore {
         let rows = sqlx::query(SQL).fetch_all(self.database.pool()).await;
         let records = rows.and_then(|rows| rows.iter().map(record).collect());
         records.map_err(|error| self.failed(error))
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<KeyRecord>, PortError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            record_columns!(),
+            " FROM api_keys k WHERE k.api_keys_id::text = lower($1) AND k.archived_at IS NULL"
+        );
+        let row = sqlx::query(SQL).bind(id).fetch_optional(self.database.pool()).await;
+        let found = row.and_then(|row| row.as_ref().map(record).transpose());
+        found.map_err(|error| self.failed(error))
     }
 
     async fn create(
