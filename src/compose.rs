@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_application::{Client, ClientRegistry, ClientState, Gateway};
+use athena_application::{Authenticator, Client, ClientRegistry, ClientState, Gateway};
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::Decoding;
 use athena_domain::{ClientName, Limits};
-use athena_http::{AuditHeaders, Cors, HttpSettings, ResponseShape};
+use athena_http::{AdminKey, AuditHeaders, Cors, HttpSettings, ResponseShape, Services};
 use athena_postgres::PostgresSettings;
 
-use crate::config::{self, ClientConfig, Config, PoolConfig, UnknownFields};
+use crate::config::{self, ClientConfig, Config, PoolConfig, Secret, UnknownFields};
+use crate::control::ControlPlane;
 
 /// The WebSocket contract, served as it stands.
 const WSS_SPECIFICATION: &str = include_str!("../openapi-wss.yaml");
@@ -18,9 +19,28 @@ const WSS_SPECIFICATION: &str = include_str!("../openapi-wss.yaml");
 /// Connections for raw queries, as a share of those for prepared statements.
 const RAW_SHARE: usize = 4;
 
-/// Opens every client and builds the gateway over them. Waits for nothing: clients connect when they are
-/// first used.
-pub fn gateway(config: &Config) -> Arc<Gateway> {
+/// A gateway and everything that runs beside it. Dropped, what runs beside it stops.
+pub struct Composed {
+    /// What the HTTP face calls.
+    pub services: Services,
+    /// Keys and policy.
+    pub control: ControlPlane,
+}
+
+/// Composes a gateway. Waits for nothing: databases are connected to when they are first used, the control
+/// database in the background. Needs a running runtime.
+pub fn compose(config: &Config) -> Composed {
+    let control = ControlPlane::start(config);
+    let services = Services {
+        gateway: gateway(config, control.authenticator.clone()),
+        admin_key: AdminKey::new(config.admin_key.as_ref().map(Secret::expose)),
+        keys: control.keys.clone(),
+        observer: None,
+    };
+    Composed { services, control }
+}
+
+fn gateway(config: &Config, authenticator: Arc<Authenticator>) -> Arc<Gateway> {
     let clients = config.clients.iter().map(|client| open(client, config));
     Arc::new(Gateway {
         registry: Arc::new(ClientRegistry::new(clients)),
@@ -29,7 +49,7 @@ pub fn gateway(config: &Config) -> Arc<Gateway> {
             camel_to_snake: config.gateway.force_camel_case_to_snake_case,
             big_numbers_as_text: false,
         },
-        authenticator: Default::default(),
+        authenticator,
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,

@@ -63,6 +63,8 @@ pub struct Config {
     pub pool: PoolConfig,
     /// What the process says about itself.
     pub logging: LoggingConfig,
+    /// `ATHENA_KEY_12`: the static admin key.
+    pub admin_key: Option<Secret>,
 }
 
 /// Where a configuration was read from.
@@ -178,7 +180,8 @@ impl Config {
             return Err(ConfigErrorKind::Invalid { problems });
         }
         let file = ConfigFile { path: None, seeded: false };
-        Ok((Self { file, server, cors, gateway, clients, limits, pool, logging }, warnings))
+        let admin_key = environment.var("ATHENA_KEY_12").filter(|key| !key.is_empty()).map(Secret::new);
+        Ok((Self { file, server, cors, gateway, clients, limits, pool, logging, admin_key }, warnings))
     }
 
     /// Tells the log where the configuration comes from and what about it deserves a word.

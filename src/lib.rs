@@ -3,6 +3,7 @@
 
 pub mod compose;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod healthcheck;
 pub mod run;

@@ -55,15 +55,15 @@ async fn serve(mut config: Config, options: &ServerOptions) -> anyhow::Result<()
     if options.pipelines.exists() {
         tracing::warn!(path = %options.pipelines.display(), "pipelines are not part of this version; the file is not read");
     }
-    tracing::warn!("API keys are not checked by this version: let only trusted networks reach the listener");
-    let gateway = compose::gateway(&config);
+    let composed = compose::compose(&config);
     let settings = compose::http_settings(&config);
     tracing::info!(%address, clients = config.clients.len(), version = settings.version, "athena is listening");
     if let Some(private) = &private {
         private.announce(address);
     }
-    let app = athena_http::app(&settings, &athena_http::Services::new(gateway.clone()));
+    let app = athena_http::app(&settings, &composed.services);
     athena_http::serve(listener, app, &settings, stop_asked()).await;
+    drop(composed);
     tracing::info!("athena has stopped");
     if let Some(private) = private {
         private.stop().await;

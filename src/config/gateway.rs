@@ -50,6 +50,8 @@ pub struct GatewayConfig {
     pub logging_client: Option<String>,
     /// `gateway.auth_client`: client of the API keys; the logging client unless it is set.
     pub auth_client: Option<String>,
+    /// `gateway.auto_migrate`: the control database is brought to the current schema at start.
+    pub auto_migrate: bool,
     /// `gateway.schema_refresh_secs`: how old the knowledge of tables and columns may grow.
     pub schema_refresh: Duration,
 }
@@ -82,6 +84,7 @@ impl GatewayConfig {
                 .boolean(key("allow_schema_names_prefixed_as_table_name"), true),
             logging_client,
             auth_client,
+            auto_migrate: reader.boolean(key("auto_migrate"), true),
             schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
         }
     }

@@ -80,7 +80,7 @@ pub const KEYS: &[Key] = &[
     key("gateway", "logging_client", ""),
     key("gateway", "auth_client", ""),
     key("gateway", "schema_refresh_secs", "60"),
-    idle("gateway", "auto_migrate"),
+    key("gateway", "auto_migrate", "true"),
     idle("gateway", "circuit_breaker_threshold"),
     idle("gateway", "circuit_breaker_timeout_secs"),
     idle("gateway", "circuit_breaker_check_interval_secs"),

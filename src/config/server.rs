@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use athena_http::AddressBlock;
 use super::reader::Reader;
+use athena_http::AddressBlock;
 
 /// The listener and its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,9 @@ use tokio::sync::oneshot;
 /// Name of the client over the test's database.
 pub const CLIENT: &str = "Main";
 
+/// The static admin key of every gateway in tests.
+pub const ADMIN_KEY: &str = "admin-key-marker-of-tests";
+
 /// A running gateway.
 pub struct Gateway {
     /// `http://127.0.0.1:port`
@@ -20,6 +23,8 @@ pub struct Gateway {
     /// Where it listens.
     pub address: SocketAddr,
     http: reqwest::Client,
+    /// What the gateway is composed of.
+    pub composed: compose::Composed,
     /// Stops the server when the test lets go of it.
     _stop: oneshot::Sender<()>,
     /// The database behind [`CLIENT`].
@@ -90,15 +95,15 @@ impl Gateway {
         let clients: BTreeMap<&str, &str> = clients.iter().copied().collect();
         let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
         let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}");
-        let (config, _) =
-            Config::from_text("test", &text, &Environment::default(), None).expect("a configuration");
-        let gateway = compose::gateway(&config);
+        let environment = Environment::from_iter([("ATHENA_KEY_12".to_owned(), ADMIN_KEY.to_owned())]);
+        let (config, _) = Config::from_text("test", &text, &environment, None).expect("a configuration");
+        let composed = compose::compose(&config);
         let settings = compose::http_settings(&config);
         let listener =
             athena_rs::run::listen(SocketAddr::from(([127, 0, 0, 1], 0)), 128).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
-        let app = athena_http::app(&settings, &athena_http::Services::new(gateway.clone()));
+        let app = athena_http::app(&settings, &composed.services);
         tokio::spawn(async move {
             let stopped = async {
                 drop(stopped.await);
@@ -110,6 +115,7 @@ impl Gateway {
             address,
             http: reqwest::Client::new(),
             _stop: stop,
+            composed,
             database: None,
         }
     }

@@ -174,7 +174,7 @@ fn unknown_keys_are_told_with_the_nearest_known_one() {
 fn keys_without_effect_are_told_together() {
     let text = "urls:\n  - athena: ${UNSET}\nauthenticator:\n  scylladb: {username: u, password: hunter2}\napi:\n  - cache_ttl: 240\n";
     let (_, warnings) = read(text, &[("ATHENA_GATEWAY__AUTO_MIGRATE", "true")]).expect("accepted");
-    let keys = ["api.cache_ttl", "authenticator.scylladb", "gateway.auto_migrate", "urls.athena"];
+    let keys = ["api.cache_ttl", "authenticator.scylladb", "urls.athena"];
     assert_eq!(warnings, [Warning::NoEffect { keys: keys.map(str::to_owned).to_vec() }]);
 }
 
