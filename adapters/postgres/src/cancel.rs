@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The same behind a pooler, whose servers may all be busy with what is to be stopped: closing the
 /// connections stops it too, only later.
-const POOLER_TIMEOUT: Duration = Duration::from_secs(1);
+const POOLER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long the connection for stopping stays open without work.
 const LINGER: Duration = Duration::from_secs(30);
