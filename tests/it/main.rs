@@ -7,6 +7,7 @@ mod deploy;
 mod harness;
 mod injection;
 mod outage;
+mod pgbouncer;
 mod process;
 mod queries;
 mod reads;
