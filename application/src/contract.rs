@@ -10,6 +10,7 @@
 mod filters;
 mod fixture;
 mod flow;
+mod key_store;
 mod reads;
 mod recorder;
 mod refusals;
@@ -25,6 +26,7 @@ pub use flow::{
     a_stopped_sink_gets_no_further_row, a_stopped_write_is_kept_or_fails, requests_run_side_by_side,
 };
 pub use reads::reads_answer_as_asked;
+pub use key_store::{AccessStore, key_store};
 pub use recorder::{Recorder, canonical};
 pub use refusals::{bad_values_are_rejected, columns_added_since_are_noticed, unknown_names_are_rejected};
 pub use run::{Answer, Verb, run};

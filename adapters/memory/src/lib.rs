@@ -6,6 +6,7 @@
 mod backend;
 mod database;
 mod filter;
+mod key_store;
 mod pattern;
 mod reject;
 mod select;
@@ -14,4 +15,5 @@ mod value;
 mod write;
 
 pub use database::MemoryDatabase;
+pub use key_store::MemoryKeyStore;
 pub use table::{BadFixture, Table};
