@@ -4,9 +4,11 @@ mod backend;
 mod control;
 mod failure;
 mod key_store;
+mod log_store;
 mod observer;
 mod provisioner;
 mod schema_reader;
+mod statistics_store;
 
 pub use backend::{Backend, BackendStatus, Done, RowStream};
 pub use control::Versions;
@@ -15,9 +17,13 @@ pub use key_store::{
     EnforcementStore, Entropy, KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey,
     PolicyRecord, RightRecord, RightStore, StoredSecret,
 };
+pub use log_store::{
+    BatchId, LogBatch, LogEntry, LogStore, LoggedAuth, LoggedKey, LoggedOperation, NOT_FOUND, REDACTED,
+};
 pub use observer::{
     AuditIds, AuthObservation, CallerAddress, Observation, Observer, Observers, OperationObservation, Stages,
     TraceParent,
 };
 pub use provisioner::{ProvisionFailure, ProvisionStatus, Provisioned, Provisioner};
 pub use schema_reader::SchemaReader;
+pub use statistics_store::{ClientStatistics, StatisticsStore, TableStatistics};

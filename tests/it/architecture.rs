@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
     ("athena-http", "adapters/http", &["athena-domain", "athena-application"]),
     ("athena-cli", "adapters/cli", &[]),
     ("athena-postgres", "adapters/postgres", &["athena-domain", "athena-application"]),
+    ("athena-logging", "adapters/logging", &["athena-domain", "athena-application"]),
     ("athena-memory", "adapters/memory", &["athena-domain", "athena-application"]),
 ];
 

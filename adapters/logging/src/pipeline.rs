@@ -1,0 +1,75 @@
+//! The pipeline as the composition root sees it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use athena_application::ports::{LogStore, Observation, Observer};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::counters::{Counted, LogCounters};
+use crate::entry::is_logged;
+use crate::queue::Queue;
+use crate::settings::LogSettings;
+use crate::writer::Writer;
+
+/// Time beyond the deadline for writing to disk what is left.
+const SPOOL_GRACE: Duration = Duration::from_secs(5);
+
+/// Observes requests and writes them to a store, in batches, later.
+pub struct LogPipeline {
+    queue: Arc<Queue>,
+    counted: Arc<Counted>,
+    deadline: watch::Sender<Option<Instant>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl LogPipeline {
+    /// Starts the writer; needs a running runtime. A spool that cannot be used is told in the log and done
+    /// without: logging must not keep a gateway from starting.
+    pub fn start(store: Arc<dyn LogStore>, settings: LogSettings) -> Self {
+        let queue = Arc::new(Queue::new(settings.queue_entries, settings.batch_entries.max(1)));
+        let counted = Arc::new(Counted::default());
+        let (deadline, asked) = watch::channel(None);
+        let writer = Writer::new(store, queue.clone(), counted.clone(), settings, asked);
+        let task = tokio::spawn(writer.run());
+        Self { queue, counted, deadline, task: Mutex::new(Some(task)) }
+    }
+
+    /// What has been done so far.
+    pub fn counters(&self) -> LogCounters {
+        self.counted.read(self.queue.len())
+    }
+
+    /// Writes what waits in memory: to the store until `deadline` has passed, then to the spool; what
+    /// neither takes is counted as dropped. Whatever is observed from then on is dropped and counted.
+    pub async fn shutdown(&self, deadline: Duration) {
+        self.deadline.send_replace(Some(Instant::now() + deadline));
+        self.queue.close();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut task) = task
+            && tokio::time::timeout(deadline + SPOOL_GRACE, &mut task).await.is_err()
+        {
+            task.abort();
+            tracing::error!("the log writer did not end in time");
+        }
+        self.queue.shut(&self.counted);
+    }
+}
+
+impl Observer for LogPipeline {
+    fn observe(&self, observation: &Arc<Observation>) {
+        if is_logged(observation) {
+            self.queue.push(Arc::clone(observation), &self.counted);
+        }
+    }
+}
+
+impl Drop for LogPipeline {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}

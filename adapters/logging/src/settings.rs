@@ -1,0 +1,32 @@
+//! How the pipeline is run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the pipeline is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Entries that wait in memory; past it the oldest is dropped and counted.
+    pub queue_entries: usize,
+    /// Longest time an entry waits for others to be written with.
+    pub flush_interval: Duration,
+    /// Entries that are written together.
+    pub batch_entries: usize,
+    /// Where batches wait on disk while the store is away; without it they wait in the queue.
+    pub spool_dir: Option<PathBuf>,
+    /// Bytes that the spool may take on disk; past it the oldest batch is dropped and counted. A file
+    /// counts as whole blocks of 4 KiB.
+    pub spool_max_bytes: u64,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            queue_entries: 10_000,
+            flush_interval: Duration::from_millis(500),
+            batch_entries: 1_000,
+            spool_dir: None,
+            spool_max_bytes: 256 << 20,
+        }
+    }
+}

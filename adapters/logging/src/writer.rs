@@ -1,0 +1,315 @@
+//! The task between the queue and the store: batches, retries, the spool, the end.
+
+mod settle;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use athena_application::ports::{BatchId, LogEntry, LogStore, PortError, PortErrorKind};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::counters::Counted;
+use crate::entry::entry;
+use crate::queue::Queue;
+use crate::settings::LogSettings;
+use crate::spool::Spool;
+use settle::settle;
+
+/// First and longest wait before the store is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often to look for what other gateways have left.
+const ADOPTION: Duration = Duration::from_secs(30);
+
+/// A batch in memory.
+struct Batch {
+    /// Place in the order.
+    number: u64,
+    id: BatchId,
+    entries: Vec<LogEntry>,
+}
+
+pub(crate) struct Writer {
+    store: Arc<dyn LogStore>,
+    queue: Arc<Queue>,
+    counted: Arc<Counted>,
+    settings: LogSettings,
+    asked: watch::Receiver<Option<Instant>>,
+    spool: Option<Arc<Mutex<Spool>>>,
+    /// A batch that neither the store nor the spool has taken; younger than what is spooled.
+    pending: Option<Batch>,
+    pause: Duration,
+    /// Not before this is the store tried again.
+    next_try: Instant,
+}
+
+impl Writer {
+    pub fn new(
+        store: Arc<dyn LogStore>,
+        queue: Arc<Queue>,
+        counted: Arc<Counted>,
+        settings: LogSettings,
+        asked: watch::Receiver<Option<Instant>>,
+    ) -> Self {
+        let next_try = Instant::now();
+        Self {
+            store,
+            queue,
+            counted,
+            settings,
+            asked,
+            spool: None,
+            pending: None,
+            pause: Duration::ZERO,
+            next_try,
+        }
+    }
+
+    pub async fn run(mut self) {
+        self.open_spool().await;
+        let mut due: Option<Instant> = None;
+        let mut adoption = Instant::now();
+        while !self.queue.is_closing() {
+            let now = Instant::now();
+            let queued = self.queue.len();
+            due = if queued == 0 { None } else { due.or(Some(now + self.settings.flush_interval)) };
+            let full = queued >= self.settings.batch_entries.max(1);
+            // Without a spool, what is new waits in the queue behind what the store has not taken.
+            let may_flush = self.pending.is_none() || self.spool.is_some();
+            let backlog = self.has_backlog();
+            if may_flush && (full || due.is_some_and(|due| due <= now)) {
+                due = None;
+                let moved = if backlog { self.spill().await } else { self.deliver_next().await };
+                if moved || self.next_try > now {
+                    continue;
+                }
+            }
+            if backlog && self.next_try <= now {
+                self.replay().await;
+                continue;
+            }
+            if self.spool.is_some() && adoption <= now {
+                adoption = now + ADOPTION;
+                self.with_spool(Spool::adopt).await;
+                continue;
+            }
+            let wakes = [
+                due.filter(|_| may_flush),
+                backlog.then_some(self.next_try),
+                self.spool.is_some().then_some(adoption),
+            ];
+            match wakes.into_iter().flatten().min() {
+                Some(at) => tokio::select! {
+                    () = self.queue.rung() => {}
+                    () = sleep_until(at.max(now + Duration::from_millis(1))) => {}
+                },
+                None => self.queue.rung().await,
+            }
+        }
+        self.finish().await;
+    }
+
+    /// To the store while it takes them and there is time, the rest to the spool.
+    async fn finish(&mut self) {
+        while self.asked.borrow().is_none_or(|deadline| Instant::now() < deadline) {
+            let moved = if self.has_backlog() {
+                self.replay().await
+            } else if self.queue.len() > 0 {
+                self.deliver_next().await
+            } else {
+                return;
+            };
+            if !moved {
+                break;
+            }
+        }
+        while self.pending.is_some() || self.queue.len() > 0 {
+            if !self.spill().await {
+                break;
+            }
+        }
+        if let Some(lost) = self.pending.take() {
+            self.counted.dropped_queue.add(lost.entries.len() as u64);
+            tracing::error!(
+                entries = lost.entries.len(),
+                "log entries are lost: neither store nor spool took them"
+            );
+        }
+        self.queue.shut(&self.counted);
+    }
+
+    async fn open_spool(&mut self) {
+        let Some(root) = self.settings.spool_dir.clone() else { return };
+        let (max_bytes, counted, shown) =
+            (self.settings.spool_max_bytes, self.counted.clone(), root.display().to_string());
+        let opened = tokio::task::spawn_blocking(move || Spool::open(&root, max_bytes, counted)).await;
+        match opened {
+            Ok(Ok(spool)) => self.spool = Some(Arc::new(Mutex::new(spool))),
+            Ok(Err(error)) => {
+                self.counted.failures.add(1);
+                tracing::error!(%error, directory = shown, "the log spool cannot be used; entries wait in memory");
+            }
+            Err(error) => tracing::error!(%error, "the log spool was not opened"),
+        }
+    }
+
+    /// Does something with the spool where it may block. `None` without a spool.
+    async fn with_spool<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Spool) -> T + Send + 'static,
+    ) -> Option<T> {
+        let spool = self.spool.clone()?;
+        let done = tokio::task::spawn_blocking(move || {
+            work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        done.await.ok()
+    }
+
+    fn has_backlog(&self) -> bool {
+        let spooled =
+            |spool: &Arc<Mutex<Spool>>| !spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        self.pending.is_some() || self.spool.as_ref().is_some_and(spooled)
+    }
+
+    /// The next batch of the queue.
+    fn take(&self) -> Option<Batch> {
+        let taken = self.queue.take();
+        if taken.is_empty() {
+            return None;
+        }
+        let number = self
+            .spool
+            .as_ref()
+            .map_or(0, |spool| spool.lock().unwrap_or_else(PoisonError::into_inner).reserve());
+        let id = BatchId(uuid::Uuid::new_v4().as_u128());
+        Some(Batch { number, id, entries: taken.into_iter().map(entry).collect() })
+    }
+
+    /// The next batch of the queue to the store, or where it can wait. False when it has to wait.
+    async fn deliver_next(&mut self) -> bool {
+        let Some(batch) = self.take() else { return true };
+        match self.write(batch.id, &batch.entries).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.failed(&error);
+                self.keep(batch).await;
+                false
+            }
+        }
+    }
+
+    /// The oldest batch that waits to the store. False when it has to go on waiting.
+    async fn replay(&mut self) -> bool {
+        let (on_disk, batch) = match self.with_spool(Spool::oldest).await.flatten() {
+            Some((number, id, entries)) => (true, Batch { number, id, entries }),
+            None => match self.pending.take() {
+                Some(batch) => (false, batch),
+                None => return true,
+            },
+        };
+        let written = self.write(batch.id, &batch.entries).await;
+        if let Err(error) = written {
+            if !on_disk {
+                self.keep(batch).await;
+            }
+            self.failed(&error);
+            return false;
+        }
+        if on_disk {
+            self.with_spool(move |spool| spool.remove(batch.number)).await;
+        }
+        if self.pause > Duration::ZERO {
+            tracing::info!("the log store takes entries again");
+        }
+        self.pause = Duration::ZERO;
+        self.next_try = Instant::now();
+        true
+    }
+
+    /// Writes a batch. While that takes long, the queue empties into the spool.
+    async fn write(&mut self, id: BatchId, entries: &[LogEntry]) -> Result<(), PortError> {
+        let store = Arc::clone(&self.store);
+        let counted = Arc::clone(&self.counted);
+        let mut writing = std::pin::pin!(settle(&*store, &counted, id, entries));
+        let mut late = std::pin::pin!(passed(self.asked.clone()));
+        loop {
+            tokio::select! {
+                biased;
+                written = &mut writing => return written,
+                () = &mut late => return Err(PortError::new("logging", PortErrorKind::TimedOut)),
+                () = self.queue.rung(), if self.spool.is_some() => {
+                    while self.queue.len() >= self.queue.spill() && self.pending.is_none() {
+                        if !self.spill().await {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves what is pending, else a batch of the queue, to the spool. False when it cannot.
+    async fn spill(&mut self) -> bool {
+        match self.pending.take().or_else(|| self.take()) {
+            Some(batch) => self.keep(batch).await,
+            None => true,
+        }
+    }
+
+    /// Puts a batch into the spool, else keeps it pending. Returns whether the spool has it.
+    async fn keep(&mut self, batch: Batch) -> bool {
+        if self.spool.is_none() {
+            self.pending = Some(batch);
+            return false;
+        }
+        let entries = batch.entries.len() as u64;
+        let kept = self
+            .with_spool(move |spool| match spool.push(batch.number, batch.id, &batch.entries) {
+                Ok(()) => Ok(()),
+                Err(error) => Err((error, batch)),
+            })
+            .await;
+        match kept {
+            Some(Ok(())) => true,
+            Some(Err((error, batch))) => {
+                self.counted.failures.add(1);
+                tracing::error!(%error, "a batch of log entries cannot be spooled; it waits in memory");
+                self.pending = Some(batch);
+                false
+            }
+            None => {
+                self.counted.dropped_spool.add(entries);
+                tracing::error!(entries, "a batch of log entries is lost: the spool broke off");
+                false
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &PortError) {
+        self.counted.failures.add(1);
+        if self.pause.is_zero() {
+            let spooled = self.spool.is_some();
+            tracing::warn!(%error, spooled, "the log store does not take entries; they wait");
+        }
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.next_try = Instant::now() + self.pause;
+    }
+}
+
+/// Resolves once a stop was asked for and its deadline has passed.
+async fn passed(mut asked: watch::Receiver<Option<Instant>>) {
+    loop {
+        let deadline = *asked.borrow_and_update();
+        if let Some(deadline) = deadline {
+            return sleep_until(deadline).await;
+        }
+        if asked.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
