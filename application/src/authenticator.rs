@@ -14,6 +14,9 @@ use crate::ports::{KeyStore, PortError, Versions};
 /// Shortest pause between two attempts to read keys that failed.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// Hears of every new set of keys.
+type Listener = Box<dyn Fn(&Arc<Keys>) + Send + Sync>;
+
 /// Judges credentials by the last reading of the key store.
 pub struct Authenticator {
     state: ArcSwap<AccessState>,
@@ -21,7 +24,7 @@ pub struct Authenticator {
     /// Held while reading, so that an older reading never replaces a newer one.
     reading: Mutex<()>,
     /// Told of every new set of keys.
-    listeners: Vec<Box<dyn Fn(&Arc<Keys>) + Send + Sync>>,
+    listeners: Vec<Listener>,
 }
 
 impl Default for Authenticator {

@@ -72,10 +72,10 @@ pub struct Trail {
 impl Trail {
     /// Notes that the caller's key lacks something, whether or not that stops the request.
     pub fn deny(&self, error: &RequestError) {
-        if let Some(reason) = error.denied {
-            let missing_right = error.missing_right.as_deref().map(Box::from);
+        if let Some(denied) = &error.denied {
+            let missing_right = denied.missing_right.as_deref().map(Box::from);
             // The first one decides.
-            drop(self.denial.set(Denial { reason, missing_right }));
+            drop(self.denial.set(Denial { reason: denied.reason, missing_right }));
         }
     }
 

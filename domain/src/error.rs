@@ -81,6 +81,15 @@ pub struct PassedLimit {
     pub value: u64,
 }
 
+/// What a caller's key lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// Why.
+    pub reason: AuthReason,
+    /// Name of the right that is missing, where it is one.
+    pub missing_right: Option<String>,
+}
+
 /// A refusal of a caller's request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -96,23 +105,13 @@ pub struct RequestError {
     /// The limit that was passed, for [`RequestCode::LimitExceeded`].
     pub limit: Option<PassedLimit>,
     /// What the caller's key lacks, for [`RequestCode::Denied`].
-    pub denied: Option<AuthReason>,
-    /// Name of the right that is missing, where it is one.
-    pub missing_right: Option<String>,
+    pub denied: Option<Box<Denied>>,
 }
 
 impl RequestError {
     /// A refusal with no field and no hint.
     pub fn new(code: RequestCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            field: None,
-            message: message.into(),
-            hint: None,
-            limit: None,
-            denied: None,
-            missing_right: None,
-        }
+        Self { code, field: None, message: message.into(), hint: None, limit: None, denied: None }
     }
 
     /// A refusal of one field.

@@ -4,8 +4,10 @@
 mod architecture;
 mod client_tls;
 mod deploy;
+mod enforcement;
 mod harness;
 mod injection;
+mod keys_admin;
 mod outage;
 mod pgbouncer;
 mod process;

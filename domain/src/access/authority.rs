@@ -4,7 +4,7 @@ use super::decision::AuthReason;
 use super::key::ApiKey;
 use super::right::{Action, Required};
 use super::scope::KeyOperation;
-use crate::error::{RequestCode, RequestError};
+use crate::error::{Denied, RequestCode, RequestError};
 
 /// The key whose rights and scope bound a request.
 #[derive(Debug, Clone, Copy)]
@@ -67,8 +67,8 @@ impl<'a> Authority<'a> {
         }
         let mut error =
             RequestError::new(RequestCode::Denied, format!("Missing required rights: {required}"));
-        error.denied = Some(AuthReason::MissingRights);
-        error.missing_right = Some(required.to_string());
+        let missing_right = Some(required.to_string());
+        error.denied = Some(Box::new(Denied { reason: AuthReason::MissingRights, missing_right }));
         Err(error)
     }
 
@@ -80,7 +80,8 @@ impl<'a> Authority<'a> {
             RequestCode::Denied,
             format!("The API key may not be used for the operation '{}'.", operation.as_str()),
         );
-        error.denied = Some(AuthReason::OperationOutOfScope);
+        error.denied =
+            Some(Box::new(Denied { reason: AuthReason::OperationOutOfScope, missing_right: None }));
         Err(error)
     }
 
@@ -115,6 +116,6 @@ impl<'a> Authority<'a> {
 /// A refusal by the scope of a key.
 pub(crate) fn denied(reason: AuthReason, field: &str, message: String) -> RequestError {
     let mut error = RequestError::field(RequestCode::Denied, field, message);
-    error.denied = Some(reason);
+    error.denied = Some(Box::new(Denied { reason, missing_right: None }));
     error
 }

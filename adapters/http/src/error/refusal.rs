@@ -1,8 +1,7 @@
 //! Refusals of the domain → status and words.
 
 use athena_domain::RequestError;
-use athena_domain::access::AuthReason;
-use athena_domain::error::RequestCode;
+use athena_domain::error::{Denied, RequestCode};
 use poem::http::StatusCode;
 use serde_json::json;
 
@@ -10,8 +9,8 @@ use super::{Failure, Route};
 
 /// The failure for a request that cannot be carried out as it stands.
 pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
-    if let Some(reason) = error.denied {
-        return denied(error, reason);
+    if let Some(lack) = error.denied {
+        return denied(error.message, error.field, *lack);
     }
     let status = match error.limit.as_ref().map(|limit| limit.name) {
         Some("max_body_bytes" | "max_decompressed_bytes") => StatusCode::PAYLOAD_TOO_LARGE,
@@ -48,12 +47,14 @@ pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
 }
 
 /// What the caller's key does not reach (contract 5.4, row 12).
-fn denied(error: RequestError, reason: AuthReason) -> Box<Failure> {
-    let message = "Insufficient API key rights";
-    let mut failure = Failure::new(StatusCode::FORBIDDEN, reason.text(true), "authorization", message)
-        .error(error.message)
-        .detail("field", error.field);
-    if let Some(right) = error.missing_right {
+fn denied(message: String, field: Option<String>, lack: Denied) -> Box<Failure> {
+    let title = "Insufficient API key rights";
+    let mut failure =
+        Failure::new(StatusCode::FORBIDDEN, lack.reason.text(true), "authorization", title).error(message);
+    if let Some(field) = field {
+        failure = failure.detail("field", field);
+    }
+    if let Some(right) = lack.missing_right {
         failure = failure.detail("missing_rights", vec![right]);
     }
     failure

@@ -48,7 +48,10 @@ fn plan(key: &ApiKey, route: &str, body: &str) -> Result<Operation, RequestError
 fn denied(key: &ApiKey, route: &str, body: &str) -> Option<AuthReason> {
     match plan(key, route, body) {
         Ok(_) => None,
-        Err(error) => Some(error.denied.unwrap_or_else(|| panic!("another refusal: {error:?}"))),
+        Err(error) => match &error.denied {
+            Some(denied) => Some(denied.reason),
+            None => panic!("another refusal: {error:?}"),
+        },
     }
 }
 
