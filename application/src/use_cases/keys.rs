@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use athena_domain::access::{KeyOperation, Mode, NewCredential, RANDOM_BYTES};
 
+use time::OffsetDateTime;
+
 use crate::access_loader;
 use crate::authenticator::Authenticator;
 use crate::ports::{
@@ -174,8 +176,10 @@ impl ManageKeys {
         let readable = scope.is_ok() && access_loader::budget(&record.fields).is_ok();
         let scope = scope.unwrap_or_else(|_| athena_domain::access::Scope::nothing());
         let rights = RightSet::new(record.rights.iter().map(String::as_str));
+        // Management is asked for by name and opens no table.
         let any = |action: &str| {
-            rights.names().any(|name| name == "*" || name.ends_with(action) || name.ends_with(".*"))
+            let mut names = rights.names().filter(|name| !name.starts_with("management."));
+            names.any(|name| name == "*" || name.ends_with(action) || name.ends_with(".*"))
         };
         let named = |operation: KeyOperation| match operation {
             KeyOperation::Fetch => any(".read"),
@@ -199,7 +203,8 @@ impl ManageKeys {
             KeyOperation::Delete,
             KeyOperation::Query,
         ];
-        let usable = readable && record.fields.is_active;
+        let expired = record.fields.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc());
+        let usable = readable && record.fields.is_active && !expired;
         let operations =
             all.into_iter().filter(|op| usable && named(*op) && scope.allows(*op)).map(KeyOperation::as_str);
         let clients = access_loader::bound_to(&record.fields).map(|names| {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use athena_application::ports::{PortError, PortErrorKind};
 use athena_application::use_cases::keys::{self, AdminError, Issued, ManageKeys};
-use poem::http::StatusCode;
 use poem::Request;
+use poem::http::StatusCode;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
 use serde_json::json;
@@ -442,6 +442,10 @@ fn store_failed(error: PortError, title: &'static str) -> Box<Failure> {
             .error("The database of the gateway's auth client does not answer.")
             .retry_after(5)
         }
-        _ => port_failure(error, title),
+        PortErrorKind::Rejected(_)
+        | PortErrorKind::Conflict
+        | PortErrorKind::Exhausted
+        | PortErrorKind::QueueFull
+        | PortErrorKind::Internal => port_failure(error, title),
     }
 }
