@@ -1,0 +1,157 @@
+//! Configuration and catalog → the clients there should be, and what has to change for that (contract 16.3, D9).
+
+use std::collections::BTreeMap;
+
+use super::{ClientRecord, Source, TargetTexts};
+
+/// A client of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigClient {
+    /// Name, as it was written.
+    pub name: String,
+    /// What the configuration says about its target.
+    pub target: TargetTexts,
+}
+
+impl ConfigClient {
+    fn key(&self) -> String {
+        self.name.trim().to_lowercase()
+    }
+}
+
+/// Whether a client may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Served,
+    /// Somebody has stopped it for a while.
+    Frozen,
+    /// Somebody has switched it off.
+    Inactive,
+}
+
+/// A client that there should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Name, as it is shown.
+    pub name: String,
+    /// Who says that it exists.
+    pub source: Source,
+    /// Description.
+    pub description: Option<String>,
+    /// Where its database is.
+    pub target: TargetTexts,
+    /// Whether it may be used.
+    pub standing: Standing,
+}
+
+/// Something to write into the catalog; written only where it still holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seed {
+    /// A client of the configuration that the catalog has never heard of.
+    Insert(ConfigClient),
+    /// What the configuration now says of a client that came from it.
+    Refresh(ConfigClient),
+}
+
+/// What follows from configuration and catalog.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// To be written into the catalog.
+    pub seeds: Vec<Seed>,
+    /// Clients that there should be, by key.
+    pub clients: BTreeMap<String, Desired>,
+    /// Essential clients that the catalog would stop; they are served all the same.
+    pub overruled: Vec<String>,
+}
+
+/// Compares the configuration with the catalog, deleted rows included. `essential` are the keys of the clients
+/// that the gateway itself needs: nothing in the catalog stops those.
+///
+/// A row wins over the configuration: what an administrator has deleted, stopped or pointed elsewhere stays so,
+/// whatever the file says.
+pub fn reconcile(config: &[ConfigClient], rows: &[ClientRecord], essential: &[String]) -> Plan {
+    let mut plan = Plan::default();
+    let live: BTreeMap<String, &ClientRecord> =
+        rows.iter().filter(|row| row.deleted_at.is_none()).map(|row| (row.key(), row)).collect();
+    for (key, row) in &live {
+        let needed = essential.contains(key);
+        let standing = match (row.is_active, row.is_frozen) {
+            (false, _) => Standing::Inactive,
+            (true, true) => Standing::Frozen,
+            (true, false) => Standing::Served,
+        };
+        let overruled = needed && standing != Standing::Served;
+        if overruled {
+            plan.overruled.push(key.clone());
+        }
+        let desired = Desired {
+            name: row.name.trim().to_owned(),
+            source: row.source,
+            description: row.description.clone(),
+            target: row.target.clone(),
+            standing: if overruled { Standing::Served } else { standing },
+        };
+        plan.clients.insert(key.clone(), desired);
+    }
+    for client in config {
+        let key = client.key();
+        let from_config = |source| Desired {
+            name: client.name.trim().to_owned(),
+            source,
+            description: None,
+            target: client.target.clone(),
+            standing: Standing::Served,
+        };
+        let deleted = rows.iter().any(|row| row.deleted_at.is_some() && row.key() == key);
+        match live.get(&key) {
+            Some(row) => {
+                let ours = matches!(row.source, Source::Config | Source::Merged);
+                if ours && row.target.config_uri_template != client.target.config_uri_template {
+                    plan.seeds.push(Seed::Refresh(client.clone()));
+                }
+                if let Some(desired) = plan.clients.get_mut(&key) {
+                    if ours {
+                        desired.target.config_uri_template.clone_from(&client.target.config_uri_template);
+                    }
+                    // The way to the control database is the file's to tell: the row may be what is wrong.
+                    if essential.contains(&key) {
+                        desired.target = client.target.clone();
+                    }
+                }
+            }
+            None if deleted && !essential.contains(&key) => {}
+            None => {
+                if !deleted {
+                    plan.seeds.push(Seed::Insert(client.clone()));
+                }
+                plan.clients.insert(key, from_config(Source::Config));
+            }
+        }
+    }
+    plan
+}
+
+/// What to do about one client's connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: they lead where they should.
+    Keep(String),
+    /// Open them; there are none, or they lead elsewhere.
+    Open(String),
+    /// Let them go.
+    Close(String),
+}
+
+/// What leads from the running connections, URIs by key, to those that there should be.
+pub fn steps(running: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> Vec<Step> {
+    let gone = running.keys().filter(|key| !wanted.contains_key(*key)).map(|key| Step::Close(key.clone()));
+    let open = wanted.iter().map(|(key, uri)| match running.get(key) {
+        Some(there) if there == uri => Step::Keep(key.clone()),
+        _ => Step::Open(key.clone()),
+    });
+    open.chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Where a client's database is, and how to say so without its password.
+
+use std::fmt;
+
+/// Where a client's database is, as it is kept; one of them counts (contract 16.2).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct TargetTexts {
+    /// A connection URI.
+    pub pg_uri: Option<String>,
+    /// Name of the environment variable that holds one.
+    pub pg_uri_env_var: Option<String>,
+    /// What the configuration says: a URI or `${NAME}`.
+    pub config_uri_template: Option<String>,
+}
+
+impl fmt::Debug for TargetTexts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TargetTexts").field("pg_uri_env_var", &self.pg_uri_env_var).finish_non_exhaustive()
+    }
+}
+
+impl TargetTexts {
+    /// The URI to connect to; `variable` looks an environment variable up.
+    ///
+    /// # Errors
+    /// Why there is none, without a secret.
+    pub fn resolve(&self, variable: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+        let filled = |text: &Option<String>| {
+            text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
+        };
+        let from_variable = |name: &str| {
+            let value = variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+            value.ok_or_else(|| format!("environment variable {name} is not set"))
+        };
+        if let Some(uri) = filled(&self.pg_uri) {
+            return Ok(uri);
+        }
+        if let Some(name) = filled(&self.pg_uri_env_var) {
+            return from_variable(&name);
+        }
+        let Some(template) = filled(&self.config_uri_template) else {
+            return Err("no connection target is given".to_owned());
+        };
+        match template.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) => from_variable(name),
+            None => Ok(template),
+        }
+    }
+}
+
+/// What stands in the place of a secret.
+const MASK: &str = "***";
+
+/// A URI with its passwords replaced; what cannot be told apart is replaced whole.
+pub fn redact_uri(uri: &str) -> String {
+    // A reference to a variable holds nothing secret.
+    if uri.starts_with("${") && uri.ends_with('}') {
+        return uri.to_owned();
+    }
+    let Some((scheme, rest)) = uri.split_once("://") else { return MASK.to_owned() };
+    let (main, query) = match rest.split_once('?') {
+        Some((main, query)) => (main, Some(query)),
+        None => (rest, None),
+    };
+    // A password may hold a slash or an @ that nobody escaped: everything up to the last @ is of the user.
+    let main = match main.rsplit_once('@') {
+        None => main.to_owned(),
+        Some((user, host)) => match user.split_once(':') {
+            None => format!("{user}@{host}"),
+            Some((user, _)) => format!("{user}:{MASK}@{host}"),
+        },
+    };
+    let query = query.map(|query| {
+        // An @ behind the question mark belongs to a password that holds one, which no parameter would.
+        if query.contains('@') {
+            return MASK.to_owned();
+        }
+        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if is_secret(name) => format!("{name}={MASK}"),
+            _ => pair.to_owned(),
+        });
+        pairs.collect::<Vec<_>>().join("&")
+    });
+    match query {
+        Some(query) => format!("{scheme}://{main}?{query}"),
+        None => format!("{scheme}://{main}"),
+    }
+}
+
+fn is_secret(parameter: &str) -> bool {
+    let name = parameter.to_ascii_lowercase();
+    ["password", "passwd", "secret", "token", "apikey", "api_key"].iter().any(|part| name.contains(part))
+        || name == "key"
+        || name.contains('%')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_first_that_is_given_counts() {
+        let variable = |name: &str| (name == "SET").then(|| " postgres://v/d ".to_owned());
+        let check =
+            |uri: Option<&str>, name: Option<&str>, template: Option<&str>, expected: Result<&str, &str>| {
+                let own = |text: Option<&str>| text.map(str::to_owned);
+                let texts = TargetTexts {
+                    pg_uri: own(uri),
+                    pg_uri_env_var: own(name),
+                    config_uri_template: own(template),
+                };
+                assert_eq!(
+                    texts.resolve(variable).as_deref().map_err(String::as_str),
+                    expected,
+                    "{uri:?} {name:?} {template:?}"
+                );
+            };
+        check(Some("postgres://a/b"), Some("SET"), Some("postgres://c/d"), Ok("postgres://a/b"));
+        check(Some("  "), Some("SET"), Some("postgres://c/d"), Ok("postgres://v/d"));
+        check(None, None, Some("postgres://c/d"), Ok("postgres://c/d"));
+        check(None, None, Some("${SET}"), Ok("postgres://v/d"));
+        check(None, None, Some("${UNSET}"), Err("environment variable UNSET is not set"));
+        check(None, Some("UNSET"), Some("postgres://c/d"), Err("environment variable UNSET is not set"));
+        check(None, None, None, Err("no connection target is given"));
+    }
+
+    #[test]
+    fn passwords_do_not_show() {
+        let check = |uri: &str, expected: &str| assert_eq!(redact_uri(uri), expected, "{uri}");
+        check("postgres://u:p@h:5432/d?sslmode=require", "postgres://u:***@h:5432/d?sslmode=require");
+        check("postgres://u@h/d", "postgres://u@h/d");
+        check("postgres://h/d", "postgres://h/d");
+        check("postgres://u:p/w@x@h/d", "postgres://u:***@h/d");
+        check("postgres://u:p?w@h/d", "postgres://u:p?***");
+        check(
+            "postgres://h/d?user=u&password=p&sslpassword=q",
+            "postgres://h/d?user=u&password=***&sslpassword=***",
+        );
+        check("cql://u:p@a:9042,b/k?consistency=quorum", "cql://u:***@a:9042,b/k?consistency=quorum");
+        check("${PG_URI}", "${PG_URI}");
+        check("host=h password=p", "***");
+    }
+
+    proptest! {
+        #[test]
+        fn no_plain_password_survives(user in "[a-z]{1,8}", password in "[A-Z0-9/:@#!]{6,20}", host in "[a-z.]{1,10}") {
+            let shown = redact_uri(&format!("postgres://{user}:{password}@{host}/db"));
+            prop_assert!(!shown.contains(&password), "{}", shown);
+        }
+    }
+}
