@@ -4,6 +4,7 @@ pub mod access_loader;
 pub mod answer;
 pub mod authenticator;
 pub mod bulkhead;
+pub mod catalog;
 pub mod context;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -14,7 +15,8 @@ pub mod use_cases;
 
 pub use answer::{Body, Framing, Tally};
 pub use authenticator::Authenticator;
+pub use catalog::Catalog;
 pub use context::{Caller, Context, Denial, Trail};
 pub use error::Error;
-pub use registry::{Client, ClientRegistry, ClientState};
+pub use registry::{Client, ClientInfo, ClientRegistry, ClientState};
 pub use use_cases::Gateway;

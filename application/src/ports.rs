@@ -1,6 +1,8 @@
 //! What the gateway needs of the outside, one trait per need.
 
 mod backend;
+mod client_store;
+mod connector;
 mod control;
 mod failure;
 mod key_store;
@@ -11,6 +13,8 @@ mod schema_reader;
 mod statistics_store;
 
 pub use backend::{Backend, BackendStatus, Done, RowStream};
+pub use client_store::{ClientFields, ClientStore, ClientStoreError, NewClient};
+pub use connector::{Connector, Opened};
 pub use control::Versions;
 pub use failure::{PortError, PortErrorKind, Reason, Rejection};
 pub use key_store::{

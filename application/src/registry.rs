@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use athena_domain::ClientName;
+use athena_domain::catalog::Source;
 
 use crate::error::Error;
 use crate::ports::{Backend, SchemaReader};
@@ -24,6 +25,37 @@ pub enum ClientState {
         /// Why, without a secret.
         reason: String,
     },
+    /// An administrator has stopped it: to callers it does not exist.
+    Frozen,
+    /// An administrator has switched it off: to callers it does not exist.
+    Inactive,
+}
+
+/// What the admin routes tell of a client; URIs without passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// Who says that it exists.
+    pub source: Source,
+    /// Description.
+    pub description: Option<String>,
+    /// Connection URI.
+    pub pg_uri: Option<String>,
+    /// Name of the variable that holds one.
+    pub pg_uri_env_var: Option<String>,
+    /// What the configuration says.
+    pub config_uri_template: Option<String>,
+}
+
+impl Default for ClientInfo {
+    fn default() -> Self {
+        Self {
+            source: Source::Config,
+            description: None,
+            pg_uri: None,
+            pg_uri_env_var: None,
+            config_uri_template: None,
+        }
+    }
 }
 
 /// One client.
@@ -33,33 +65,75 @@ pub struct Client {
     pub name: ClientName,
     /// Database.
     pub state: ClientState,
+    /// What is told of it.
+    pub info: ClientInfo,
 }
+
+impl Client {
+    /// A client of the configuration.
+    pub fn new(name: ClientName, state: ClientState) -> Self {
+        Self { name, state, info: ClientInfo::default() }
+    }
+
+    /// Whether callers may know of it.
+    pub fn is_served(&self) -> bool {
+        match self.state {
+            ClientState::Ready { .. } | ClientState::Misconfigured { .. } => true,
+            ClientState::Frozen | ClientState::Inactive => false,
+        }
+    }
+
+    /// Whether its database answered when it was asked last.
+    pub fn is_connected(&self) -> bool {
+        match &self.state {
+            ClientState::Ready { backend, .. } => backend.status().connected,
+            ClientState::Misconfigured { .. } | ClientState::Frozen | ClientState::Inactive => false,
+        }
+    }
+}
+
+/// Clients by the name that look-ups use.
+pub type Clients = HashMap<Box<str>, Arc<Client>>;
 
 /// Every client, by name.
 #[derive(Default)]
 pub struct ClientRegistry {
-    snapshot: ArcSwap<HashMap<Box<str>, Arc<Client>>>,
+    snapshot: ArcSwap<Clients>,
 }
 
 impl ClientRegistry {
     /// A registry of these clients; of two with one name the last counts.
     pub fn new(clients: impl IntoIterator<Item = Client>) -> Self {
-        let by_key = clients.into_iter().map(|client| (client.name.key().into(), Arc::new(client))).collect();
-        Self { snapshot: ArcSwap::from_pointee(by_key) }
+        let registry = Self::default();
+        registry.replace(clients.into_iter().map(Arc::new));
+        registry
     }
 
-    /// Finds a client.
+    /// Takes these clients for those of before, all at once. Requests that are under way keep the database they
+    /// have begun with.
+    pub fn replace(&self, clients: impl IntoIterator<Item = Arc<Client>>) {
+        let by_key: Clients = clients.into_iter().map(|client| (client.name.key().into(), client)).collect();
+        self.snapshot.store(Arc::new(by_key));
+    }
+
+    /// Finds a client that callers may use.
     ///
     /// # Errors
     /// [`Error::UnknownClient`].
     pub fn find(&self, name: &ClientName) -> Result<Arc<Client>, Error> {
-        self.snapshot.load().get(name.key()).cloned().ok_or_else(|| Error::UnknownClient(name.clone()))
+        let found = self.snapshot.load().get(name.key()).filter(|client| client.is_served()).cloned();
+        found.ok_or_else(|| Error::UnknownClient(name.clone()))
     }
 
-    /// Every client, sorted by name without regard to case.
+    /// Every client, stopped ones included, sorted by name without regard to case.
     pub fn all(&self) -> Vec<Arc<Client>> {
         let mut clients: Vec<_> = self.snapshot.load().values().cloned().collect();
         clients.sort_by(|a, b| a.name.key().cmp(b.name.key()));
         clients
+    }
+
+    /// The clients of this moment.
+    pub fn snapshot(&self) -> Arc<Clients> {
+        self.snapshot.load_full()
     }
 }

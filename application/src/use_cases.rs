@@ -105,6 +105,7 @@ impl Gateway {
             ClientState::Ready { backend, schema } => {
                 Ok(Target { backend: backend.clone(), schema: schema.clone() })
             }
+            ClientState::Frozen | ClientState::Inactive => Err(Error::UnknownClient(name.clone())),
             ClientState::Misconfigured { reason } => {
                 Err(Error::ClientUnavailable { name: name.clone(), reason: reason.clone() })
             }

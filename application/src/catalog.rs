@@ -1,0 +1,194 @@
+//! Keeps the registry as configuration and catalog want it, and the databases of its clients under watch.
+
+mod pulse;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_domain::ClientName;
+use athena_domain::catalog::{ConfigClient, Desired, Standing, Step, reconcile, redact_uri, steps};
+use tokio::sync::{Mutex, watch};
+
+use crate::ports::{ClientStore, Connector, Opened, PortError, Versions};
+use crate::registry::{Client, ClientInfo, ClientRegistry, ClientState};
+
+/// Pause before a reading of the catalog that failed is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Keeps the registry as configuration and catalog want it.
+pub struct Catalog {
+    registry: Arc<ClientRegistry>,
+    connector: Arc<dyn Connector>,
+    store: Option<Arc<dyn ClientStore>>,
+    config: Vec<ConfigClient>,
+    essential: Vec<String>,
+    /// What runs, by key; held while changes are applied, so that an older reading never replaces a newer one.
+    running: Mutex<BTreeMap<String, Running>>,
+}
+
+/// A database that is open, and by which URI.
+#[derive(Clone)]
+struct Running {
+    uri: String,
+    opened: Opened,
+}
+
+impl Catalog {
+    /// A catalog over a registry that it fills with the clients of the configuration. `essential` are the keys
+    /// of the clients that the gateway itself needs.
+    pub fn new(
+        connector: Arc<dyn Connector>,
+        store: Option<Arc<dyn ClientStore>>,
+        config: Vec<ConfigClient>,
+        essential: Vec<String>,
+    ) -> Self {
+        let catalog =
+            Self { registry: Arc::default(), connector, store, essential, running: Mutex::default(), config };
+        let plan = reconcile(&catalog.config, &[], &catalog.essential);
+        if let Ok(mut running) = catalog.running.try_lock() {
+            catalog.apply(&mut running, &plan.clients);
+        }
+        catalog
+    }
+
+    /// The registry that it fills.
+    pub fn registry(&self) -> &Arc<ClientRegistry> {
+        &self.registry
+    }
+
+    /// The catalog's store.
+    pub fn store(&self) -> Option<&Arc<dyn ClientStore>> {
+        self.store.as_ref()
+    }
+
+    /// Opens databases.
+    pub fn connector(&self) -> &dyn Connector {
+        &*self.connector
+    }
+
+    /// Whether the gateway itself needs the client.
+    pub fn is_essential(&self, key: &str) -> bool {
+        self.essential.iter().any(|essential| essential == key)
+    }
+
+    /// Reads the catalog and does what follows; what ran before stays when it cannot be read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn reload(&self) -> Result<(), PortError> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let mut running = self.running.lock().await;
+        let rows = store.load().await?;
+        let plan = reconcile(&self.config, &rows, &self.essential);
+        if !plan.seeds.is_empty() {
+            store.seed(&plan.seeds).await?;
+        }
+        for key in &plan.overruled {
+            tracing::warn!(client = %key, "the catalog stops a client that the gateway needs; it is served all the same");
+        }
+        self.apply(&mut running, &plan.clients);
+        Ok(())
+    }
+
+    /// Reads the catalog now and whenever `versions` says that it has changed, for ever.
+    pub async fn follow(self: Arc<Self>, mut versions: watch::Receiver<Versions>) {
+        if self.store.is_none() {
+            return;
+        }
+        let mut failing = false;
+        loop {
+            let seen = versions.borrow_and_update().clients;
+            match self.reload().await {
+                Ok(()) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("the client catalog answers again");
+                    }
+                    while versions.borrow_and_update().clients == seen {
+                        if versions.changed().await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(%error, "the client catalog cannot be read; the clients stay as they are");
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Opens, keeps and lets go, then shows the outcome to callers at once.
+    fn apply(&self, running: &mut BTreeMap<String, Running>, desired: &BTreeMap<String, Desired>) {
+        let served = desired.iter().filter(|(_, client)| client.standing == Standing::Served);
+        let resolved: BTreeMap<&String, Result<String, String>> = served
+            .map(|(key, client)| (key, client.target.resolve(|name| self.connector.variable(name))))
+            .collect();
+        let wanted: BTreeMap<String, String> = resolved
+            .iter()
+            .filter_map(|(key, uri)| Some(((*key).clone(), uri.as_ref().ok()?.clone())))
+            .collect();
+        let there = running.iter().map(|(key, running)| (key.clone(), running.uri.clone())).collect();
+        let mut unusable: BTreeMap<String, String> = resolved
+            .iter()
+            .filter_map(|(key, uri)| Some(((*key).clone(), uri.as_ref().err()?.clone())))
+            .collect();
+        for step in steps(&there, &wanted) {
+            match step {
+                Step::Keep(_) => {}
+                Step::Close(key) => drop(running.remove(&key)),
+                Step::Open(key) => {
+                    running.remove(&key);
+                    let (Some(client), Some(uri)) = (desired.get(&key), wanted.get(&key)) else { continue };
+                    match open(&*self.connector, &client.name, uri) {
+                        Ok(opened) => drop(running.insert(key, Running { uri: uri.clone(), opened })),
+                        Err(reason) => drop(unusable.insert(key, reason)),
+                    }
+                }
+            }
+        }
+        let before = self.registry.snapshot();
+        let clients = desired.iter().filter_map(|(key, client)| {
+            let name = ClientName::parse(&client.name)?;
+            let state = match client.standing {
+                Standing::Frozen => ClientState::Frozen,
+                Standing::Inactive => ClientState::Inactive,
+                Standing::Served => match (running.get(key), unusable.get(key)) {
+                    (Some(Running { opened: Opened { backend, schema }, .. }), _) => {
+                        ClientState::Ready { backend: backend.clone(), schema: schema.clone() }
+                    }
+                    (None, reason) => {
+                        let reason = reason.cloned().unwrap_or_default();
+                        let known = before.get(&**key).is_some_and(|client| {
+                            matches!(&client.state, ClientState::Misconfigured { reason: old } if *old == reason)
+                        });
+                        if !known {
+                            tracing::error!(client = %name, %reason, "a client cannot be used");
+                        }
+                        ClientState::Misconfigured { reason }
+                    }
+                },
+            };
+            Some(Arc::new(Client { name, state, info: info(client) }))
+        });
+        self.registry.replace(clients);
+    }
+}
+
+fn open(connector: &dyn Connector, name: &str, uri: &str) -> Result<Opened, String> {
+    let name = ClientName::parse(name).ok_or("its name is blank, too long or has control characters")?;
+    connector.open(&name, uri)
+}
+
+fn info(client: &Desired) -> ClientInfo {
+    let shown = |text: &Option<String>| text.as_deref().map(redact_uri);
+    ClientInfo {
+        source: client.source,
+        description: client.description.clone(),
+        pg_uri: shown(&client.target.pg_uri),
+        pg_uri_env_var: client.target.pg_uri_env_var.clone(),
+        config_uri_template: shown(&client.target.config_uri_template),
+    }
+}
