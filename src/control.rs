@@ -35,7 +35,7 @@ impl ControlPlane {
     pub fn start(config: &Config) -> Self {
         let Some(name) = &config.gateway.auth_client else { return Self::absent() };
         match database_of(name, config) {
-            Ok(database) => Self::over(database, config.gateway.auto_migrate),
+            Ok(database) => Self::over(name, database, config.gateway.auto_migrate),
             Err(reason) => {
                 tracing::error!(
                     client = %name, %reason,
@@ -59,10 +59,11 @@ impl ControlPlane {
         Self { authenticator: Arc::default(), keys: Err(StoreAbsence::NotConfigured), tasks: Vec::new() }
     }
 
-    fn over(database: ControlDatabase, auto_migrate: bool) -> Self {
+    fn over(client: &str, database: ControlDatabase, auto_migrate: bool) -> Self {
         let store = Arc::new(PostgresKeyStore::new(database.clone()));
         let authenticator = Arc::new(Authenticator::over(store.clone()));
         let keys = ManageKeys {
+            client: client.to_owned(),
             keys: store.clone(),
             rights: store.clone(),
             policy: store,

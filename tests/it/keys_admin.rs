@@ -350,3 +350,16 @@ async fn without_a_store_there_is_nothing_to_administer() {
     check("", "No gateway auth client is configured.").await;
     check("gateway: {auth_client: missing}", "Gateway auth client 'missing' is not connected.").await;
 }
+
+#[tokio::test]
+async fn a_store_that_is_away_is_said_to_be() {
+    // Nothing listens there; reading bodies and ids comes first, so what is wrong with them is told.
+    let clients = [("Main", "postgres://nobody@127.0.0.1:1/none?connect_timeout=1")];
+    let gateway = Gateway::over(&clients, "gateway: {auth_client: Main}").await;
+    let answer = sent(&gateway, Method::GET, "/admin/api-keys", &Value::Null, Some(ADMIN_KEY)).await;
+    let refusal = answer.refused(503, "auth_store_unavailable");
+    assert_eq!(refusal["error"], "Gateway auth client 'Main' is not connected.");
+    assert!(answer.header("retry-after").is_some());
+    let answer = sent(&gateway, Method::POST, "/admin/api-keys", &json!({}), Some(ADMIN_KEY)).await;
+    answer.refused(400, "missing_field");
+}

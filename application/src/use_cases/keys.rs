@@ -75,6 +75,8 @@ pub struct Effective {
 
 /// Administers keys, rights and policy.
 pub struct ManageKeys {
+    /// Name of the client whose database keeps them, for whoever hears that it is away.
+    pub client: String,
     /// Keys.
     pub keys: Arc<dyn KeyStore>,
     /// Rights.

@@ -1,10 +1,10 @@
 //! API keys, rights and policy.
 
+mod failures;
 mod records;
 
 use std::sync::Arc;
 
-use athena_application::ports::{PortError, PortErrorKind};
 use athena_application::use_cases::keys::{self, AdminError, Issued, ManageKeys};
 use poem::Request;
 use poem::http::StatusCode;
@@ -17,7 +17,8 @@ use crate::api::Tag;
 use crate::api::answer::{Answer, Described};
 use crate::api::docs::{AdminAnswer, KeyBody, PolicyBody, RightBody, RotateBody};
 use crate::body::RawJson;
-use crate::error::{Failure, port_failure};
+use crate::error::Failure;
+use failures::{absent, client, key_id, not_found, right_id, titled};
 use records::{client_policy, effective, global_policy, key, right};
 
 /// Why there is nothing to administer.
@@ -60,7 +61,7 @@ impl KeysApi {
     #[oai(path = "/admin/api-keys", method = "get", operation_id = "list_api_keys")]
     async fn list(&self, request: &Request, _admin: Admin) -> Answer<Told> {
         let outcome = async {
-            let records = self.manage()?.list().await.map_err(failed("Failed to list API keys"))?;
+            let records = self.manage()?.list().await.map_err(self.failed("Failed to list API keys"))?;
             let records: Vec<_> = records.iter().map(key).collect();
             Ok((StatusCode::OK, "Listed API keys", json!({ "api_keys": records })))
         };
@@ -75,7 +76,8 @@ impl KeysApi {
         let outcome = async {
             let bytes = self.bodies.read(request, body.body).await?;
             let body = keys::KeyBody::decode_new(read_json(&bytes)?).map_err(titled)?;
-            let issued = self.manage()?.create(&body).await.map_err(failed("Failed to create API key"))?;
+            let issued =
+                self.manage()?.create(&body).await.map_err(self.failed("Failed to create API key"))?;
             Ok((StatusCode::CREATED, "Created API key", issued_data(&issued)))
         };
         Answer::new(answered(outcome.await, request))
@@ -86,7 +88,7 @@ impl KeysApi {
     async fn find(&self, request: &Request, _admin: Admin, id: Path<String>) -> Answer<Told> {
         let outcome = async {
             let id = key_id(&id)?;
-            let record = self.manage()?.find(id).await.map_err(on_key(id, "Failed to load API key"))?;
+            let record = self.manage()?.find(id).await.map_err(self.on_key(id, "Failed to load API key"))?;
             Ok((StatusCode::OK, "Loaded API key", json!({ "record": key(&record) })))
         };
         Answer::new(answered(outcome.await, request))
@@ -107,8 +109,11 @@ impl KeysApi {
             let bytes = self.bodies.read(request, body.body).await?;
             let id = key_id(&id)?;
             let body = keys::KeyBody::decode(read_json(&bytes)?).map_err(titled)?;
-            let record =
-                self.manage()?.update(id, &body).await.map_err(on_key(id, "Failed to update API key"))?;
+            let record = self
+                .manage()?
+                .update(id, &body)
+                .await
+                .map_err(self.on_key(id, "Failed to update API key"))?;
             Ok((StatusCode::OK, "Updated API key", json!({ "record": key(&record) })))
         };
         Answer::new(answered(outcome.await, request))
@@ -121,7 +126,7 @@ impl KeysApi {
     async fn delete(&self, request: &Request, _admin: Admin, id: Path<String>) -> Answer<Told> {
         let outcome = async {
             let id = key_id(&id)?;
-            self.manage()?.archive(id).await.map_err(on_key(id, "Failed to delete API key"))?;
+            self.manage()?.archive(id).await.map_err(self.on_key(id, "Failed to delete API key"))?;
             Ok((StatusCode::OK, "Deleted API key", json!({ "id": id })))
         };
         Answer::new(answered(outcome.await, request))
@@ -142,8 +147,11 @@ impl KeysApi {
             let bytes = self.bodies.read(request, body.body).await?;
             let id = key_id(&id)?;
             let overlap = keys::RotateBody::decode(read_json(&bytes)?).map_err(refused)?.overlap_secs;
-            let issued =
-                self.manage()?.rotate(id, overlap).await.map_err(on_key(id, "Failed to rotate API key"))?;
+            let issued = self
+                .manage()?
+                .rotate(id, overlap)
+                .await
+                .map_err(self.on_key(id, "Failed to rotate API key"))?;
             Ok((StatusCode::OK, "Rotated API key", issued_data(&issued)))
         };
         Answer::new(answered(outcome.await, request))
@@ -156,7 +164,8 @@ impl KeysApi {
     async fn effective(&self, request: &Request, _admin: Admin, id: Path<String>) -> Answer<Told> {
         let outcome = async {
             let id = key_id(&id)?;
-            let reach = self.manage()?.effective(id).await.map_err(on_key(id, "Failed to load API key"))?;
+            let reach =
+                self.manage()?.effective(id).await.map_err(self.on_key(id, "Failed to load API key"))?;
             Ok((StatusCode::OK, "Loaded effective API key", effective(&reach)))
         };
         Answer::new(answered(outcome.await, request))
@@ -167,7 +176,7 @@ impl KeysApi {
     async fn list_rights(&self, request: &Request, _admin: Admin) -> Answer<Told> {
         let outcome = async {
             let records =
-                self.manage()?.list_rights().await.map_err(failed("Failed to list API key rights"))?;
+                self.manage()?.list_rights().await.map_err(self.failed("Failed to list API key rights"))?;
             let records: Vec<_> = records.iter().map(right).collect();
             Ok((StatusCode::OK, "Listed API key rights", json!({ "rights": records })))
         };
@@ -181,7 +190,7 @@ impl KeysApi {
             let bytes = self.bodies.read(request, body.body).await?;
             let body = keys::RightBody::decode(read_json(&bytes)?).map_err(refused)?;
             let made = self.manage()?.create_right(&body).await;
-            let record = made.map_err(on_right("", &body.name, "Failed to create API key right"))?;
+            let record = made.map_err(self.on_right("", &body.name, "Failed to create API key right"))?;
             Ok((StatusCode::CREATED, "Created API key right", json!({ "right": right(&record) })))
         };
         Answer::new(answered(outcome.await, request))
@@ -201,7 +210,7 @@ impl KeysApi {
             let id = right_id(&id)?;
             let body = keys::RightBody::decode(read_json(&bytes)?).map_err(refused)?;
             let updated = self.manage()?.update_right(id, &body).await;
-            let record = updated.map_err(on_right(id, &body.name, "Failed to update API key right"))?;
+            let record = updated.map_err(self.on_right(id, &body.name, "Failed to update API key right"))?;
             Ok((StatusCode::OK, "Updated API key right", json!({ "right": right(&record) })))
         };
         Answer::new(answered(outcome.await, request))
@@ -215,7 +224,7 @@ impl KeysApi {
         let outcome = async {
             let id = right_id(&id)?;
             let deleted = self.manage()?.delete_right(id).await;
-            deleted.map_err(on_right(id, "", "Failed to delete API key right"))?;
+            deleted.map_err(self.on_right(id, "", "Failed to delete API key right"))?;
             Ok((StatusCode::OK, "Deleted API key right", json!({ "id": id })))
         };
         Answer::new(answered(outcome.await, request))
@@ -228,7 +237,7 @@ impl KeysApi {
     async fn policy(&self, request: &Request, _admin: Admin) -> Answer<Told> {
         let outcome = async {
             let (global, clients) =
-                self.manage()?.policy().await.map_err(failed("Failed to load API key config"))?;
+                self.manage()?.policy().await.map_err(self.failed("Failed to load API key config"))?;
             let clients: Vec<_> = clients.iter().map(client_policy).collect();
             let data = json!({ "global": global_policy(&global), "clients": clients });
             Ok((StatusCode::OK, "Loaded API key config", data))
@@ -242,8 +251,11 @@ impl KeysApi {
         let outcome = async {
             let bytes = self.bodies.read(request, body.body).await?;
             let mode = keys::PolicyBody::decode(read_json(&bytes)?).map_err(refused)?.mode;
-            let set =
-                self.manage()?.set_policy(mode).await.map_err(failed("Failed to update API key config"))?;
+            let set = self
+                .manage()?
+                .set_policy(mode)
+                .await
+                .map_err(self.failed("Failed to update API key config"))?;
             Ok((StatusCode::OK, "Updated API key config", json!({ "global": global_policy(&set) })))
         };
         Answer::new(answered(outcome.await, request))
@@ -254,7 +266,7 @@ impl KeysApi {
     async fn client_policies(&self, request: &Request, _admin: Admin) -> Answer<Told> {
         let outcome = async {
             let title = "Failed to list API key client config";
-            let (_, clients) = self.manage()?.policy().await.map_err(failed(title))?;
+            let (_, clients) = self.manage()?.policy().await.map_err(self.failed(title))?;
             let clients: Vec<_> = clients.iter().map(client_policy).collect();
             Ok((StatusCode::OK, "Listed API key client config", json!({ "clients": clients })))
         };
@@ -279,7 +291,7 @@ impl KeysApi {
             let name = client(&client_name)?;
             let mode = keys::PolicyBody::decode(read_json(&bytes)?).map_err(refused)?.mode;
             let set = self.manage()?.set_client_policy(&name, mode).await;
-            let set = set.map_err(failed("Failed to update API key client config"))?;
+            let set = set.map_err(self.failed("Failed to update API key client config"))?;
             Ok((StatusCode::OK, "Updated API key client config", json!({ "client": client_policy(&set) })))
         };
         Answer::new(answered(outcome.await, request))
@@ -305,7 +317,7 @@ impl KeysApi {
                     "API key client config not found",
                     format!("No client config exists for '{name}'."),
                 ),
-                error => failed("Failed to delete API key client config")(error),
+                error => self.failed("Failed to delete API key client config")(error),
             })?;
             Ok((StatusCode::OK, "Deleted API key client config", json!({ "client_name": name })))
         };
@@ -324,128 +336,9 @@ impl KeysApi {
     }
 }
 
-fn absent(absence: &StoreAbsence) -> Box<Failure> {
-    let error = match absence {
-        StoreAbsence::NotConfigured => "No gateway auth client is configured.".to_owned(),
-        StoreAbsence::NotConnected(name) => format!("Gateway auth client '{name}' is not connected."),
-    };
-    Failure::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "auth_store_unavailable",
-        "authorization",
-        "Auth store unavailable",
-    )
-    .error(error)
-    .hint("Name the control database's client in gateway.auth_client or gateway.logging_client.")
-    .retry_after(30)
-}
-
 fn issued_data(issued: &Issued) -> serde_json::Value {
     let until = records::moment(issued.record.previous_valid_until);
     json!({
         "api_key": issued.credential.reveal(), "record": key(&issued.record), "previous_valid_until": until,
     })
-}
-
-/// The title that a malformed timestamp has of its own.
-fn titled(error: athena_domain::RequestError) -> Box<Failure> {
-    let timestamp = error.field.as_deref() == Some("expires_at");
-    let mut failure = refused(error);
-    if timestamp {
-        let text = std::mem::replace(&mut failure.message, "Invalid timestamp".into());
-        failure.error = Some(text);
-    }
-    failure
-}
-
-fn bad_request(code: &'static str, message: &'static str, error: &'static str) -> Box<Failure> {
-    Failure::new(StatusCode::BAD_REQUEST, code, "validation", message).error(error)
-}
-
-fn not_found(message: &'static str, error: String) -> Box<Failure> {
-    Failure::new(StatusCode::NOT_FOUND, "not_found", "validation", message).error(error)
-}
-
-fn key_id(id: &Path<String>) -> Result<&str, Box<Failure>> {
-    let valid = uuid::Uuid::try_parse(id).is_ok();
-    valid.then_some(id.as_str()).ok_or_else(|| {
-        bad_request("invalid_field", "Invalid API key id", "The API key id must be a UUID.")
-            .detail("field", "id")
-    })
-}
-
-fn right_id(id: &Path<String>) -> Result<&str, Box<Failure>> {
-    let valid = uuid::Uuid::try_parse(id).is_ok();
-    valid.then_some(id.as_str()).ok_or_else(|| {
-        bad_request("invalid_field", "Invalid API key right id", "The right id must be a UUID.")
-            .detail("field", "id")
-    })
-}
-
-fn client(name: &str) -> Result<String, Box<Failure>> {
-    let parsed = athena_domain::ClientName::parse(name);
-    parsed.map(|name| name.to_string()).ok_or_else(|| {
-        bad_request("invalid_field", "Invalid client name", "The client name must not be empty.")
-            .detail("field", "client_name")
-    })
-}
-
-fn on_key(id: &str, title: &'static str) -> impl FnOnce(AdminError) -> Box<Failure> {
-    move |error| match error {
-        AdminError::NotFound => not_found("API key not found", format!("No API key exists for '{id}'.")),
-        error => failed(title)(error),
-    }
-}
-
-fn on_right(id: &str, name: &str, title: &'static str) -> impl FnOnce(AdminError) -> Box<Failure> {
-    move |error| match error {
-        AdminError::NotFound => not_found("API key right not found", format!("No right exists for '{id}'.")),
-        AdminError::Duplicate => Failure::new(
-            StatusCode::CONFLICT,
-            "unique_violation",
-            "validation",
-            "API key right already exists",
-        )
-        .error(format!("A right named '{name}' already exists.")),
-        error => failed(title)(error),
-    }
-}
-
-/// The failure of an operation with this title.
-fn failed(title: &'static str) -> impl FnOnce(AdminError) -> Box<Failure> {
-    move |error| match error {
-        AdminError::UnknownRights(names) => bad_request("unknown_rights", "Unknown API key rights", "")
-            .error(format!("These rights do not exist: {}", names.join(", ")))
-            .detail("unknown_rights", names)
-            .hint("Create them with POST /admin/api-key-rights first."),
-        AdminError::Port(error) => store_failed(error, title),
-        AdminError::Duplicate => Failure::new(StatusCode::CONFLICT, "unique_violation", "validation", title)
-            .error("Something of that name already exists."),
-        AdminError::NotFound => not_found(title, "There is nothing of that id.".to_owned()),
-    }
-}
-
-/// A store that is away is 503; anything else is ours.
-fn store_failed(error: PortError, title: &'static str) -> Box<Failure> {
-    match error.kind {
-        PortErrorKind::Unavailable
-        | PortErrorKind::Lost
-        | PortErrorKind::TimedOut
-        | PortErrorKind::TooManyConnections => {
-            tracing::warn!(%error, "the auth store does not answer");
-            Failure::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "auth_store_unavailable",
-                "database_connection",
-                "Auth store unavailable",
-            )
-            .error("The database of the gateway's auth client does not answer.")
-            .retry_after(5)
-        }
-        PortErrorKind::Rejected(_)
-        | PortErrorKind::Conflict
-        | PortErrorKind::Exhausted
-        | PortErrorKind::QueueFull
-        | PortErrorKind::Internal => port_failure(error, title),
-    }
 }
