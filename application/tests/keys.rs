@@ -68,18 +68,18 @@ async fn a_change_is_in_force_when_it_is_answered() {
     let made = desk.manage.create(&key(r#"{"name":"k","client_name":"Demo","clients":["two"]}"#)).await;
     let made = made.expect("a key");
     let (old, id) = (made.credential.reveal(), made.record.id);
-    assert_eq!(desk.judge(&old, "demo"), AuthReason::Authenticated);
-    assert_eq!(desk.judge(&old, "two"), AuthReason::Authenticated, "both bindings hold");
-    assert_eq!(desk.judge(&old, "three"), AuthReason::ClientMismatch);
+    assert_eq!(desk.judge(old, "demo"), AuthReason::Authenticated);
+    assert_eq!(desk.judge(old, "two"), AuthReason::Authenticated, "both bindings hold");
+    assert_eq!(desk.judge(old, "three"), AuthReason::ClientMismatch);
     desk.manage.update(&id, &change(r#"{"is_active":false}"#)).await.expect("a change");
-    assert_eq!(desk.judge(&old, "demo"), AuthReason::Inactive);
+    assert_eq!(desk.judge(old, "demo"), AuthReason::Inactive);
     desk.manage.update(&id, &change(r#"{"is_active":true}"#)).await.expect("a change");
     let rotated = desk.manage.rotate(&id, 0).await.expect("a rotation");
     let new = rotated.credential.reveal();
-    assert_eq!(desk.judge(&old, "demo"), AuthReason::InvalidSecret);
-    assert_eq!(desk.judge(&new, "demo"), AuthReason::Authenticated);
+    assert_eq!(desk.judge(old, "demo"), AuthReason::InvalidSecret);
+    assert_eq!(desk.judge(new, "demo"), AuthReason::Authenticated);
     desk.manage.archive(&id).await.expect("an archive");
-    assert_eq!(desk.judge(&new, "demo"), AuthReason::UnknownKey);
+    assert_eq!(desk.judge(new, "demo"), AuthReason::UnknownKey);
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn without_random_bytes_no_key_is_made_or_changed() {
     assert!(matches!(refused, Err(AdminError::Port(_))));
     assert!(matches!(desk.manage.rotate(&made.record.id, 60).await, Err(AdminError::Port(_))));
     assert_eq!(desk.manage.list().await.expect("a list"), [made.record]);
-    assert_eq!(desk.judge(&made.credential.reveal(), "demo"), AuthReason::Authenticated);
+    assert_eq!(desk.judge(made.credential.reveal(), "demo"), AuthReason::Authenticated);
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn a_store_that_is_away_fails_and_leaves_what_was_known() {
     desk.store.set_reachable(false);
     assert!(matches!(desk.manage.archive(&made.record.id).await, Err(AdminError::Port(_))));
     assert!(matches!(desk.manage.list().await, Err(AdminError::Port(_))));
-    assert_eq!(desk.judge(&made.credential.reveal(), "demo"), AuthReason::Authenticated);
+    assert_eq!(desk.judge(made.credential.reveal(), "demo"), AuthReason::Authenticated);
 }
 
 #[tokio::test]
