@@ -193,6 +193,13 @@ async fn what_is_wrong_is_said_and_changes_nothing() {
     let single = [
         one(Method::POST, "/admin/api-keys", json!({"description": "d"}), "missing_field", ("", "")),
         one(Method::PATCH, "/admin/api-keys/5", json!({}), "invalid_field", key_id),
+        one(
+            Method::GET,
+            "/admin/api-keys/ffffffffffff4fff8fffffffffffffff",
+            Value::Null,
+            "invalid_field",
+            key_id,
+        ),
         one(Method::DELETE, "/admin/api-keys/x", Value::Null, "invalid_field", key_id),
         one(Method::POST, "/admin/api-keys/x/rotate", json!({}), "invalid_field", key_id),
         one(Method::GET, "/admin/api-keys/x/effective", Value::Null, "invalid_field", key_id),

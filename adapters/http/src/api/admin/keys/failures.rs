@@ -56,17 +56,20 @@ pub(super) fn not_found(message: &'static str, error: String) -> Box<Failure> {
     Failure::new(StatusCode::NOT_FOUND, "not_found", "validation", message).error(error)
 }
 
+/// Whether the text is a UUID in the form that stores keep; they know no other.
+fn is_uuid(text: &str) -> bool {
+    text.len() == uuid::fmt::Hyphenated::LENGTH && uuid::Uuid::try_parse(text).is_ok()
+}
+
 pub(super) fn key_id(id: &Path<String>) -> Result<&str, Box<Failure>> {
-    let valid = uuid::Uuid::try_parse(id).is_ok();
-    valid.then_some(id.as_str()).ok_or_else(|| {
+    is_uuid(id).then_some(id.as_str()).ok_or_else(|| {
         bad_request("invalid_field", "Invalid API key id", "The API key id must be a UUID.")
             .detail("field", "id")
     })
 }
 
 pub(super) fn right_id(id: &Path<String>) -> Result<&str, Box<Failure>> {
-    let valid = uuid::Uuid::try_parse(id).is_ok();
-    valid.then_some(id.as_str()).ok_or_else(|| {
+    is_uuid(id).then_some(id.as_str()).ok_or_else(|| {
         bad_request("invalid_field", "Invalid API key right id", "The right id must be a UUID.")
             .detail("field", "id")
     })
