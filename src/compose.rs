@@ -3,18 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_application::{Authenticator, Client, ClientRegistry, ClientState, Gateway};
+use athena_application::Gateway;
+use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
+use athena_application::ports::{Connector, Opened};
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::Decoding;
 use athena_domain::{ClientName, Limits};
 use athena_http::{AdminKey, AuditHeaders, Cors, HttpSettings, ResponseShape, Services};
 use athena_postgres::PostgresSettings;
 
-use crate::config::{self, ClientConfig, Config, PoolConfig, Secret, UnknownFields};
+use crate::config::{self, Config, ConnectionUri, Environment, PoolConfig, Secret, UnknownFields};
 use crate::control::ControlPlane;
 
 /// The WebSocket contract, served as it stands.
 const WSS_SPECIFICATION: &str = include_str!("../openapi-wss.yaml");
+
+/// Requests of one client that wait before its bulkhead.
+const QUEUE_LENGTH: usize = 1000;
 
 /// Connections for raw queries, as a share of those for prepared statements.
 const RAW_SHARE: usize = 4;
@@ -27,29 +32,30 @@ pub struct Composed {
     pub control: ControlPlane,
 }
 
-/// Composes a gateway. Waits for nothing: databases are connected to when they are first used, the control
-/// database in the background. Needs a running runtime.
+/// Composes a gateway. Waits for nothing: databases are connected to in the background, the control database
+/// too. Needs a running runtime.
 pub fn compose(config: &Config) -> Composed {
     let control = ControlPlane::start(config);
     let services = Services {
-        gateway: gateway(config, control.authenticator.clone()),
+        gateway: gateway(config, &control),
         admin_key: AdminKey::new(config.admin_key.as_ref().map(Secret::expose)),
+        clients: Some(control.clients.clone()),
+        catalog_absence: control.catalog_absence.clone(),
         keys: control.keys.clone(),
         observer: None,
     };
     Composed { services, control }
 }
 
-fn gateway(config: &Config, authenticator: Arc<Authenticator>) -> Arc<Gateway> {
-    let clients = config.clients.iter().map(|client| open(client, config));
+fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
     Arc::new(Gateway {
-        registry: Arc::new(ClientRegistry::new(clients)),
+        registry: control.catalog.registry().clone(),
         limits: config.limits.clone(),
         options: PlanOptions {
             camel_to_snake: config.gateway.force_camel_case_to_snake_case,
             big_numbers_as_text: false,
         },
-        authenticator,
+        authenticator: control.authenticator.clone(),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,
@@ -57,26 +63,53 @@ fn gateway(config: &Config, authenticator: Arc<Authenticator>) -> Arc<Gateway> {
     })
 }
 
-fn open(client: &ClientConfig, config: &Config) -> Client {
-    let misconfigured = |reason: &str| ClientState::Misconfigured { reason: reason.to_owned() };
-    let state = match &client.target {
-        Err(reason) => misconfigured(reason),
-        Ok(uri) if matches!(uri.scheme().as_str(), "postgres" | "postgresql") => {
-            match settings(uri.expose(), &config.pool, &config.limits, config.gateway.schema_refresh) {
-                Ok(mut settings) => {
-                    client.name.as_str().clone_into(&mut settings.name);
-                    let (backend, schema) = athena_postgres::open(&settings);
-                    ClientState::Ready { backend, schema }
-                }
-                Err(error) => misconfigured(&error.to_string()),
-            }
+/// Opens databases as the configuration wants them opened.
+pub struct Databases {
+    pool: PoolConfig,
+    limits: Limits,
+    schema_refresh: Duration,
+    environment: Environment,
+}
+
+impl Databases {
+    /// Databases under this configuration.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            pool: config.pool.clone(),
+            limits: config.limits.clone(),
+            schema_refresh: config.gateway.schema_refresh,
+            environment: config.environment.clone(),
         }
-        Ok(uri) => misconfigured(&format!("this build does not speak {}://", uri.scheme())),
-    };
-    if let ClientState::Misconfigured { reason } = &state {
-        tracing::error!(client = %client.name, %reason, "a client cannot be used");
     }
-    Client { name: ClientName::clone(&client.name), state }
+}
+
+impl Connector for Databases {
+    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
+        let uri = ConnectionUri::parse(uri).map_err(str::to_owned)?;
+        if !matches!(uri.scheme().as_str(), "postgres" | "postgresql") {
+            return Err(format!(
+                "this build does not speak {}://; it speaks postgres:// and postgresql://",
+                uri.scheme()
+            ));
+        }
+        let settings = settings(uri.expose(), &self.pool, &self.limits, self.schema_refresh);
+        let mut settings = settings.map_err(|error| error.to_string())?;
+        name.as_str().clone_into(&mut settings.name);
+        let settings = settings.resolved();
+        let bulkhead = BulkheadSettings {
+            max_concurrent: settings
+                .max_concurrent
+                .unwrap_or(settings.max_connections + settings.max_raw_connections),
+            queue_length: settings.queue_length.unwrap_or(QUEUE_LENGTH),
+            queue_wait: settings.queue_wait.unwrap_or(settings.acquire_timeout),
+        };
+        let (backend, schema) = athena_postgres::open(&settings);
+        Ok(Opened { backend: Arc::new(Bulkhead::new(backend, bulkhead)), schema })
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.environment.filled(name).map(str::to_owned)
+    }
 }
 
 fn settings(

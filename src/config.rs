@@ -65,6 +65,8 @@ pub struct Config {
     pub logging: LoggingConfig,
     /// `ATHENA_KEY_12`: the static admin key.
     pub admin_key: Option<Secret>,
+    /// The variables that targets of the client catalog may name.
+    pub environment: Environment,
 }
 
 /// Where a configuration was read from.
@@ -181,7 +183,21 @@ impl Config {
         }
         let file = ConfigFile { path: None, seeded: false };
         let admin_key = environment.var("ATHENA_KEY_12").filter(|key| !key.is_empty()).map(Secret::new);
-        Ok((Self { file, server, cors, gateway, clients, limits, pool, logging, admin_key }, warnings))
+        Ok((
+            Self {
+                file,
+                server,
+                cors,
+                gateway,
+                clients,
+                limits,
+                pool,
+                logging,
+                admin_key,
+                environment: environment.clone(),
+            },
+            warnings,
+        ))
     }
 
     /// Tells the log where the configuration comes from and what about it deserves a word.

@@ -1,26 +1,39 @@
-//! The control plane, composed: keys and policy from the control database, brought up in the background.
+//! The control plane, composed: keys, policy and clients from the control database, brought up in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_application::Authenticator;
-use athena_application::ports::{Entropy, PortError, PortErrorKind};
+use athena_application::ports::{ClientStore, Entropy, PortError, PortErrorKind};
+use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
+use athena_application::{Authenticator, Catalog};
+use athena_domain::catalog::{ConfigClient, TargetTexts};
 use athena_http::StoreAbsence;
-use athena_postgres::control::{ControlDatabase, ControlWatch, PostgresKeyStore, WatchSettings, migrate};
+use athena_postgres::control::{
+    ControlDatabase, ControlWatch, PostgresClientStore, PostgresKeyStore, WatchSettings, migrate,
+};
 use tokio::task::JoinHandle;
 
+use crate::compose::Databases;
 use crate::config::Config;
 
 /// Shortest and longest pause between two attempts to bring the control database to the current schema.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
-/// Keys and policy of a running gateway. Dropped, it stops following changes.
+/// Keys, policy and clients of a running gateway. Dropped, it stops following changes.
 pub struct ControlPlane {
     /// Judges credentials.
     pub authenticator: Arc<Authenticator>,
     /// Administers keys, or why nobody does.
     pub keys: Result<Arc<ManageKeys>, StoreAbsence>,
+    /// Keeps the clients.
+    pub catalog: Arc<Catalog>,
+    /// Administers them.
+    pub clients: Arc<ManageClients>,
+    /// Why the catalog has no store, where it has none.
+    pub catalog_absence: StoreAbsence,
+    /// The database of catalog, logs and statistics.
+    pub logging: Option<ControlDatabase>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -30,56 +43,140 @@ impl Drop for ControlPlane {
     }
 }
 
-impl ControlPlane {
-    /// Starts what the configuration asks for; nothing is waited for. Needs a running runtime.
-    pub fn start(config: &Config) -> Self {
-        let Some(name) = &config.gateway.auth_client else { return Self::absent() };
+/// A control database, or why there is none.
+enum Store {
+    NotConfigured,
+    Unusable(StoreAbsence),
+    Database(String, ControlDatabase),
+}
+
+impl Store {
+    fn of(name: Option<&String>, config: &Config) -> Self {
+        let Some(name) = name else { return Self::NotConfigured };
         match database_of(name, config) {
-            Ok(database) => Self::over(name, database, config.gateway.auto_migrate),
+            Ok(database) => Self::Database(name.clone(), database),
             Err(reason) => {
-                tracing::error!(
-                    client = %name, %reason,
-                    "API keys cannot be checked: every request is refused until gateway.auth_client can be used"
-                );
-                Self {
-                    authenticator: Arc::new(Authenticator::unavailable()),
-                    keys: Err(StoreAbsence::NotConnected(name.clone())),
-                    tasks: Vec::new(),
-                }
+                tracing::error!(client = %name, %reason, "the control database cannot be used");
+                Self::Unusable(StoreAbsence::NotConnected(name.clone()))
             }
         }
     }
 
-    /// No store: keys are not demanded.
-    fn absent() -> Self {
-        tracing::warn!(
-            "API keys are not checked: name the control database in gateway.logging_client to check them, or let only \
-             trusted networks reach the listener"
-        );
-        Self { authenticator: Arc::default(), keys: Err(StoreAbsence::NotConfigured), tasks: Vec::new() }
+    fn database(&self) -> Option<&ControlDatabase> {
+        match self {
+            Self::Database(_, database) => Some(database),
+            Self::NotConfigured | Self::Unusable(_) => None,
+        }
     }
+}
 
-    fn over(client: &str, database: ControlDatabase, auto_migrate: bool) -> Self {
-        let store = Arc::new(PostgresKeyStore::new(database.clone()));
-        let authenticator = Arc::new(Authenticator::over(store.clone()));
-        let keys = ManageKeys {
-            client: client.to_owned(),
-            keys: store.clone(),
-            rights: store.clone(),
-            policy: store,
-            entropy: Arc::new(SystemEntropy),
-            authenticator: authenticator.clone(),
-        };
-        let follower = authenticator.clone();
-        let task = tokio::spawn(async move {
-            if auto_migrate {
-                bring_up(&database).await;
-            }
-            let watch = ControlWatch::start(database, WatchSettings::default());
-            follower.follow(watch.versions()).await;
-        });
-        Self { authenticator, keys: Ok(Arc::new(keys)), tasks: vec![task] }
+impl ControlPlane {
+    /// Starts what the configuration asks for; nothing is waited for. Needs a running runtime.
+    pub fn start(config: &Config) -> Self {
+        let gateway = &config.gateway;
+        let key = |name: &Option<String>| name.as_ref().map(|name| name.trim().to_lowercase());
+        let logging = Store::of(gateway.logging_client.as_ref(), config);
+        let shared = key(&gateway.auth_client) == key(&gateway.logging_client);
+        let own = if shared { None } else { Some(Store::of(gateway.auth_client.as_ref(), config)) };
+        let (authenticator, keys) = keys(own.as_ref().unwrap_or(&logging));
+        let catalog = Arc::new(catalog(config, &logging));
+        let mut tasks = vec![tokio::spawn(catalog.clone().watch_over())];
+        if let Some(database) = logging.database() {
+            let follower = shared.then(|| authenticator.clone());
+            tasks.push(tokio::spawn(follow(
+                database.clone(),
+                gateway.auto_migrate,
+                follower,
+                Some(catalog.clone()),
+            )));
+        }
+        if let Some(database) = own.as_ref().and_then(Store::database) {
+            let follower = Some(authenticator.clone());
+            tasks.push(tokio::spawn(follow(database.clone(), gateway.auto_migrate, follower, None)));
+        }
+        Self {
+            authenticator,
+            keys,
+            clients: Arc::new(ManageClients::new(catalog.clone())),
+            catalog,
+            catalog_absence: match &logging {
+                Store::Unusable(absence) => absence.clone(),
+                Store::NotConfigured | Store::Database(..) => StoreAbsence::NotConfigured,
+            },
+            logging: logging.database().cloned(),
+            tasks,
+        }
     }
+}
+
+/// Who judges keys, and who administers them.
+fn keys(store: &Store) -> (Arc<Authenticator>, Result<Arc<ManageKeys>, StoreAbsence>) {
+    let (name, database) = match store {
+        Store::NotConfigured => {
+            tracing::warn!(
+                "API keys are not checked: name the control database in gateway.logging_client to check them, or let \
+                 only trusted networks reach the listener"
+            );
+            return (Arc::default(), Err(StoreAbsence::NotConfigured));
+        }
+        Store::Unusable(absence) => {
+            tracing::error!("every request is refused until the database of gateway.auth_client can be used");
+            return (Arc::new(Authenticator::unavailable()), Err(absence.clone()));
+        }
+        Store::Database(name, database) => (name, database),
+    };
+    let store = Arc::new(PostgresKeyStore::new(database.clone()));
+    let authenticator = Arc::new(Authenticator::over(store.clone()));
+    let keys = ManageKeys {
+        client: name.clone(),
+        keys: store.clone(),
+        rights: store.clone(),
+        policy: store,
+        entropy: Arc::new(SystemEntropy),
+        authenticator: authenticator.clone(),
+    };
+    (authenticator, Ok(Arc::new(keys)))
+}
+
+fn catalog(config: &Config, logging: &Store) -> Catalog {
+    let clients = config.clients.iter().map(|client| ConfigClient {
+        name: client.name.to_string(),
+        target: TargetTexts {
+            config_uri_template: Some(client.template.expose().to_owned()),
+            ..TargetTexts::default()
+        },
+        resolved: client.target.as_ref().map(|uri| uri.expose().to_owned()).map_err(String::clone),
+    });
+    let roles = [&config.gateway.logging_client, &config.gateway.auth_client];
+    let essential = roles.into_iter().flatten().map(|name| name.trim().to_lowercase()).collect();
+    let store = logging
+        .database()
+        .map(|database| -> Arc<dyn ClientStore> { Arc::new(PostgresClientStore::new(database.clone())) });
+    Catalog::new(Arc::new(Databases::new(config)), store, clients.collect(), essential)
+}
+
+/// Brings a control database to the current schema, then follows its changes for ever.
+async fn follow(
+    database: ControlDatabase,
+    auto_migrate: bool,
+    authenticator: Option<Arc<Authenticator>>,
+    catalog: Option<Arc<Catalog>>,
+) {
+    if auto_migrate {
+        bring_up(&database).await;
+    }
+    let watch = ControlWatch::start(database, WatchSettings::default());
+    let keys = async {
+        if let Some(authenticator) = authenticator {
+            authenticator.follow(watch.versions()).await;
+        }
+    };
+    let clients = async {
+        if let Some(catalog) = catalog {
+            catalog.follow(watch.versions()).await;
+        }
+    };
+    tokio::join!(keys, clients);
 }
 
 /// The database behind a client of the configuration.

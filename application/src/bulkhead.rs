@@ -62,7 +62,9 @@ impl Bulkhead {
         let until = deadline.min(Instant::now() + self.settings.queue_wait);
         match tokio::time::timeout_at(until, self.places.acquire()).await {
             Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) => Err(PortError::new(PORT, PortErrorKind::Internal).caused_by("the bulkhead is closed")),
+            Ok(Err(_)) => {
+                Err(PortError::new(PORT, PortErrorKind::Internal).caused_by("the bulkhead is closed"))
+            }
             Err(_) => {
                 self.rejected.fetch_add(1, Ordering::Relaxed);
                 Err(PortError::new(PORT, PortErrorKind::Exhausted).caused_by("waited too long in the queue"))

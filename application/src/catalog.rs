@@ -123,9 +123,8 @@ impl Catalog {
     /// Opens, keeps and lets go, then shows the outcome to callers at once.
     fn apply(&self, running: &mut BTreeMap<String, Running>, desired: &BTreeMap<String, Desired>) {
         let served = desired.iter().filter(|(_, client)| client.standing == Standing::Served);
-        let resolved: BTreeMap<&String, Result<String, String>> = served
-            .map(|(key, client)| (key, client.target.resolve(|name| self.connector.variable(name))))
-            .collect();
+        let resolved: BTreeMap<&String, Result<String, String>> =
+            served.map(|(key, client)| (key, client.uri(|name| self.connector.variable(name)))).collect();
         let wanted: BTreeMap<String, String> = resolved
             .iter()
             .filter_map(|(key, uri)| Some(((*key).clone(), uri.as_ref().ok()?.clone())))

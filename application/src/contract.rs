@@ -11,6 +11,7 @@ mod filters;
 mod fixture;
 mod flow;
 mod key_store;
+mod log_store;
 mod reads;
 mod recorder;
 mod refusals;
@@ -25,8 +26,9 @@ pub use flow::{
     a_dropped_future_frees_the_backend, a_full_sink_is_flushed, a_passed_deadline_times_out,
     a_stopped_sink_gets_no_further_row, a_stopped_write_is_kept_or_fails, requests_run_side_by_side,
 };
-pub use reads::reads_answer_as_asked;
 pub use key_store::{AccessStore, key_store};
+pub use log_store::{batches_are_written_once, log_entry, statistics_follow_the_batches};
+pub use reads::reads_answer_as_asked;
 pub use recorder::{Recorder, canonical};
 pub use refusals::{bad_values_are_rejected, columns_added_since_are_noticed, unknown_names_are_rejected};
 pub use run::{Answer, Verb, run};

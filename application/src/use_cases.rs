@@ -1,5 +1,6 @@
 //! What the gateway does, one file per deed.
 
+pub mod clients;
 mod delete;
 mod fetch;
 mod grouped;

@@ -140,7 +140,12 @@ async fn presented(plane: &Plane) -> Vec<Presented> {
     };
     let invalid = Some((401, "Invalid API key", "The API key is not valid."));
     vec![
-        case("none", None, Some((401, "API key required", "Missing API key. Use X-Athena-Key.")), "missing_api_key"),
+        case(
+            "none",
+            None,
+            Some((401, "API key required", "Missing API key. Use X-Athena-Key.")),
+            "missing_api_key",
+        ),
         case(
             "malformed",
             Some("not-a-key".into()),
@@ -162,11 +167,20 @@ async fn presented(plane: &Plane) -> Vec<Presented> {
             Some((401, "Inactive API key", "The API key has been disabled.")),
             "inactive_api_key",
         ),
-        case("expired", Some(expired), Some((401, "Expired API key", "The API key has expired.")), "expired_api_key"),
+        case(
+            "expired",
+            Some(expired),
+            Some((401, "Expired API key", "The API key has expired.")),
+            "expired_api_key",
+        ),
         case(
             "of another client",
             Some(other),
-            Some((403, "API key client mismatch", "The API key is scoped to client 'elsewhere', not '{client}'.")),
+            Some((
+                403,
+                "API key client mismatch",
+                "The API key is scoped to client 'elsewhere', not '{client}'.",
+            )),
             "api_key_client_mismatch",
         ),
         case(
@@ -197,12 +211,15 @@ async fn the_whole_matrix() {
             for route in &ROUTES {
                 for case in &presented {
                     for client in ["Main", "MAIN", " main "] {
-                        let what =
-                            format!("{} {} as {client:?}, {global}/{exception:?}, {}", route.method, route.path, case.name);
+                        let what = format!(
+                            "{} {} as {client:?}, {global}/{exception:?}, {}",
+                            route.method, route.path, case.name
+                        );
                         let answer = plane.send(route, client, case.key.as_deref()).await;
                         match &case.refusal {
                             Some((status, message, error)) if enforced => {
-                                let error = error.replace("{client}", client.trim()).replace("{right}", route.right);
+                                let error =
+                                    error.replace("{client}", client.trim()).replace("{right}", route.right);
                                 assert_eq!(answer.status, *status, "{what}: {}", answer.text);
                                 let body = answer.json();
                                 assert_eq!(body["status"], "error", "{what}");
@@ -240,7 +257,8 @@ async fn a_client_that_does_not_exist_is_told_to_those_who_may_know() {
 
 #[tokio::test]
 async fn a_key_reaches_what_its_scope_names() {
-    let plane = Plane::start(&format!("{THINGS} CREATE SCHEMA audit; CREATE TABLE audit.things (id bigint);")).await;
+    let plane =
+        Plane::start(&format!("{THINGS} CREATE SCHEMA audit; CREATE TABLE audit.things (id bigint);")).await;
     plane.policy("enforce").await;
     let scope = json!({
         "name": "scoped", "rights": ["gateway.*"], "tables": ["public.things"], "operations": ["fetch", "insert", "update"],
@@ -248,7 +266,8 @@ async fn a_key_reaches_what_its_scope_names() {
     });
     let (key, id) = plane.key(scope).await;
     let send = async |method: Method, path: &str, body: Value| {
-        let request = plane.gateway.bare(method, path).header("X-Athena-Client", CLIENT).header("apikey", &key);
+        let request =
+            plane.gateway.bare(method, path).header("X-Athena-Client", CLIENT).header("apikey", &key);
         plane.gateway.send(request.json(&body)).await
     };
     let rows = send(Method::POST, "/gateway/fetch", json!({"table_name": "things"})).await.rows();
@@ -256,10 +275,30 @@ async fn a_key_reaches_what_its_scope_names() {
     let refusals = [
         (Method::POST, "/gateway/fetch", json!({"table_name": "audit.things"}), "api_key_table_out_of_scope"),
         (Method::POST, "/gateway/fetch", json!({"table_name": "nowhere"}), "api_key_table_out_of_scope"),
-        (Method::POST, "/gateway/fetch", json!({"table_name": "things", "columns": ["owner"]}), "api_key_column_out_of_scope"),
-        (Method::DELETE, "/gateway/delete", json!({"table_name": "things", "resource_id": 1}), "api_key_operation_out_of_scope"),
-        (Method::POST, "/gateway/query", json!({"query": "select * from things"}), "api_key_operation_out_of_scope"),
-        (Method::PUT, "/gateway/insert", json!({"table_name": "things", "insert_body": {"id": 5, "name": "n"}}), "api_key_row_out_of_scope"),
+        (
+            Method::POST,
+            "/gateway/fetch",
+            json!({"table_name": "things", "columns": ["owner"]}),
+            "api_key_column_out_of_scope",
+        ),
+        (
+            Method::DELETE,
+            "/gateway/delete",
+            json!({"table_name": "things", "resource_id": 1}),
+            "api_key_operation_out_of_scope",
+        ),
+        (
+            Method::POST,
+            "/gateway/query",
+            json!({"query": "select * from things"}),
+            "api_key_operation_out_of_scope",
+        ),
+        (
+            Method::PUT,
+            "/gateway/insert",
+            json!({"table_name": "things", "insert_body": {"id": 5, "name": "n"}}),
+            "api_key_row_out_of_scope",
+        ),
     ];
     for (method, path, body, code) in refusals {
         let answer = send(method, path, body.clone()).await;

@@ -11,6 +11,7 @@ mod query;
 mod run;
 
 pub use admin::Bodies;
+pub use admin::clients::ClientsApi;
 pub use admin::keys::{KeysApi, StoreAbsence};
 pub use gateway::GatewayApi;
 pub use ops::{OpsApi, Probe};
@@ -21,13 +22,15 @@ pub(crate) use documents::{Documents, routes};
 pub(crate) use run::Door;
 
 /// Every operation this server has.
-pub(crate) type Apis = Documented<(GatewayApi, QueryApi, KeysApi, OpsApi)>;
+pub(crate) type Apis = Documented<(GatewayApi, QueryApi, ClientsApi, KeysApi, OpsApi)>;
 
 /// Groups of operations in the specification.
 #[derive(Debug, Clone, Copy, poem_openapi::Tags)]
 pub(crate) enum Tag {
     /// Reading and writing rows of the selected client's database.
     Gateway,
+    /// The databases behind the gateway.
+    Clients,
     /// API keys, rights, and whether keys are demanded.
     Keys,
     /// Health, probes and documents.

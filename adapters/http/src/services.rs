@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use athena_application::Gateway;
 use athena_application::ports::Observer;
+use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
 
 use crate::api::StoreAbsence;
@@ -16,6 +17,10 @@ pub struct Services {
     pub gateway: Arc<Gateway>,
     /// Opens the admin routes.
     pub admin_key: AdminKey,
+    /// The client catalog.
+    pub clients: Option<Arc<ManageClients>>,
+    /// Why the catalog has no store, where it has none.
+    pub catalog_absence: StoreAbsence,
     /// API keys, rights and policy, or why there are none.
     pub keys: Result<Arc<ManageKeys>, StoreAbsence>,
     /// Hears of every request.
@@ -28,6 +33,8 @@ impl Services {
         Self {
             gateway,
             admin_key: AdminKey::default(),
+            clients: None,
+            catalog_absence: StoreAbsence::NotConfigured,
             keys: Err(StoreAbsence::NotConfigured),
             observer: None,
         }

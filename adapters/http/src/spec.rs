@@ -5,7 +5,9 @@ use std::sync::Arc;
 use athena_application::Gateway;
 use poem_openapi::OpenApiService;
 
-use crate::api::{Apis, Bodies, Documented, Documents, Door, GatewayApi, KeysApi, OpsApi, Probe, QueryApi};
+use crate::api::{
+    Apis, Bodies, ClientsApi, Documented, Documents, Door, GatewayApi, KeysApi, OpsApi, Probe, QueryApi,
+};
 use crate::body::BodyReader;
 use crate::services::Services;
 use crate::settings::HttpSettings;
@@ -30,6 +32,7 @@ pub(crate) fn service(
     let apis = Documented((
         GatewayApi::new(gateway, door.clone()),
         QueryApi::new(gateway, door),
+        ClientsApi::new(services.clients.clone(), services.catalog_absence.clone(), bodies.clone()),
         KeysApi::new(services.keys.clone(), bodies),
         OpsApi::new(gateway.registry.clone(), probe, documents),
     ));

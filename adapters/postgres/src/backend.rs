@@ -93,7 +93,14 @@ impl Backend for PostgresBackend {
             // Being looked at is no use: the connection may be closed as idle all the same.
             let mut running = self.sessions.acquire(deadline, false, Begin::Plain).await?.uncounted();
             let outcome = sqlx::raw_sql("SELECT 1").execute(running.connection()).await;
-            running.finish(outcome.map(drop)).await
+            match outcome {
+                // A client that nobody uses costs its server no connection.
+                Ok(_) if running.is_fresh() => {
+                    running.discard();
+                    Ok(())
+                }
+                outcome => running.finish(outcome.map(drop)).await,
+            }
         };
         match tokio::time::timeout_at(deadline, ping).await {
             Ok(outcome) => outcome,

@@ -40,7 +40,7 @@ impl Bench {
         let ready = ClientState::Ready { backend, schema: database.clone() };
         let broken = ClientState::Misconfigured { reason: "PG_URI is not set".to_owned() };
         let clients = [("main", ready), ("broken", broken)];
-        let registry = clients.map(|(known, state)| Client { name: name(known), state });
+        let registry = clients.map(|(known, state)| Client::new(name(known), state));
         let gateway = Gateway {
             registry: Arc::new(ClientRegistry::new(registry)),
             limits,

@@ -5,12 +5,20 @@ use std::collections::BTreeMap;
 use super::{ClientRecord, Source, TargetTexts};
 
 /// A client of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfigClient {
     /// Name, as it was written.
     pub name: String,
     /// What the configuration says about its target.
     pub target: TargetTexts,
+    /// The URI that this comes to, its references resolved, or why there is none.
+    pub resolved: Result<String, String>,
+}
+
+impl std::fmt::Debug for ConfigClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfigClient").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl ConfigClient {
@@ -31,7 +39,7 @@ pub enum Standing {
 }
 
 /// A client that there should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Desired {
     /// Name, as it is shown.
     pub name: String,
@@ -41,8 +49,32 @@ pub struct Desired {
     pub description: Option<String>,
     /// Where its database is.
     pub target: TargetTexts,
+    /// The URI, where the configuration has resolved it.
+    pub resolved: Option<Result<String, String>>,
     /// Whether it may be used.
     pub standing: Standing,
+}
+
+impl Desired {
+    fn follow(&mut self, client: &ConfigClient) {
+        self.target = client.target.clone();
+        self.resolved = Some(client.resolved.clone());
+    }
+
+    /// The URI to connect to; `variable` looks an environment variable up.
+    ///
+    /// # Errors
+    /// Why there is none, without a secret.
+    pub fn uri(&self, variable: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+        self.resolved.clone().unwrap_or_else(|| self.target.resolve(variable))
+    }
+}
+
+impl std::fmt::Debug for Desired {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Desired");
+        shown.field("name", &self.name).field("standing", &self.standing).finish_non_exhaustive()
+    }
 }
 
 /// Something to write into the catalog; written only where it still holds.
@@ -90,6 +122,7 @@ pub fn reconcile(config: &[ConfigClient], rows: &[ClientRecord], essential: &[St
             source: row.source,
             description: row.description.clone(),
             target: row.target.clone(),
+            resolved: None,
             standing: if overruled { Standing::Served } else { standing },
         };
         plan.clients.insert(key.clone(), desired);
@@ -101,6 +134,7 @@ pub fn reconcile(config: &[ConfigClient], rows: &[ClientRecord], essential: &[St
             source,
             description: None,
             target: client.target.clone(),
+            resolved: Some(client.resolved.clone()),
             standing: Standing::Served,
         };
         let deleted = rows.iter().any(|row| row.deleted_at.is_some() && row.key() == key);
@@ -111,12 +145,14 @@ pub fn reconcile(config: &[ConfigClient], rows: &[ClientRecord], essential: &[St
                     plan.seeds.push(Seed::Refresh(client.clone()));
                 }
                 if let Some(desired) = plan.clients.get_mut(&key) {
-                    if ours {
+                    if ours && row.target.is_seeded() {
+                        desired.follow(client);
+                    } else if ours {
                         desired.target.config_uri_template.clone_from(&client.target.config_uri_template);
                     }
                     // The way to the control database is the file's to tell: the row may be what is wrong.
                     if essential.contains(&key) {
-                        desired.target = client.target.clone();
+                        desired.follow(client);
                     }
                 }
             }

@@ -48,6 +48,17 @@ impl TargetTexts {
     }
 }
 
+impl TargetTexts {
+    /// Whether it says no more than the configuration did: older versions kept the template a second time, as a
+    /// URI or as the name of its variable.
+    pub fn is_seeded(&self) -> bool {
+        let template = self.config_uri_template.as_deref();
+        let named = self.pg_uri_env_var.as_ref().map(|name| format!("${{{name}}}"));
+        self.pg_uri.as_deref().is_none_or(|uri| Some(uri) == template)
+            && named.is_none_or(|named| Some(named.as_str()) == template)
+    }
+}
+
 /// What stands in the place of a secret.
 const MASK: &str = "***";
 

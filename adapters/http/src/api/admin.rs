@@ -1,5 +1,6 @@
 //! Operating the gateway: what every route behind the static admin key shares.
 
+pub mod clients;
 pub mod keys;
 
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use poem::{Body, Request, RequestBody, Response};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::body::BodyReader;
 use crate::error::{self, Failure, Route, Scene, json_response};
@@ -120,4 +123,9 @@ fn failed(failure: Failure, request: &Request) -> Response {
         record: Default::default(),
     };
     error::respond(failure, &scene)
+}
+
+/// A moment as text (RFC 3339).
+pub fn moment(moment: Option<OffsetDateTime>) -> Value {
+    moment.and_then(|moment| moment.format(&Rfc3339).ok()).map_or(Value::Null, Value::String)
 }

@@ -5,7 +5,9 @@ mod admin;
 mod answers;
 mod requests;
 
-pub use admin::{AdminAnswer, KeyBody, PolicyBody, RightBody, RotateBody};
+pub use admin::{
+    AdminAnswer, ClientBody, ClientNames, FreezeBody, KeyBody, PolicyBody, RightBody, RotateBody,
+};
 pub use answers::{
     DeleteAnswer, ErrorEnvelope, FetchAnswer, InsertAnswer, Probe, QueryAnswer, Root, UpdateAnswer,
 };

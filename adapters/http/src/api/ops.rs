@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use athena_application::{ClientRegistry, ClientState};
+use athena_application::ClientRegistry;
 use bytes::Bytes;
 use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
@@ -37,7 +37,8 @@ impl Probe {
 
     fn turn(&self, from: u8, to: u8) {
         // In any other state there is nothing to turn.
-        drop(self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed));
+        // Losing is fine: somebody else has gone on already.
+        let _ = self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// From now on `/readyz` says no.
@@ -193,10 +194,7 @@ impl OpsApi {
     /// Clients, and those whose database answered last time.
     fn counts(&self) -> (usize, usize) {
         let clients = self.registry.all();
-        let connected = clients.iter().filter(|client| match &client.state {
-            ClientState::Ready { backend, .. } => backend.status().connected,
-            ClientState::Misconfigured { .. } => false,
-        });
+        let connected = clients.iter().filter(|client| client.is_connected());
         (clients.len(), connected.count())
     }
 

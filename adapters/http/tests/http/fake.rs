@@ -185,8 +185,8 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let dropped = script.dropped.clone();
     let name = |text| ClientName::parse(text).unwrap();
     let registry = ClientRegistry::new([
-        Client { name: name("demo"), state: ClientState::Ready { backend: script.clone(), schema: script } },
-        Client { name: name("broken"), state: ClientState::Misconfigured { reason: "no variable".into() } },
+        Client::new(name("demo"), ClientState::Ready { backend: script.clone(), schema: script }),
+        Client::new(name("broken"), ClientState::Misconfigured { reason: "no variable".into() }),
     ]);
     let limits =
         Limits { max_body_bytes: 4096, max_decompressed_bytes: 8192, max_rows: 50_000, ..Limits::default() };

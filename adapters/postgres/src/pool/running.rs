@@ -134,6 +134,11 @@ impl Running {
         error
     }
 
+    /// Whether the connection was opened for this use.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.object.as_ref().is_some_and(|object| Object::metrics(object).recycle_count == 0)
+    }
+
     /// Ends the use of a connection that must not serve again.
     pub(crate) fn discard(mut self) {
         if let Some(object) = self.object.take() {

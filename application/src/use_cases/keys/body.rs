@@ -339,8 +339,7 @@ mod tests {
             |body: &str| PolicyBody::decode(JsonText::parse(body.as_bytes()).expect("JSON")).map(|b| b.mode);
         assert_eq!(mode(r#"{"enforce_api_keys":true}"#), Ok(Mode::Enforce));
         assert_eq!(mode(r#"{"enforce_api_keys":true,"mode":"warn"}"#), Ok(Mode::Warn));
-        for bad in
-            ["{}", r#"{"mode":"on"}"#, r#"{"enforce_api_keys":"true"}"#, r#"{"enforce_api_keys":null}"#]
+        for bad in ["{}", r#"{"mode":"on"}"#, r#"{"enforce_api_keys":"yes"}"#, r#"{"enforce_api_keys":null}"#]
         {
             assert!(mode(bad).is_err(), "{bad}");
         }

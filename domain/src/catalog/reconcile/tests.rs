@@ -5,7 +5,7 @@ use super::*;
 
 fn config(name: &str, template: &str) -> ConfigClient {
     let target = TargetTexts { config_uri_template: Some(template.to_owned()), ..TargetTexts::default() };
-    ConfigClient { name: name.to_owned(), target }
+    ConfigClient { name: name.to_owned(), target, resolved: Ok(template.to_owned()) }
 }
 
 fn row(name: &str, source: Source, template: Option<&str>, uri: Option<&str>) -> ClientRecord {
@@ -79,6 +79,21 @@ fn what_an_administrator_did_stays() {
     let plan = reconcile(&[config("demo", "${A}")], &moved, &[]);
     assert_eq!(plan.clients["demo"].target.pg_uri.as_deref(), Some("postgres://elsewhere/d"));
     assert!(plan.seeds.is_empty());
+}
+
+#[test]
+fn a_copy_of_the_template_is_no_choice_of_an_administrator() {
+    let check = |uri: Option<&str>, name: Option<&str>, expected: Option<&str>| {
+        let mut known = row("demo", Source::Config, Some("postgres://old/d"), uri);
+        known.target.pg_uri_env_var = name.map(str::to_owned);
+        let plan = reconcile(&[config("demo", "postgres://new/d")], &[known], &[]);
+        let target = plan.clients["demo"].uri(|_| Some("postgres://variable/d".to_owned()));
+        assert_eq!(target.ok().as_deref(), expected);
+    };
+    check(None, None, Some("postgres://new/d"));
+    check(Some("postgres://old/d"), None, Some("postgres://new/d"));
+    check(Some("postgres://mine/d"), None, Some("postgres://mine/d"));
+    check(None, Some("MINE"), Some("postgres://variable/d"));
 }
 
 #[test]

@@ -111,3 +111,59 @@ impl Example for RotateBody {
         example(json!({ "overlap_secs": 3600 }))
     }
 }
+
+/// A client. In a change, an absent field stays and `null` clears it.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct ClientBody {
+    /// Name by which callers select it. Required for a new client; without effect in a change.
+    client_name: Option<String>,
+    /// Description.
+    description: Option<String>,
+    /// Connection URI. Answers show it without its password. `uri` means the same.
+    pg_uri: Option<String>,
+    /// Environment variable of the server that holds the URI. `uri_env_var` means the same.
+    pg_uri_env_var: Option<String>,
+    /// Another name of `pg_uri`.
+    uri: Option<String>,
+    /// Another name of `pg_uri_env_var`.
+    uri_env_var: Option<String>,
+    /// Whether it may be used.
+    is_active: Option<bool>,
+}
+
+impl Example for ClientBody {
+    fn example() -> Self {
+        example(json!({
+            "client_name": "reporting", "description": "Read replica", "pg_uri_env_var": "PG_REPORTING_URI"
+        }))
+    }
+}
+
+/// Whether a client is stopped.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct FreezeBody {
+    /// true stops it: callers are told that there is no such client.
+    is_frozen: bool,
+}
+
+impl Example for FreezeBody {
+    fn example() -> Self {
+        example(json!({ "is_frozen": true }))
+    }
+}
+
+/// Names of clients.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct ClientNames {
+    /// Names, as they are shown.
+    clients: Vec<String>,
+}
+
+impl Example for ClientNames {
+    fn example() -> Self {
+        example(json!({ "clients": ["demo", "reporting"] }))
+    }
+}

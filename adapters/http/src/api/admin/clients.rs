@@ -1,0 +1,332 @@
+//! The client catalog.
+
+use std::sync::Arc;
+
+use athena_application::ClientInfo;
+use athena_application::ports::{PortErrorKind, Reason};
+use athena_application::use_cases::clients::{self, Administered, ClientError, ManageClients};
+use athena_domain::ClientName;
+use athena_domain::catalog::{ClientRecord, redact_uri};
+use poem::Request;
+use poem::http::StatusCode;
+use poem_openapi::OpenApi;
+use poem_openapi::param::Path;
+use serde_json::{Value, json};
+
+use super::keys::StoreAbsence;
+use super::{Admin, Bodies, answered, json as read_json, moment, refused};
+use crate::api::Tag;
+use crate::api::answer::{Answer, Described};
+use crate::api::docs::{AdminAnswer, ClientBody, ClientNames, FreezeBody};
+use crate::body::RawJson;
+use crate::error::{Failure, json_response, port_failure};
+
+/// The client catalog.
+pub struct ClientsApi {
+    manage: Option<Arc<ManageClients>>,
+    absence: StoreAbsence,
+    bodies: Bodies,
+}
+
+/// An answer that tells or changes something.
+pub struct ClientTold;
+impl Described for ClientTold {
+    type Body = AdminAnswer;
+    const SUCCESS: &'static str = "Done.";
+    const FAILURES: &'static [u16] = &[400, 401, 404, 409, 500, 503];
+}
+
+/// An answer about a new client.
+pub struct ClientMade;
+impl Described for ClientMade {
+    type Body = AdminAnswer;
+    const STATUS: u16 = 201;
+    const SUCCESS: &'static str =
+        "Made. A `warning` says when its database did not answer; the gateway keeps trying.";
+    const FAILURES: &'static [u16] = &[400, 401, 409, 500, 503];
+}
+
+/// Names of clients.
+pub struct Names;
+impl Described for Names {
+    type Body = ClientNames;
+    const SUCCESS: &'static str = "Clients that may be used and whose database answered.";
+    const FAILURES: &'static [u16] = &[401, 503];
+}
+
+#[OpenApi(tag = "Tag::Clients")]
+impl ClientsApi {
+    /// List clients
+    ///
+    /// `clients` are the rows of the catalog, `runtime` the clients as they run. URIs come without their passwords.
+    #[oai(path = "/admin/clients", method = "get", operation_id = "list_clients")]
+    async fn list(&self, request: &Request, _admin: Admin) -> Answer<ClientTold> {
+        let outcome = async {
+            let runtime: Vec<Value> = self.runtime();
+            match self.manage()?.list().await {
+                Ok(rows) => {
+                    let rows: Vec<Value> = rows.iter().map(row).collect();
+                    Ok((
+                        StatusCode::OK,
+                        "Listed Athena clients",
+                        json!({ "clients": rows, "runtime": runtime }),
+                    ))
+                }
+                Err(ClientError::NoStore) => {
+                    let data = json!({ "clients": runtime, "runtime": runtime });
+                    Ok((StatusCode::OK, "Listed runtime Athena clients", data))
+                }
+                Err(error) => Err(self.failed(error, "", "Failed to list Athena clients")),
+            }
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Add a client
+    ///
+    /// Give `pg_uri`, or `pg_uri_env_var` so that no password is stored. In force on every gateway within a second.
+    #[oai(path = "/admin/clients", method = "post", operation_id = "create_client")]
+    async fn create(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        body: RawJson<ClientBody>,
+    ) -> Answer<ClientMade> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let client = clients::ClientBody::decode_new(read_json(&bytes)?).map_err(titled)?;
+            let created = self.manage()?.create(&client).await;
+            let created =
+                created.map_err(|e| self.failed(e, &client.name, "Failed to create Athena client"))?;
+            Ok((StatusCode::CREATED, "Created Athena client", administered(&created)))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Change a client
+    ///
+    /// A new URI swaps the connections; requests that are under way end on the old ones.
+    #[oai(path = "/admin/clients/:client_name", method = "patch", operation_id = "update_client")]
+    async fn update(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        client_name: Path<String>,
+        body: RawJson<ClientBody>,
+    ) -> Answer<ClientTold> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let name = named(&client_name)?;
+            let body = clients::ClientBody::decode(read_json(&bytes)?).map_err(refused)?;
+            let updated = self.manage()?.update(name.key(), &body).await;
+            let updated =
+                updated.map_err(|e| self.failed(e, name.as_str(), "Failed to update Athena client"))?;
+            Ok((StatusCode::OK, "Updated Athena client", administered(&updated)))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Stop a client for a while, or let it go on
+    #[oai(path = "/admin/clients/:client_name/freeze", method = "put", operation_id = "freeze_client")]
+    async fn freeze(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        client_name: Path<String>,
+        body: RawJson<FreezeBody>,
+    ) -> Answer<ClientTold> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let name = named(&client_name)?;
+            let is_frozen = clients::FreezeBody::decode(read_json(&bytes)?).map_err(refused)?.is_frozen;
+            let updated = self.manage()?.freeze(name.key(), is_frozen).await;
+            let updated =
+                updated.map_err(|e| self.failed(e, name.as_str(), "Failed to freeze Athena client"))?;
+            Ok((StatusCode::OK, "Updated Athena client freeze state", administered(&updated)))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Delete a client
+    ///
+    /// The row stays for the record; a client of the configuration does not come back at the next start.
+    #[oai(path = "/admin/clients/:client_name", method = "delete", operation_id = "delete_client")]
+    async fn delete(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        client_name: Path<String>,
+    ) -> Answer<ClientTold> {
+        let outcome = async {
+            let name = named(&client_name)?;
+            let deleted = self.manage()?.delete(name.key()).await;
+            let deleted =
+                deleted.map_err(|e| self.failed(e, name.as_str(), "Failed to delete Athena client"))?;
+            Ok((StatusCode::OK, "Deleted Athena client", administered(&deleted)))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Names of connected clients
+    #[oai(path = "/clients", method = "get", operation_id = "client_names")]
+    async fn names(&self, _admin: Admin) -> Answer<Names> {
+        Answer::new(self.connected())
+    }
+
+    /// Names of connected clients (alias)
+    #[oai(path = "/schema/clients", method = "get", operation_id = "schema_clients")]
+    async fn schema_clients(&self, _admin: Admin) -> Answer<Names> {
+        Answer::new(self.connected())
+    }
+}
+
+impl ClientsApi {
+    /// The operations over a catalog; `absence` says why there is no store where there is none.
+    pub(crate) fn new(manage: Option<Arc<ManageClients>>, absence: StoreAbsence, bodies: Bodies) -> Self {
+        Self { manage, absence, bodies }
+    }
+
+    fn manage(&self) -> Result<&ManageClients, Box<Failure>> {
+        self.manage.as_deref().ok_or_else(|| self.absent())
+    }
+
+    fn connected(&self) -> poem::Response {
+        let names = self.manage.as_ref().map(|manage| manage.connected()).unwrap_or_default();
+        json_response(StatusCode::OK, &json!({ "clients": names }))
+    }
+
+    fn runtime(&self) -> Vec<Value> {
+        let clients = self.manage.as_ref().map(|manage| manage.runtime()).unwrap_or_default();
+        let runtime = clients.iter().map(|client| {
+            let ClientInfo { source, description, pg_uri, pg_uri_env_var, config_uri_template } = &client.info;
+            use athena_application::ClientState::{Frozen, Inactive};
+            json!({
+                "client_name": client.name.as_str(), "source": source.as_str(), "description": description,
+                "pg_uri": pg_uri, "pg_uri_env_var": pg_uri_env_var, "config_uri_template": config_uri_template,
+                "is_active": !matches!(client.state, Inactive), "is_frozen": matches!(client.state, Frozen),
+                "pool_connected": client.is_connected(),
+            })
+        });
+        runtime.collect()
+    }
+
+    fn absent(&self) -> Box<Failure> {
+        let error = match &self.absence {
+            StoreAbsence::NotConfigured => "No athena_logging client is configured.".to_owned(),
+            StoreAbsence::NotConnected(name) => format!("Logging client '{name}' is not connected."),
+        };
+        unavailable(error).hint("Name the control database's client in gateway.logging_client.")
+    }
+
+    fn failed(&self, error: ClientError, name: &str, title: &'static str) -> Box<Failure> {
+        match error {
+            ClientError::NoStore => self.absent(),
+            ClientError::NotFound => {
+                Failure::new(StatusCode::NOT_FOUND, "not_found", "validation", "Athena client not found")
+                    .error(format!("No client exists for '{name}'."))
+            }
+            ClientError::Duplicate => Failure::new(
+                StatusCode::CONFLICT,
+                "unique_violation",
+                "validation",
+                "Athena client already exists",
+            )
+            .error(format!("A client named '{name}' already exists.")),
+            ClientError::Essential => Failure::new(
+                StatusCode::CONFLICT,
+                "client_in_use",
+                "validation",
+                "Athena client is needed",
+            )
+            .error(format!(
+                "The gateway itself needs the client '{name}': it can be neither stopped, moved nor deleted."
+            ))
+            .hint("Change gateway.logging_client or gateway.auth_client and restart first."),
+            ClientError::Target(reason) => Failure::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_field",
+                "validation",
+                "Invalid connection details",
+            )
+            .error(reason)
+            .detail("field", "pg_uri"),
+            ClientError::Port(error) => match error.kind {
+                PortErrorKind::Unavailable
+                | PortErrorKind::Lost
+                | PortErrorKind::TimedOut
+                | PortErrorKind::TooManyConnections => {
+                    tracing::warn!(%error, "the client catalog does not answer");
+                    unavailable("The control database does not answer.".to_owned())
+                }
+                _ if error.reason() == Some(Reason::Check) => Failure::new(
+                    StatusCode::BAD_REQUEST,
+                    "missing_field",
+                    "validation",
+                    "Missing connection details",
+                )
+                .error("Provide either pg_uri or pg_uri_env_var for database-backed clients.")
+                .detail("field", "pg_uri"),
+                _ => port_failure(error, title),
+            },
+        }
+    }
+}
+
+fn unavailable(error: String) -> Box<Failure> {
+    Failure::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "client_catalog_unavailable",
+        "database_connection",
+        "Client catalog unavailable",
+    )
+    .error(error)
+    .retry_after(5)
+}
+
+/// The titles that missing fields of a new client have of their own.
+fn titled(error: athena_domain::RequestError) -> Box<Failure> {
+    use athena_domain::error::RequestCode::MissingField;
+    let title = match (error.code, error.field.as_deref()) {
+        (MissingField, Some("client_name")) => Some("Missing client name"),
+        (MissingField, Some("pg_uri")) => Some("Missing connection details"),
+        _ => None,
+    };
+    let mut failure = refused(error);
+    if let Some(title) = title {
+        let text = std::mem::replace(&mut failure.message, title.into());
+        failure.error = Some(text);
+    }
+    failure
+}
+
+fn named(name: &str) -> Result<ClientName, Box<Failure>> {
+    ClientName::parse(name).ok_or_else(|| {
+        Failure::new(StatusCode::BAD_REQUEST, "invalid_field", "validation", "Invalid client name")
+            .error("The client name must not be empty.")
+            .detail("field", "client_name")
+    })
+}
+
+fn administered(administered: &Administered) -> Value {
+    let mut client = row(&administered.record);
+    client["pool_connected"] = administered.connected.into();
+    match &administered.warning {
+        Some(warning) => json!({ "client": client, "warning": warning }),
+        None => json!({ "client": client }),
+    }
+}
+
+/// A row of the catalog, without passwords.
+fn row(record: &ClientRecord) -> Value {
+    let shown = |text: &Option<String>| text.as_deref().map(redact_uri);
+    let metadata: Value = serde_json::from_str(&record.metadata).unwrap_or_default();
+    json!({
+        "id": record.id, "client_name": record.name, "description": record.description,
+        "pg_uri": shown(&record.target.pg_uri), "pg_uri_env_var": record.target.pg_uri_env_var,
+        "config_uri_template": shown(&record.target.config_uri_template), "source": record.source.as_str(),
+        "is_active": record.is_active, "is_frozen": record.is_frozen, "metadata": metadata,
+        "last_synced_from_config_at": moment(record.last_synced_from_config_at),
+        "last_seen_at": moment(record.last_seen_at), "created_at": moment(Some(record.created_at)),
+        "updated_at": moment(Some(record.updated_at)), "deleted_at": moment(record.deleted_at),
+    })
+}

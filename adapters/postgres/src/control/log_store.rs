@@ -1,0 +1,105 @@
+//! Log batches in the control database: rows by binary COPY, counts by one upsert a table.
+
+mod counts;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use athena_application::ports::{LogBatch, LogStore, PortError, PortErrorKind};
+use sqlx::postgres::PgConnection;
+use sqlx::types::Uuid;
+
+use super::ControlDatabase;
+use super::log_copy;
+
+/// Time that one batch may take, the wait for a connection included.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The server ends a session that has gone silent within a batch, so that nobody waits for its locks;
+/// locks that others hold are waited for as long.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 15000; \
+                     SET LOCAL lock_timeout = 15000; SET LOCAL statement_timeout = 15000";
+
+/// The log tables of the control database.
+#[derive(Clone)]
+pub struct PostgresLogStore {
+    database: ControlDatabase,
+}
+
+impl PostgresLogStore {
+    /// A store over these connections.
+    pub fn new(database: ControlDatabase) -> Self {
+        Self { database }
+    }
+
+    async fn write_in_time(&self, batch: &LogBatch<'_>) -> Result<(), sqlx::Error> {
+        let mut connection = self.database.pool().acquire().await?;
+        // A connection that broke off in the middle, here or because nobody waits any more, is not used again.
+        let mut guard = Unfinished(Some(&mut connection));
+        if let Some(connection) = guard.0.as_mut() {
+            write(connection, batch).await?;
+        }
+        guard.0 = None;
+        Ok(())
+    }
+}
+
+/// Closes a connection unless it was taken out before.
+struct Unfinished<'a>(Option<&'a mut sqlx::pool::PoolConnection<sqlx::Postgres>>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            connection.close_on_drop();
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl LogStore for PostgresLogStore {
+    async fn write(&self, batch: &LogBatch<'_>) -> Result<(), PortError> {
+        match tokio::time::timeout(PATIENCE, self.write_in_time(batch)).await {
+            Ok(written) => written.map_err(|error| self.database.error(error)),
+            Err(_) => Err(PortError::new("log store", PortErrorKind::TimedOut)),
+        }
+    }
+}
+
+async fn write(connection: &mut PgConnection, batch: &LogBatch<'_>) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
+    // A batch of that name that is still being written by a session that we have lost is waited for here.
+    let new = sqlx::query("INSERT INTO gateway_log_batches (batch_id) VALUES ($1) ON CONFLICT DO NOTHING")
+        .bind(Uuid::from_u128(batch.id.0))
+        .execute(&mut *connection)
+        .await?
+        .rows_affected()
+        == 1;
+    if !new {
+        sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
+        return Ok(());
+    }
+    let keys = counts::keys(&mut *connection, batch.entries).await?;
+    copy(connection, log_copy::REQUESTS, log_copy::requests(batch.entries)).await?;
+    if batch.entries.iter().any(|entry| entry.operation.is_some()) {
+        copy(connection, log_copy::OPERATIONS, log_copy::operations(batch.entries)).await?;
+    }
+    if batch.entries.iter().any(|entry| entry.auth.as_ref().is_some_and(|auth| auth.logged)) {
+        copy(connection, log_copy::AUTHENTICATIONS, log_copy::authentications(batch, &keys)).await?;
+    }
+    counts::clients(&mut *connection, batch.entries).await?;
+    counts::tables(&mut *connection, batch.entries).await?;
+    counts::connections(&mut *connection, batch.entries).await?;
+    counts::seen_clients(&mut *connection, batch.entries).await?;
+    sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
+    Ok(())
+}
+
+async fn copy(connection: &mut PgConnection, statement: &str, rows: Vec<u8>) -> Result<(), sqlx::Error> {
+    let mut copying = connection.copy_in_raw(statement).await?;
+    copying.send(rows).await?;
+    copying.finish().await?;
+    Ok(())
+}
+
+/// Numbers of keys that exist.
+type KnownKeys = HashSet<i64>;

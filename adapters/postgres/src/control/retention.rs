@@ -1,0 +1,175 @@
+//! Throwing logs away by age, in small bites, by one gateway at a time.
+
+use std::time::Duration;
+
+use athena_application::ports::PortError;
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
+
+use super::ControlDatabase;
+
+/// Held by the gateway that throws away; a number of our own ("retain" in ASCII).
+const LOCK: i64 = 0x7265_7461_696e;
+
+/// Rows of one transaction.
+const BITE: i64 = 5_000;
+
+/// Rest between two transactions, so that others get to the disk.
+const REST: Duration = Duration::from_millis(50);
+
+/// After which the name of a batch is forgotten: nobody sends it again by then.
+const BATCHES: Duration = Duration::from_secs(86_400);
+
+/// How old rows may grow, table by table; `None` keeps them for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RetentionWindows {
+    /// `gateway_request_log`.
+    pub request_log: Option<Duration>,
+    /// `gateway_operation_log`.
+    pub operation_log: Option<Duration>,
+    /// `api_key_auth_log`.
+    pub auth_log: Option<Duration>,
+    /// `client_connections`.
+    pub connections: Option<Duration>,
+    /// `client_alert_queries`.
+    pub alerts: Option<Duration>,
+}
+
+/// What one run did to a table, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retained {
+    /// The table.
+    pub table: &'static str,
+    /// Rows thrown away; in a dry run, rows that would be.
+    pub rows: u64,
+}
+
+/// Table, its key, the column that tells its age, and its window.
+type Plan = (&'static str, &'static str, &'static str, Duration);
+
+impl RetentionWindows {
+    fn plans(&self) -> Vec<Plan> {
+        let windows = [
+            ("gateway_request_log", "id", "created_at", self.request_log),
+            ("gateway_operation_log", "id", "created_at", self.operation_log),
+            ("api_key_auth_log", "id", "created_at", self.auth_log),
+            ("client_connections", "id", "recorded_at", self.connections),
+            ("client_alert_queries", "id", "created_at", self.alerts),
+            ("gateway_log_batches", "batch_id", "written_at", Some(BATCHES)),
+        ];
+        windows.into_iter().filter_map(|(table, key, age, window)| Some((table, key, age, window?))).collect()
+    }
+}
+
+/// Throws away what is older than its window. `None` when another gateway is at it.
+///
+/// # Errors
+/// When the database does not answer; what was thrown away before that stays away.
+pub async fn retain(
+    database: &ControlDatabase,
+    windows: &RetentionWindows,
+    dry_run: bool,
+) -> Result<Option<Vec<Retained>>, PortError> {
+    let run = async {
+        // The lock belongs to the session, which is closed whatever happens.
+        let mut connection = database.pool().acquire().await?;
+        connection.close_on_drop();
+        let ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(LOCK)
+            .fetch_one(&mut *connection)
+            .await?;
+        if !ours {
+            return Ok(None);
+        }
+        let mut done = Vec::new();
+        for plan in windows.plans() {
+            let rows = if dry_run {
+                count(&mut connection, plan).await?
+            } else {
+                delete(&mut connection, plan).await?
+            };
+            done.push(Retained { table: plan.0, rows });
+        }
+        Ok(Some(done))
+    };
+    run.await.map_err(|error| database.error(error))
+}
+
+async fn count(connection: &mut PgConnection, (table, _, age, window): Plan) -> Result<u64, sqlx::Error> {
+    let sql = format!("SELECT count(*) FROM {table} WHERE {age} < now() - $1 * interval '1 second'");
+    let rows: i64 =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(seconds(window)).fetch_one(connection).await?;
+    Ok(rows.unsigned_abs())
+}
+
+async fn delete(connection: &mut PgConnection, (table, key, age, window): Plan) -> Result<u64, sqlx::Error> {
+    let sql = format!(
+        "DELETE FROM {table} WHERE {key} = ANY(ARRAY(SELECT {key} FROM {table} \
+         WHERE {age} < now() - $1 * interval '1 second' ORDER BY {age} LIMIT {BITE}))"
+    );
+    let mut total = 0;
+    loop {
+        let bite = sqlx::query(AssertSqlSafe(sql.clone())).bind(seconds(window));
+        let rows = bite.execute(&mut *connection).await?.rows_affected();
+        total += rows;
+        if rows < BITE.unsigned_abs() {
+            return Ok(total);
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
+
+/// Removes connections from the live registry that have been silent for `inactive`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn purge_realtime(database: &ControlDatabase, inactive: Duration) -> Result<u64, PortError> {
+    // Rows that a batch is about to renew are skipped, and cannot lock anybody out.
+    let purged = sqlx::query(
+        "DELETE FROM gateway_connection_registry_realtime WHERE id IN (\
+         SELECT id FROM gateway_connection_registry_realtime \
+         WHERE last_seen_at < now() - $1 * interval '1 second' FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(seconds(inactive))
+    .execute(database.pool())
+    .await;
+    purged.map(|done| done.rows_affected()).map_err(|error| database.error(error))
+}
+
+/// Runs both for as long as the future is polled: the purge every `purge_every`, retention every hour,
+/// first after a few minutes. Failures are told in the log and tried again at the next turn.
+pub async fn keep_tidy(
+    database: ControlDatabase,
+    windows: RetentionWindows,
+    purge_every: Duration,
+    inactive: Duration,
+) {
+    let now = tokio::time::Instant::now();
+    let mut purge = tokio::time::interval_at(now + purge_every, purge_every);
+    // Not at once: after an outage the spool is to be written first, whose batches are known by name.
+    let mut hourly = tokio::time::interval_at(now + Duration::from_secs(300), Duration::from_secs(3600));
+    purge.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    hourly.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = purge.tick() => {
+                if let Err(error) = purge_realtime(&database, inactive).await {
+                    tracing::debug!(%error, "the registry of live connections was not purged");
+                }
+            }
+            _ = hourly.tick() => match retain(&database, &windows, false).await {
+                Ok(Some(done)) => {
+                    for Retained { table, rows } in done.iter().filter(|done| done.rows > 0) {
+                        tracing::info!(table, rows, "old log rows were removed");
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "old log rows were not removed"),
+            }
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}

@@ -1,0 +1,240 @@
+//! Bodies of the client routes, read strictly: absent keeps, null clears, unknown is refused.
+
+use athena_domain::catalog::TargetTexts;
+use athena_domain::error::RequestCode;
+use athena_domain::query::{Decoding, JsonText, Object};
+use athena_domain::{ClientName, RequestError};
+
+use crate::ports::{ClientFields, NewClient};
+
+const STRICT: Decoding = Decoding { refuse_unknown_fields: true, schema_prefix: true };
+
+/// A text that may be absent, null or there.
+type Given = Option<Option<String>>;
+
+/// Body of adding and changing a client.
+#[derive(Clone, Default)]
+pub struct ClientBody {
+    client_name: Option<String>,
+    description: Given,
+    pg_uri: Given,
+    pg_uri_env_var: Given,
+    is_active: Option<bool>,
+}
+
+impl ClientBody {
+    /// Reads the body of a change.
+    ///
+    /// # Errors
+    /// The first field that is unknown or malformed.
+    pub fn decode(body: JsonText<'_>) -> Result<Self, RequestError> {
+        let mut body = body.expect_object("")?;
+        let read = Self {
+            client_name: text(&mut body, "client_name")?.flatten(),
+            description: text(&mut body, "description")?,
+            pg_uri: either(&mut body, "pg_uri", "uri")?,
+            pg_uri_env_var: either(&mut body, "pg_uri_env_var", "uri_env_var")?,
+            is_active: body.take_bool("is_active")?,
+        };
+        body.finish(STRICT)?;
+        if let Some(Some(variable)) = &read.pg_uri_env_var {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            if !variable.bytes().all(plain) || variable.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+                let message =
+                    "`pg_uri_env_var` is the name of an environment variable, such as PG_REPORTING_URI";
+                return Err(RequestError::invalid("pg_uri_env_var", message));
+            }
+        }
+        Ok(read)
+    }
+
+    /// Reads the body of a new client.
+    ///
+    /// # Errors
+    /// As [`ClientBody::decode`]; a missing name or target has the field `client_name` or `pg_uri`.
+    pub fn decode_new(body: JsonText<'_>) -> Result<NewClient, RequestError> {
+        let body = Self::decode(body)?;
+        let missing = |field, message: &str| RequestError::field(RequestCode::MissingField, field, message);
+        let Some(name) = body.client_name else {
+            return Err(missing(
+                "client_name",
+                "Provide client_name in the request body when creating a client.",
+            ));
+        };
+        let name = ClientName::parse(&name).ok_or_else(|| {
+            RequestError::invalid("client_name", "`client_name` is not the name of a client")
+        })?;
+        let target = TargetTexts {
+            pg_uri: body.pg_uri.flatten(),
+            pg_uri_env_var: body.pg_uri_env_var.flatten(),
+            config_uri_template: None,
+        };
+        if target.pg_uri.is_none() && target.pg_uri_env_var.is_none() {
+            return Err(missing(
+                "pg_uri",
+                "Provide either pg_uri or pg_uri_env_var for database-backed clients.",
+            ));
+        }
+        Ok(NewClient {
+            name: name.to_string(),
+            description: body.description.flatten(),
+            target,
+            is_active: body.is_active.unwrap_or(true),
+        })
+    }
+
+    /// Replaces what is given; one of the two ways to a target replaces the other unless both are given.
+    pub fn apply(&self, fields: &mut ClientFields) {
+        if let Some(description) = &self.description {
+            fields.description.clone_from(description);
+        }
+        let target = &mut fields.target;
+        match (&self.pg_uri, &self.pg_uri_env_var) {
+            (Some(uri), Some(variable)) => {
+                target.pg_uri.clone_from(uri);
+                target.pg_uri_env_var.clone_from(variable);
+            }
+            (Some(uri), None) => {
+                target.pg_uri.clone_from(uri);
+                if uri.is_some() {
+                    target.pg_uri_env_var = None;
+                }
+            }
+            (None, Some(variable)) => {
+                target.pg_uri_env_var.clone_from(variable);
+                if variable.is_some() {
+                    target.pg_uri = None;
+                }
+            }
+            (None, None) => {}
+        }
+        fields.is_active = self.is_active.unwrap_or(fields.is_active);
+    }
+
+    /// Whether it switches the client off.
+    pub fn deactivates(&self) -> bool {
+        self.is_active == Some(false)
+    }
+
+    /// Whether it says where the database is.
+    pub fn changes_target(&self) -> bool {
+        self.pg_uri.is_some() || self.pg_uri_env_var.is_some()
+    }
+
+    /// The new URI.
+    pub fn pg_uri(&self) -> Option<&str> {
+        self.pg_uri.as_ref()?.as_deref()
+    }
+}
+
+/// Body of stopping a client.
+#[derive(Debug, Clone, Copy)]
+pub struct FreezeBody {
+    /// Whether it is to be stopped.
+    pub is_frozen: bool,
+}
+
+impl FreezeBody {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that is missing, unknown or malformed.
+    pub fn decode(body: JsonText<'_>) -> Result<Self, RequestError> {
+        let mut body = body.expect_object("")?;
+        let is_frozen = body.take_bool("is_frozen")?;
+        body.finish(STRICT)?;
+        let is_frozen = is_frozen.ok_or_else(|| {
+            RequestError::field(
+                RequestCode::MissingField,
+                "is_frozen",
+                "`is_frozen` (true or false) is required",
+            )
+        })?;
+        Ok(Self { is_frozen })
+    }
+}
+
+fn text(body: &mut Object<'_>, name: &'static str) -> Result<Given, RequestError> {
+    match body.take_nullable(name) {
+        None => Ok(None),
+        Some(value) if value.is_null() => Ok(Some(None)),
+        Some(value) => {
+            let text = value.expect_string(name)?;
+            if text.contains('\0') {
+                return Err(RequestError::invalid(name, format!("`{name}` contains a NUL character")));
+            }
+            // Blank means nothing, as in the catalog itself.
+            Ok(Some(Some(text.trim().to_owned()).filter(|text| !text.is_empty())))
+        }
+    }
+}
+
+/// A field that has a second name.
+fn either(body: &mut Object<'_>, name: &'static str, synonym: &'static str) -> Result<Given, RequestError> {
+    match (text(body, name)?, text(body, synonym)?) {
+        (Some(_), Some(_)) => Err(RequestError::invalid(
+            synonym,
+            format!("`{synonym}` means the same as `{name}`; give one of them"),
+        )),
+        (given, None) | (None, given) => Ok(given),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> Result<ClientBody, RequestError> {
+        ClientBody::decode(JsonText::parse(text.as_bytes())?)
+    }
+
+    #[test]
+    fn one_way_to_the_target_replaces_the_other() {
+        let check = |text: &str, uri: Option<&str>, variable: Option<&str>| {
+            let target = TargetTexts {
+                pg_uri: Some("postgres://old/d".to_owned()),
+                pg_uri_env_var: Some("OLD".to_owned()),
+                config_uri_template: None,
+            };
+            let mut fields = ClientFields {
+                description: None,
+                target,
+                is_active: true,
+                is_frozen: false,
+                is_deleted: false,
+            };
+            body(text).expect(text).apply(&mut fields);
+            assert_eq!(
+                (fields.target.pg_uri.as_deref(), fields.target.pg_uri_env_var.as_deref()),
+                (uri, variable),
+                "{text}"
+            );
+        };
+        check("{}", Some("postgres://old/d"), Some("OLD"));
+        check(r#"{"pg_uri":"postgres://new/d"}"#, Some("postgres://new/d"), None);
+        check(r#"{"uri_env_var":"NEW"}"#, None, Some("NEW"));
+        check(r#"{"uri":"postgres://new/d","pg_uri_env_var":"NEW"}"#, Some("postgres://new/d"), Some("NEW"));
+        check(r#"{"pg_uri":null}"#, None, Some("OLD"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let check = |text: &str, field: &str| {
+            let error = match body(text) {
+                Err(error) => error,
+                Ok(_) => {
+                    ClientBody::decode_new(JsonText::parse(text.as_bytes()).expect("JSON")).expect_err(text)
+                }
+            };
+            assert_eq!(error.field.as_deref(), Some(field), "{text}");
+        };
+        check("{}", "client_name");
+        check(r#"{"client_name":" "}"#, "client_name");
+        check(r#"{"client_name":"a"}"#, "pg_uri");
+        check(r#"{"client_name":"a","pg_uri":""}"#, "pg_uri");
+        check(r#"{"client_name":"a","pg_uri":"x","uri":"y"}"#, "uri");
+        check(r#"{"client_name":"a","pg_uri_env_var":"A B"}"#, "pg_uri_env_var");
+        check(r#"{"client_name":"a","pg_url":"x"}"#, "pg_url");
+        check(r#"{"client_name":5}"#, "client_name");
+    }
+}

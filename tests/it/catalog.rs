@@ -1,0 +1,263 @@
+//! The client catalog over HTTP: contract 16.4 and 28.15.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use athena_test_support::TestDatabase;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{ADMIN_KEY, Answer, Gateway};
+
+const YAML: &str = "gateway: {logging_client: athena_logging}";
+
+struct Plane {
+    gateway: Gateway,
+}
+
+impl Plane {
+    async fn start(clients: &[(&str, &str)], control: &TestDatabase) -> Self {
+        let uri = control.uri();
+        let clients: Vec<(&str, &str)> =
+            clients.iter().copied().chain([("athena_logging", uri.as_str())]).collect();
+        let plane = Self { gateway: Gateway::over(&clients, YAML).await };
+        plane
+            .until("the catalog is there", async || {
+                plane.admin(Method::GET, "/admin/clients", json!(null)).await.json()["message"]
+                    == "Listed Athena clients"
+                    && plane.admin(Method::GET, "/admin/api-key-config", json!(null)).await.status == 200
+                    && plane.fetch("athena_logging", "athena_clients").await.status == 200
+            })
+            .await;
+        plane
+    }
+
+    async fn until(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+        for _ in 0..200 {
+            if condition().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{what}: not within 10 s");
+    }
+
+    async fn admin(&self, method: Method, path: &str, body: Value) -> Answer {
+        let request = self.gateway.bare(method, path).header("X-Athena-Key", ADMIN_KEY);
+        let request = if body.is_null() { request } else { request.json(&body) };
+        self.gateway.send(request).await
+    }
+
+    async fn fetch(&self, client: &str, table: &str) -> Answer {
+        let request = self.gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", client);
+        self.gateway.send(request.json(&json!({ "table_name": table }))).await
+    }
+
+    async fn runtime(&self, name: &str) -> Option<Value> {
+        let listed = self.admin(Method::GET, "/admin/clients", json!(null)).await.ok();
+        let runtime = listed["data"]["runtime"].as_array().expect("an array").clone();
+        runtime.into_iter().find(|client| client["client_name"] == name)
+    }
+}
+
+async fn place(name: &str) -> TestDatabase {
+    TestDatabase::with(&format!("CREATE TABLE place (name text); INSERT INTO place VALUES ('{name}')")).await
+}
+
+#[tokio::test]
+async fn a_client_lives_from_creation_to_deletion() {
+    let (control, one, two) = (TestDatabase::fresh().await, place("one").await, place("two").await);
+    let plane = Plane::start(&[], &control).await;
+    assert_eq!(plane.fetch("Reporting", "place").await.refused(400, "unknown_client")["status_code"], 400);
+
+    let body = json!({"client_name": " Reporting ", "pg_uri": one.uri(), "description": "d"});
+    let created = plane.admin(Method::POST, "/admin/clients", body.clone()).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    let client = created.json()["data"]["client"].clone();
+    assert_eq!(client["client_name"], "Reporting");
+    assert_eq!(client["source"], "database");
+    assert_eq!(client["metadata"], json!({"managed_by": "admin_api"}));
+    assert_eq!(client["pool_connected"], true);
+    assert_eq!(plane.fetch("reporting", "place").await.rows(), json!([{"name": "one"}]));
+    let again = plane.admin(Method::POST, "/admin/clients", body).await;
+    assert_eq!(again.refused(409, "unique_violation")["message"], "Athena client already exists");
+
+    // Another URI is another database at once.
+    let path = "/admin/clients/REPORTING";
+    plane.admin(Method::PATCH, path, json!({"pg_uri": two.uri()})).await.ok();
+    assert_eq!(plane.fetch("reporting", "place").await.rows(), json!([{"name": "two"}]));
+
+    plane.admin(Method::PUT, "/admin/clients/reporting/freeze", json!({"is_frozen": true})).await.ok();
+    plane.fetch("reporting", "place").await.refused(400, "unknown_client");
+    let frozen = plane.runtime("Reporting").await.expect("listed");
+    assert_eq!((&frozen["is_frozen"], &frozen["pool_connected"]), (&json!(true), &json!(false)));
+    plane.admin(Method::PUT, "/admin/clients/reporting/freeze", json!({"is_frozen": false})).await.ok();
+    assert_eq!(plane.fetch("reporting", "place").await.status, 200);
+    plane.admin(Method::PATCH, path, json!({"is_active": false})).await.ok();
+    plane.fetch("reporting", "place").await.refused(400, "unknown_client");
+
+    let deleted = plane.admin(Method::DELETE, path, json!(null)).await.ok();
+    assert_eq!(deleted["data"]["client"]["is_active"], false);
+    assert!(deleted["data"]["client"]["deleted_at"].is_string());
+    assert_eq!(plane.runtime("Reporting").await, None);
+    let gone = plane.admin(Method::DELETE, path, json!(null)).await;
+    assert_eq!(gone.refused(404, "not_found")["error"], "No client exists for 'REPORTING'.");
+}
+
+#[tokio::test]
+async fn passwords_stay_where_they_are() {
+    let control = TestDatabase::fresh().await;
+    let plane = Plane::start(&[], &control).await;
+    let uri = "postgres://me:secret-marker@127.0.0.1:1/none?password=secret-marker";
+    let created =
+        plane.admin(Method::POST, "/admin/clients", json!({"client_name": "down", "uri": uri})).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    assert!(created.json()["data"]["warning"].as_str().is_some_and(|text| text.contains("keeps trying")));
+    assert_eq!(created.json()["data"]["client"]["pool_connected"], false);
+    let listed = plane.admin(Method::GET, "/admin/clients", json!(null)).await;
+    for text in [&created.text, &listed.text] {
+        assert!(text.contains("me:***@") && !text.contains("secret-marker"), "{text}");
+    }
+    plane.fetch("down", "x").await.refused(503, "connection_error");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named() {
+    let control = TestDatabase::fresh().await;
+    let plane = Plane::start(&[], &control).await;
+    let check = async |method: Method, path: &str, body: Value, status: u16, code: &str, message: &str| {
+        let answer = plane.admin(method, path, body.clone()).await;
+        assert_eq!(answer.refused(status, code)["message"], message, "{path} {body}");
+    };
+    check(Method::POST, "/admin/clients", json!({}), 400, "missing_field", "Missing client name").await;
+    check(
+        Method::POST,
+        "/admin/clients",
+        json!({"client_name": "a"}),
+        400,
+        "missing_field",
+        "Missing connection details",
+    )
+    .await;
+    let other = json!({"client_name": "a", "pg_uri": "mysql://h/d"});
+    check(Method::POST, "/admin/clients", other, 400, "invalid_field", "Invalid connection details").await;
+    let unset = json!({"client_name": "unset", "pg_uri_env_var": "NO_SUCH_VARIABLE"});
+    let created = plane.admin(Method::POST, "/admin/clients", unset).await;
+    assert_eq!(created.status, 201);
+    assert_eq!(created.json()["data"]["warning"], "environment variable NO_SUCH_VARIABLE is not set");
+    let empty = json!({"pg_uri_env_var": null});
+    check(Method::PATCH, "/admin/clients/unset", empty, 400, "missing_field", "Missing connection details")
+        .await;
+    check(Method::PATCH, "/admin/clients/nobody", json!({}), 404, "not_found", "Athena client not found")
+        .await;
+    check(Method::PATCH, "/admin/clients/%20", json!({}), 400, "invalid_field", "Invalid client name").await;
+    check(
+        Method::PUT,
+        "/admin/clients/unset/freeze",
+        json!({}),
+        400,
+        "missing_field",
+        "`is_frozen` (true or false) is required",
+    )
+    .await;
+    for (method, path, body) in [
+        (Method::PUT, "/admin/clients/Athena_Logging/freeze", json!({"is_frozen": true})),
+        (Method::PATCH, "/admin/clients/athena_logging", json!({"is_active": false})),
+        (Method::DELETE, "/admin/clients/athena_logging", json!(null)),
+    ] {
+        check(method, path, body, 409, "client_in_use", "Athena client is needed").await;
+    }
+    let bare = plane.gateway.send(plane.gateway.bare(Method::GET, "/admin/clients")).await;
+    bare.refused(401, "invalid_admin_key");
+}
+
+#[tokio::test]
+async fn what_an_administrator_did_outlives_a_restart() {
+    let (control, data) = (TestDatabase::fresh().await, place("here").await);
+    let uri = data.uri();
+    let clients = [("kept", uri.as_str()), ("frozen", &uri), ("inactive", &uri), ("deleted", &uri)];
+    let first = Plane::start(&clients, &control).await;
+    first
+        .until("the file's clients are in the catalog", async || {
+            first
+                .admin(Method::PUT, "/admin/clients/deleted/freeze", json!({"is_frozen": false}))
+                .await
+                .status
+                == 200
+        })
+        .await;
+    first.admin(Method::PUT, "/admin/clients/frozen/freeze", json!({"is_frozen": true})).await.ok();
+    first.admin(Method::PATCH, "/admin/clients/inactive", json!({"is_active": false})).await.ok();
+    first.admin(Method::DELETE, "/admin/clients/deleted", json!(null)).await.ok();
+    drop(first);
+    let second = Plane::start(&clients, &control).await;
+    second
+        .until("the catalog is obeyed", async || second.fetch("deleted", "place").await.status == 400)
+        .await;
+    assert_eq!(second.fetch("kept", "place").await.status, 200);
+    for name in ["frozen", "inactive", "deleted"] {
+        second.fetch(name, "place").await.refused(400, "unknown_client");
+    }
+}
+
+#[tokio::test]
+async fn another_gateway_obeys_within_a_second_and_nobody_else_notices() {
+    let (control, data, other) = (TestDatabase::fresh().await, place("a").await, place("b").await);
+    let uri = data.uri();
+    let clients = [("steady", uri.as_str()), ("moved", &uri)];
+    let (one, two) =
+        (Plane::start(&clients, &control).await, Arc::new(Plane::start(&clients, &control).await));
+    one.until("the catalog is seeded", async || {
+        one.admin(Method::PUT, "/admin/clients/moved/freeze", json!({"is_frozen": false})).await.status == 200
+    })
+    .await;
+    let (stop, failures, requests) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (two, stop, failures, requests) =
+                (two.clone(), stop.clone(), failures.clone(), requests.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let fine = two.fetch("steady", "place").await.status == 200;
+                    let moved = two.fetch("moved", "place").await.status;
+                    requests.fetch_add(2, Ordering::Relaxed);
+                    failures.fetch_add(
+                        u64::from(!fine) + u64::from(![200, 400].contains(&moved)),
+                        Ordering::Relaxed,
+                    );
+                }
+            })
+        })
+        .collect();
+    let mut longest = Duration::ZERO;
+    for round in 0..6 {
+        let (uri, expected) = if round % 2 == 0 { (other.uri(), "b") } else { (data.uri(), "a") };
+        one.admin(Method::PATCH, "/admin/clients/moved", json!({ "pg_uri": uri })).await.ok();
+        let changed = Instant::now();
+        while two.fetch("moved", "place").await.rows() != json!([{ "name": expected }]) {
+            assert!(changed.elapsed() < Duration::from_secs(1), "round {round}");
+        }
+        longest = longest.max(changed.elapsed());
+        one.admin(Method::PUT, "/admin/clients/moved/freeze", json!({"is_frozen": true})).await.ok();
+        let changed = Instant::now();
+        while two.fetch("moved", "place").await.status != 400 {
+            assert!(changed.elapsed() < Duration::from_secs(1), "round {round}");
+        }
+        longest = longest.max(changed.elapsed());
+        one.admin(Method::PUT, "/admin/clients/moved/freeze", json!({"is_frozen": false})).await.ok();
+        let changed = Instant::now();
+        while two.fetch("moved", "place").await.status != 200 {
+            assert!(changed.elapsed() < Duration::from_secs(1), "round {round}");
+        }
+        longest = longest.max(changed.elapsed());
+    }
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.expect("a caller");
+    }
+    println!("longest until obeyed: {longest:?}, {} requests meanwhile", requests.load(Ordering::Relaxed));
+    assert_eq!(failures.load(Ordering::Relaxed), 0);
+    assert!(requests.load(Ordering::Relaxed) > 50);
+}
