@@ -20,6 +20,9 @@ use settle::settle;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// A write that takes longer than this is slow.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// How often to look for what other gateways have left.
 const ADOPTION: Duration = Duration::from_secs(30);
 
@@ -234,20 +237,26 @@ impl Writer {
         let counted = Arc::clone(&self.counted);
         let mut writing = std::pin::pin!(settle(&*store, &counted, id, entries));
         let mut late = std::pin::pin!(passed(self.asked.clone()));
+        // What waits longer than this behind a slow write is safer on disk.
+        let mut slow = tokio::time::interval(self.settings.flush_interval.max(SLOW));
+        slow.reset();
         loop {
             tokio::select! {
                 biased;
                 written = &mut writing => return written,
                 () = &mut late => return Err(PortError::new("logging", PortErrorKind::TimedOut)),
                 () = self.queue.rung(), if self.spool.is_some() => {
-                    while self.queue.len() >= self.queue.spill() && self.pending.is_none() {
-                        if !self.spill().await {
-                            break;
-                        }
+                    if self.queue.len() >= self.queue.spill() {
+                        self.spill_queue().await;
                     }
                 }
+                _ = slow.tick(), if self.spool.is_some() => self.spill_queue().await,
             }
         }
+    }
+
+    async fn spill_queue(&mut self) {
+        while self.pending.is_none() && self.queue.len() > 0 && self.spill().await {}
     }
 
     /// Moves what is pending, else a batch of the queue, to the spool. False when it cannot.

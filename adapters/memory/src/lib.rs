@@ -7,6 +7,7 @@ mod backend;
 mod database;
 mod filter;
 mod key_store;
+mod log_store;
 mod pattern;
 mod reject;
 mod select;
@@ -16,4 +17,5 @@ mod write;
 
 pub use database::MemoryDatabase;
 pub use key_store::MemoryKeyStore;
+pub use log_store::MemoryLog;
 pub use table::{BadFixture, Table};

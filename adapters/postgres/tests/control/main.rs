@@ -3,6 +3,7 @@
 
 mod changes;
 mod keys;
+mod logs;
 mod migrations;
 mod old_databases;
 mod policy;
