@@ -32,6 +32,14 @@ pub struct Composed {
     pub control: ControlPlane,
 }
 
+impl Composed {
+    /// Ends what runs beside the gateway, once no request does; nothing takes longer than `within`.
+    pub async fn stop(self, within: Duration) {
+        drop(tokio::time::timeout(within, async {}).await);
+        drop(self);
+    }
+}
+
 /// Composes a gateway. Waits for nothing: databases are connected to in the background, the control database
 /// too. Needs a running runtime.
 pub fn compose(config: &Config) -> Composed {
@@ -42,6 +50,7 @@ pub fn compose(config: &Config) -> Composed {
         clients: Some(control.clients.clone()),
         catalog_absence: control.catalog_absence.clone(),
         keys: control.keys.clone(),
+        reload: None,
         observer: None,
     };
     Composed { services, control }
@@ -152,6 +161,8 @@ pub fn http_settings(config: &Config) -> HttpSettings {
         client_disconnect_timeout: config.server.client_disconnect_timeout,
         tcp_keep_alive: config.server.tcp_keepalive,
         max_connections: config.server.http_max_connections,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        drain_delay: config.server.drain_delay,
         shutdown_timeout: config.server.shutdown_timeout,
         ..HttpSettings::default()
     }

@@ -15,7 +15,7 @@ use athena_postgres::control::{
 use tokio::task::JoinHandle;
 
 use crate::compose::Databases;
-use crate::config::Config;
+use crate::config::{ClientConfig, Config};
 
 /// Shortest and longest pause between two attempts to bring the control database to the current schema.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -138,21 +138,26 @@ fn keys(store: &Store) -> (Arc<Authenticator>, Result<Arc<ManageKeys>, StoreAbse
     (authenticator, Ok(Arc::new(keys)))
 }
 
-fn catalog(config: &Config, logging: &Store) -> Catalog {
-    let clients = config.clients.iter().map(|client| ConfigClient {
+/// The clients of a configuration, as the catalog takes them.
+pub fn config_clients(config: &Config) -> Vec<ConfigClient> {
+    let client = |client: &ClientConfig| ConfigClient {
         name: client.name.to_string(),
         target: TargetTexts {
             config_uri_template: Some(client.template.expose().to_owned()),
             ..TargetTexts::default()
         },
         resolved: client.target.as_ref().map(|uri| uri.expose().to_owned()).map_err(String::clone),
-    });
+    };
+    config.clients.iter().map(client).collect()
+}
+
+fn catalog(config: &Config, logging: &Store) -> Catalog {
     let roles = [&config.gateway.logging_client, &config.gateway.auth_client];
     let essential = roles.into_iter().flatten().map(|name| name.trim().to_lowercase()).collect();
     let store = logging
         .database()
         .map(|database| -> Arc<dyn ClientStore> { Arc::new(PostgresClientStore::new(database.clone())) });
-    Catalog::new(Arc::new(Databases::new(config)), store, clients.collect(), essential)
+    Catalog::new(Arc::new(Databases::new(config)), store, config_clients(config), essential)
 }
 
 /// Brings a control database to the current schema, then follows its changes for ever.

@@ -8,7 +8,7 @@ use athena_domain::ClientName;
 use athena_postgres::demo::Loaded;
 use athena_postgres::managed::{ManagedPostgres, ManagedSettings};
 
-use crate::config::{ClientConfig, ConnectionUri, Secret};
+use crate::config::{ClientConfig, Config, ConnectionUri, Secret};
 
 /// Configuration of a gateway over a private database alone: on this machine only, with the audit headers
 /// optional, so that the first request fits on one line.
@@ -28,6 +28,10 @@ pub struct PrivateDatabase {
     postgres: ManagedPostgres,
     /// The client to register.
     pub client: ClientConfig,
+    /// The client of the control database.
+    control: ClientConfig,
+    /// The static admin key of this run, where the environment gives none.
+    admin_key: Option<Secret>,
     sample: Option<Loaded>,
 }
 
@@ -54,17 +58,32 @@ impl PrivateDatabase {
             Some(_) => Some(athena_postgres::demo::load(&uri).await?),
             None => None,
         };
-        let client = ClientConfig {
-            name: ClientName::parse(name).context("the client's name is not one")?,
-            template: Secret::new(uri.as_str()),
-            variable: None,
-            target: ConnectionUri::parse(&uri).map_err(str::to_owned),
+        let client = client_at(name, &uri)?;
+        let control = client_at(CONTROL_DATABASE, &postgres.uri(CONTROL_DATABASE))?;
+        let admin_key = match options.demo {
+            Some(_) => Some(Secret::new(random_key()?)),
+            None => None,
         };
-        Ok(Some(Self { postgres, client, sample }))
+        Ok(Some(Self { postgres, client, control, admin_key, sample }))
+    }
+
+    /// Adds the private databases to a configuration.
+    pub fn configure(&self, config: &mut Config) {
+        for client in [&self.client, &self.control] {
+            config.clients.retain(|known| known.name != client.name);
+            config.clients.push(client.clone());
+        }
+        let name = self.control.name.to_string();
+        let gateway = &mut config.gateway;
+        let logging = gateway.logging_client.get_or_insert_with(|| name.clone()).clone();
+        gateway.auth_client.get_or_insert(logging);
+        if config.admin_key.is_none() {
+            config.admin_key.clone_from(&self.admin_key);
+        }
     }
 
     /// Tells a newcomer what is there and what to try.
-    pub fn announce(&self, address: SocketAddr) {
+    pub fn announce(&self, address: SocketAddr, config: &Config) {
         let base = format!("http://{address}");
         let client = &self.client.name;
         let Some(sample) = &self.sample else {
@@ -73,6 +92,9 @@ impl PrivateDatabase {
         };
         let tables: Vec<String> =
             sample.tables.iter().map(|(table, rows)| format!("{table} ({rows})")).collect();
+        // Shown once, on this terminal, and only when it was made for this run.
+        let own = config.admin_key == self.admin_key;
+        let admin = self.admin_key.as_ref().filter(|_| own).map_or("$ATHENA_KEY_12", |key| key.expose());
         println!(
             r#"
 Athena is ready at {base} with the client `{client}`.
@@ -82,6 +104,11 @@ Try it:
 
   curl -s {base}/gateway/fetch -H 'X-Athena-Client: {client}' -H 'Content-Type: application/json' \
     -d '{{"table_name":"customers","limit":3}}'
+
+Make an API key and demand keys (the admin key is of this run; set ATHENA_KEY_12 for one of your own):
+
+  curl -s {base}/admin/api-keys -H 'X-Athena-Key: {admin}' -d '{{"name":"first","rights":["gateway.read"]}}'
+  curl -s -X PUT {base}/admin/api-key-config -H 'X-Athena-Key: {admin}' -d '{{"mode":"enforce"}}'
 
 Next:
   {base}/reference      every operation, to try in the browser
@@ -96,4 +123,20 @@ Next:
     pub async fn stop(self) {
         self.postgres.stop().await;
     }
+}
+
+fn client_at(name: &str, uri: &str) -> anyhow::Result<ClientConfig> {
+    Ok(ClientConfig {
+        name: ClientName::parse(name).context("the client's name is not one")?,
+        template: Secret::new(uri),
+        variable: None,
+        target: ConnectionUri::parse(uri).map_err(str::to_owned),
+    })
+}
+
+/// A key that nobody can guess.
+fn random_key() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).context("the system has no random numbers")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

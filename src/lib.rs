@@ -6,5 +6,6 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod healthcheck;
+pub mod reload;
 pub mod run;
 mod telemetry;

@@ -1,13 +1,19 @@
 //! `athena_rs server`: read the configuration, open the listener, serve, drain.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use athena_application::Authenticator;
 use athena_cli::ServerOptions;
+use athena_domain::access::AccessState;
+use athena_http::{App, Face, Listener, Tls};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::{Config, Environment, LoadOptions, Warning};
 use crate::demo::PrivateDatabase;
+use crate::reload::Reloader;
+use crate::telemetry::LogLevel;
 use crate::{compose, demo, telemetry};
 
 /// Runs the server until it is told to stop.
@@ -16,14 +22,14 @@ use crate::{compose, demo, telemetry};
 /// Anything that keeps it from starting, with what to do about it.
 pub fn server(options: ServerOptions) -> anyhow::Result<()> {
     let (config, warnings) = configuration(&options)?;
-    telemetry::start(&config.logging);
+    let level = telemetry::start(&config.logging);
     config.announce(&warnings);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = config.server.http_workers {
         runtime.worker_threads(workers);
     }
     let runtime = runtime.enable_all().thread_name("athena").build().context("the runtime cannot start")?;
-    runtime.block_on(serve(config, &options))
+    runtime.block_on(serve(config, options, level))
 }
 
 /// The demo needs no file and writes none.
@@ -36,39 +42,93 @@ fn configuration(options: &ServerOptions) -> anyhow::Result<(Config, Vec<Warning
     Ok(Config::load(&LoadOptions::from_process(options.config.clone(), options.port)?)?)
 }
 
-async fn serve(mut config: Config, options: &ServerOptions) -> anyhow::Result<()> {
+async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> anyhow::Result<()> {
     // Before the database: a taken port is the commonest fault, and it should not cost a wait.
     let address = SocketAddr::new(config.server.host, config.server.port);
     let listener = listen(address, config.server.http_backlog)?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let private = match PrivateDatabase::start(options).await? {
-        Some(private) => {
-            config.clients.retain(|client| client.name != private.client.name);
-            config.clients.push(private.client.clone());
-            Some(private)
+    let admin = match config.server.admin_port {
+        Some(port) => {
+            Some(listen(SocketAddr::new(config.server.admin_host, port), config.server.http_backlog)?)
         }
         None => None,
     };
+    let tls = config.server.tls.clone().map(Tls::open).transpose().context("TLS cannot be served")?;
+    let private = PrivateDatabase::start(&options).await?;
+    if let Some(private) = &private {
+        private.configure(&mut config);
+    }
     if config.clients.is_empty() {
         tracing::warn!("no client is configured; add one under `postgres_clients`");
     }
     if options.pipelines.exists() {
         tracing::warn!(path = %options.pipelines.display(), "pipelines are not part of this version; the file is not read");
     }
-    let composed = compose::compose(&config);
+    let mut composed = compose::compose(&config);
     let settings = compose::http_settings(&config);
-    tracing::info!(%address, clients = config.clients.len(), version = settings.version, "athena is listening");
-    if let Some(private) = &private {
-        private.announce(address);
-    }
+    let reloader = Arc::new(Reloader::new(
+        options,
+        config.clone(),
+        composed.control.catalog.clone(),
+        tls.clone(),
+        level,
+    ));
+    let for_route = reloader.clone();
+    composed.services.reload = Some(Arc::new(move || {
+        let reloader = for_route.clone();
+        Box::pin(async move { reloader.reload().await })
+    }));
     let app = athena_http::app(&settings, &composed.services);
-    athena_http::serve(listener, app, &settings, stop_asked()).await;
-    drop(composed);
+    app.starting();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    tracing::info!(%address, scheme, clients = config.clients.len(), version = settings.version, "athena is listening");
+    let faces = match admin {
+        None => vec![(Listener::new(listener).with_tls(tls), app.clone())],
+        Some(admin) => {
+            tracing::info!(address = ?admin.local_addr().ok(), "admin routes, metrics and probes have a listener of their own");
+            vec![
+                (Listener::new(listener).with_tls(tls.clone()), app.with_face(Face::Data)),
+                (Listener::new(admin).with_tls(tls), app.with_face(Face::Admin)),
+            ]
+        }
+    };
+    let beside = [
+        tokio::spawn(reload_when_asked(reloader)),
+        tokio::spawn(ready_when_known(app, composed.control.authenticator.clone())),
+    ];
+    if let Some(private) = &private {
+        private.announce(address, &config);
+    }
+    athena_http::serve_all(faces, &settings, stop_asked()).await;
+    beside.iter().for_each(tokio::task::JoinHandle::abort);
+    composed.stop(settings.shutdown_timeout).await;
     tracing::info!("athena has stopped");
     if let Some(private) = private {
         private.stop().await;
     }
     Ok(())
+}
+
+/// Says that requests are taken once keys and policy are known: until then every request is refused anyway.
+async fn ready_when_known(app: App, authenticator: Arc<Authenticator>) {
+    while matches!(authenticator.state(), AccessState::Unavailable) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    app.ready();
+}
+
+/// Reads the configuration again at every SIGHUP.
+async fn reload_when_asked(reloader: Arc<Reloader>) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        while hangup.recv().await.is_some() {
+            if let Err(error) = reloader.reload().await {
+                tracing::error!(%error, "the configuration cannot be used; everything stays as it was");
+            }
+        }
+    }
 }
 
 /// Opens the listener.
@@ -86,8 +146,17 @@ pub fn listen(address: SocketAddr, backlog: u32) -> anyhow::Result<TcpListener> 
         .with_context(|| format!("cannot listen on {address}: choose another port with --port or `api.port`"))
 }
 
-/// Resolves when the process is asked to stop: SIGTERM or Ctrl-C.
+/// Resolves when the process is asked to stop: SIGTERM or Ctrl-C. Asked a second time, the process ends at once.
 async fn stop_asked() {
+    asked().await;
+    tokio::spawn(async {
+        asked().await;
+        tracing::warn!("asked to stop a second time; ending at once");
+        std::process::exit(1);
+    });
+}
+
+async fn asked() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

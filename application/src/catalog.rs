@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_domain::ClientName;
-use athena_domain::catalog::{ConfigClient, Desired, Standing, Step, reconcile, redact_uri, steps};
+use athena_domain::catalog::{
+    ClientRecord, ConfigClient, Desired, Standing, Step, reconcile, redact_uri, steps,
+};
 use tokio::sync::{Mutex, watch};
 
 use crate::ports::{ClientStore, Connector, Opened, PortError, Versions};
@@ -21,10 +23,20 @@ pub struct Catalog {
     registry: Arc<ClientRegistry>,
     connector: Arc<dyn Connector>,
     store: Option<Arc<dyn ClientStore>>,
-    config: Vec<ConfigClient>,
     essential: Vec<String>,
-    /// What runs, by key; held while changes are applied, so that an older reading never replaces a newer one.
-    running: Mutex<BTreeMap<String, Running>>,
+    /// Held while changes are applied, so that an older reading never replaces a newer one.
+    state: Mutex<State>,
+}
+
+/// What the registry follows from.
+#[derive(Default)]
+struct State {
+    /// The clients of the configuration.
+    config: Vec<ConfigClient>,
+    /// The catalog as it was last read.
+    rows: Vec<ClientRecord>,
+    /// What runs, by key.
+    running: BTreeMap<String, Running>,
 }
 
 /// A database that is open, and by which URI.
@@ -43,13 +55,11 @@ impl Catalog {
         config: Vec<ConfigClient>,
         essential: Vec<String>,
     ) -> Self {
-        let catalog =
-            Self { registry: Arc::default(), connector, store, essential, running: Mutex::default(), config };
-        let plan = reconcile(&catalog.config, &[], &catalog.essential);
-        if let Ok(mut running) = catalog.running.try_lock() {
-            catalog.apply(&mut running, &plan.clients);
-        }
-        catalog
+        let mut state = State { config, ..State::default() };
+        let catalog = Self { registry: Arc::default(), connector, store, essential, state: Mutex::default() };
+        let plan = reconcile(&state.config, &[], &catalog.essential);
+        catalog.apply(&mut state.running, &plan.clients);
+        Self { state: Mutex::new(state), ..catalog }
     }
 
     /// The registry that it fills.
@@ -78,17 +88,30 @@ impl Catalog {
     /// When the store cannot be read.
     pub async fn reload(&self) -> Result<(), PortError> {
         let Some(store) = &self.store else { return Ok(()) };
-        let mut running = self.running.lock().await;
-        let rows = store.load().await?;
-        let plan = reconcile(&self.config, &rows, &self.essential);
+        let mut state = self.state.lock().await;
+        state.rows = store.load().await?;
+        let plan = reconcile(&state.config, &state.rows, &self.essential);
         if !plan.seeds.is_empty() {
             store.seed(&plan.seeds).await?;
         }
         for key in &plan.overruled {
             tracing::warn!(client = %key, "the catalog stops a client that the gateway needs; it is served all the same");
         }
-        self.apply(&mut running, &plan.clients);
+        self.apply(&mut state.running, &plan.clients);
         Ok(())
+    }
+
+    /// Takes other clients of the configuration for those of before; what the catalog cannot be told yet, it is told
+    /// with its next reading.
+    pub async fn reconfigure(&self, config: Vec<ConfigClient>) {
+        let mut state = self.state.lock().await;
+        state.config = config;
+        let plan = reconcile(&state.config, &state.rows, &self.essential);
+        self.apply(&mut state.running, &plan.clients);
+        drop(state);
+        if let Err(error) = self.reload().await {
+            tracing::warn!(%error, "the clients of the configuration could not be compared with the catalog yet");
+        }
     }
 
     /// Reads the catalog now and whenever `versions` says that it has changed, for ever.

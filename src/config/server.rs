@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::reader::Reader;
-use athena_http::AddressBlock;
+use athena_http::{AddressBlock, TlsFiles};
 
 /// The listener and its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,14 @@ pub struct ServerConfig {
     pub tcp_keepalive: Duration,
     /// `api.shutdown_timeout_secs`: how long running requests may take once a stop is asked for.
     pub shutdown_timeout: Duration,
+    /// `api.drain_delay_secs`: how long connections are still accepted once a stop is asked for.
+    pub drain_delay: Duration,
+    /// `api.admin_port`: a second listener for `/admin`, `/metrics` and probes; 0 takes any free port.
+    pub admin_port: Option<u16>,
+    /// `api.admin_host`: address of the second listener.
+    pub admin_host: IpAddr,
+    /// `api.tls_cert` and `api.tls_key`: PEM files; the listeners speak TLS when they are given.
+    pub tls: Option<TlsFiles>,
     /// `api.docs_url`: where `/docs` leads.
     pub docs_url: String,
     /// `api.trusted_proxies`: only from these are forwarding headers believed.
@@ -57,6 +65,11 @@ impl ServerConfig {
             http_backlog: narrow(backlog),
             tcp_keepalive: reader.seconds(key("tcp_keepalive_secs"), 75, 1..=DAY),
             shutdown_timeout: reader.seconds(key("shutdown_timeout_secs"), 30, 0..=DAY),
+            drain_delay: reader.seconds(key("drain_delay_secs"), 0, 0..=3600),
+            admin_port: reader.optional_integer(key("admin_port"), 0..=65_535).map(narrow),
+            admin_host: reader
+                .read(key("admin_host"), Ipv4Addr::LOCALHOST.into(), address, |text| text.parse().ok()),
+            tls: tls(reader),
             docs_url: reader.read(
                 key("docs_url"),
                 DOCS_URL.to_owned(),
@@ -67,6 +80,22 @@ impl ServerConfig {
                 AddressBlock::parse(text)
                     .ok_or_else(|| "an address or a block such as 10.0.0.0/8 or ::1".to_owned())
             }),
+        }
+    }
+}
+
+/// Both files or neither.
+fn tls(reader: &mut Reader<'_>) -> Option<TlsFiles> {
+    match (reader.text("api", "tls_cert"), reader.text("api", "tls_key")) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate: certificate.into(), key: key.into() }),
+        (None, None) => None,
+        (Some(_), None) => {
+            reader.problem("api", "tls_key", "is required beside api.tls_cert: a PEM file".to_owned());
+            None
+        }
+        (None, Some(_)) => {
+            reader.problem("api", "tls_cert", "is required beside api.tls_key: a PEM file".to_owned());
+            None
         }
     }
 }

@@ -55,7 +55,8 @@ fn read(text: &str, variables: &[(&str, &str)]) -> Result<(Config, Vec<Warning>)
 fn quiet(text: &str, variables: &[(&str, &str)]) -> Config {
     let (config, warnings) = read(text, variables).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(warnings, [], "{text}");
-    config
+    // What is read counts here, not what it was read from.
+    Config { environment: Environment::default(), ..config }
 }
 
 #[test]

@@ -24,7 +24,8 @@ pub struct Gateway {
     pub address: SocketAddr,
     http: reqwest::Client,
     /// What the gateway is composed of.
-    pub composed: compose::Composed,
+    #[expect(dead_code, reason = "dropped with the gateway, it ends what runs beside it")]
+    composed: compose::Composed,
     /// Stops the server when the test lets go of it.
     _stop: oneshot::Sender<()>,
     /// The database behind [`CLIENT`].

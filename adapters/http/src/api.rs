@@ -13,6 +13,7 @@ mod run;
 pub use admin::Bodies;
 pub use admin::clients::ClientsApi;
 pub use admin::keys::{KeysApi, StoreAbsence};
+pub use admin::reload::ReloadApi;
 pub use gateway::GatewayApi;
 pub use ops::{OpsApi, Probe};
 pub use query::QueryApi;
@@ -22,7 +23,7 @@ pub(crate) use documents::{Documents, routes};
 pub(crate) use run::Door;
 
 /// Every operation this server has.
-pub(crate) type Apis = Documented<(GatewayApi, QueryApi, ClientsApi, KeysApi, OpsApi)>;
+pub(crate) type Apis = Documented<(GatewayApi, QueryApi, ClientsApi, KeysApi, ReloadApi, OpsApi)>;
 
 /// Groups of operations in the specification.
 #[derive(Debug, Clone, Copy, poem_openapi::Tags)]

@@ -26,7 +26,7 @@ pub use headers::request_id::RequestId;
 pub use headers::trace_parent::TraceParent;
 pub use security::AdminKey;
 pub use server::Listener;
-pub use services::Services;
+pub use services::{Reload, Reloaded, Services};
 pub use settings::{AuditHeaders, Cors, DOCS_URL, HttpSettings, ResponseShape};
 pub use spec::specification;
 pub use tls::{Tls, TlsError, TlsFiles};

@@ -83,6 +83,8 @@ pub async fn run<E>(
     E: Endpoint<Output = Response> + 'static,
 {
     let Listener { socket: listener, tls, most } = listener;
+    // A certificate that is renewed must not need a restart.
+    let watching = tls.clone().map(|tls| tokio::spawn(tls.watch()));
     let endpoint = Arc::new(endpoint);
     let most = most.unwrap_or(settings.max_connections);
     let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
@@ -127,6 +129,9 @@ pub async fn run<E>(
         }
     }
     drop(listener);
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     tracing::info!(open = most - places.available_permits(), "no further connections; finishing what runs");
     phase.send_replace(Phase::Ending);
     // Every connection holds one place, so all places are free when all connections are gone.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
 use athena_application::Gateway;
 use athena_application::ports::Observer;
 use athena_application::use_cases::clients::ManageClients;
@@ -9,6 +11,18 @@ use athena_application::use_cases::keys::ManageKeys;
 
 use crate::api::StoreAbsence;
 use crate::security::AdminKey;
+
+/// What a second reading of the configuration came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reloaded {
+    /// What is in force now.
+    pub applied: Vec<&'static str>,
+    /// What has changed and needs a restart.
+    pub restart_needed: Vec<&'static str>,
+}
+
+/// Reads the configuration again; an error says what is wrong with it, and that nothing has changed.
+pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<Reloaded, String>> + Send + Sync>;
 
 /// What the routes call.
 #[derive(Clone)]
@@ -23,6 +37,8 @@ pub struct Services {
     pub catalog_absence: StoreAbsence,
     /// API keys, rights and policy, or why there are none.
     pub keys: Result<Arc<ManageKeys>, StoreAbsence>,
+    /// Reads the configuration again.
+    pub reload: Option<Reload>,
     /// Hears of every request.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -36,6 +52,7 @@ impl Services {
             clients: None,
             catalog_absence: StoreAbsence::NotConfigured,
             keys: Err(StoreAbsence::NotConfigured),
+            reload: None,
             observer: None,
         }
     }

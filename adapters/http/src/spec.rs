@@ -7,6 +7,7 @@ use poem_openapi::OpenApiService;
 
 use crate::api::{
     Apis, Bodies, ClientsApi, Documented, Documents, Door, GatewayApi, KeysApi, OpsApi, Probe, QueryApi,
+    ReloadApi,
 };
 use crate::body::BodyReader;
 use crate::services::Services;
@@ -34,6 +35,7 @@ pub(crate) fn service(
         QueryApi::new(gateway, door),
         ClientsApi::new(services.clients.clone(), services.catalog_absence.clone(), bodies.clone()),
         KeysApi::new(services.keys.clone(), bodies),
+        ReloadApi::new(services.reload.clone()),
         OpsApi::new(gateway.registry.clone(), probe, documents),
     ));
     OpenApiService::new(apis, "Athena", settings.version).description(DESCRIPTION).server("/")

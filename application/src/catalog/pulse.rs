@@ -44,13 +44,15 @@ impl Catalog {
         loop {
             refresh(&mut appointments, &registry);
             let now = Instant::now();
-            let due: Vec<Box<str>> = appointments
+            let mut due: Vec<(Instant, Box<str>)> = appointments
                 .iter()
                 .filter(|(_, appointment)| appointment.due <= now)
-                .map(|(key, _)| key.clone())
-                .take(AT_ONCE.saturating_sub(asking.len()))
+                .map(|(key, appointment)| (appointment.due, key.clone()))
                 .collect();
-            for key in due {
+            // Who has waited longest comes first: many silent databases must not hide the others.
+            due.sort_unstable();
+            due.truncate(AT_ONCE.saturating_sub(asking.len()));
+            for (_, key) in due {
                 let Some(appointment) = appointments.get_mut(&key) else { continue };
                 let Some(backend) = appointment.backend.upgrade() else { continue };
                 // Not asked again before the answer, or the lack of one, is in.

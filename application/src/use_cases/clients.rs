@@ -151,6 +151,9 @@ impl ManageClients {
     async fn administered(&self, record: ClientRecord) -> Result<Administered, ClientError> {
         if let Err(error) = self.catalog.reload().await {
             tracing::warn!(%error, "a change of the catalog is stored, but could not be read back yet");
+            let warning =
+                "the change is stored, but not yet in force here: the catalog could not be read back";
+            return Ok(Administered { record, connected: false, warning: Some(warning.to_owned()) });
         }
         let name = ClientName::parse(&record.name);
         let found = name.and_then(|name| self.catalog.registry().find(&name).ok());

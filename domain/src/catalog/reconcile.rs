@@ -145,7 +145,7 @@ pub fn reconcile(config: &[ConfigClient], rows: &[ClientRecord], essential: &[St
                     plan.seeds.push(Seed::Refresh(client.clone()));
                 }
                 if let Some(desired) = plan.clients.get_mut(&key) {
-                    if ours && row.target.is_seeded() {
+                    if row.source == Source::Config && row.target.is_seeded() {
                         desired.follow(client);
                     } else if ours {
                         desired.target.config_uri_template.clone_from(&client.target.config_uri_template);

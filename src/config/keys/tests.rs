@@ -34,7 +34,9 @@ fn every_key_is_documented_with_its_variables_and_its_default() {
 
 #[test]
 fn nothing_is_documented_that_does_not_exist() {
-    for line in DOCUMENT.lines().filter(|line| line.starts_with("| `")) {
+    // Options of a client's URI are no keys.
+    let keys = DOCUMENT.split("## Options of one client").next().expect("a beginning");
+    for line in keys.lines().filter(|line| line.starts_with("| `")) {
         let path = line.split('`').nth(1).expect("a key");
         assert!(KEYS.iter().any(|key| key.path() == path), "{path} is documented and unknown");
     }

@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod keys;
+pub mod reload;
 
 use std::sync::Arc;
 

@@ -160,12 +160,18 @@ async fn write(connection: &mut PgConnection, seed: &Seed) -> Result<(), sqlx::E
             client,
         ),
         Seed::Refresh(client) => (
-            // Copies of the old template go with it.
-            "UPDATE athena_clients SET pg_uri = nullif(pg_uri, config_uri_template), \
-                    pg_uri_env_var = CASE WHEN config_uri_template = '${' || pg_uri_env_var || '}' THEN NULL \
-                                          ELSE pg_uri_env_var END, \
+            // What only repeated the old template goes with it; what somebody chose makes the row `merged`, and stays.
+            "UPDATE athena_clients c SET \
+                    pg_uri = CASE WHEN seeded THEN NULL ELSE c.pg_uri END, \
+                    pg_uri_env_var = CASE WHEN seeded THEN NULL ELSE c.pg_uri_env_var END, \
+                    source = CASE WHEN c.source = 'config' AND NOT seeded THEN 'merged' ELSE c.source END, \
                     config_uri_template = $2, last_synced_from_config_at = now(), updated_at = now() \
-             WHERE lower(btrim(client_name)) = lower(btrim($1)) AND deleted_at IS NULL AND source IN ('config', 'merged')",
+             FROM (SELECT id, source = 'config' AND (pg_uri IS NULL OR pg_uri IS NOT DISTINCT FROM config_uri_template) \
+                       AND (pg_uri_env_var IS NULL \
+                            OR config_uri_template IS NOT DISTINCT FROM '${' || pg_uri_env_var || '}') AS seeded \
+                   FROM athena_clients WHERE lower(btrim(client_name)) = lower(btrim($1)) FOR UPDATE) s \
+             WHERE s.id = c.id AND lower(btrim(c.client_name)) = lower(btrim($1)) AND c.deleted_at IS NULL \
+               AND c.source IN ('config', 'merged')",
             client,
         ),
     };

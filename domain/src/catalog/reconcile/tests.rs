@@ -43,6 +43,13 @@ fn written(rows: &[ClientRecord], seeds: &[Seed]) -> Vec<ClientRecord> {
             Seed::Refresh(client) => {
                 let found = rows.iter_mut().find(|row| row.key() == client.key() && row.deleted_at.is_none());
                 let found = found.expect("a row to refresh");
+                match (found.source, found.target.is_seeded()) {
+                    (Source::Config, true) => {
+                        (found.target.pg_uri, found.target.pg_uri_env_var) = (None, None);
+                    }
+                    (Source::Config, false) => found.source = Source::Merged,
+                    (Source::Merged | Source::Database, _) => {}
+                }
                 found.target.config_uri_template.clone_from(&client.target.config_uri_template);
             }
         }

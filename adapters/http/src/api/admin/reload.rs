@@ -1,0 +1,59 @@
+//! Reading the configuration again.
+
+use poem::Request;
+use poem::http::StatusCode;
+use poem_openapi::OpenApi;
+use serde_json::json;
+
+use super::{Admin, answered};
+use crate::api::Tag;
+use crate::api::answer::{Answer, Described};
+use crate::api::docs::AdminAnswer;
+use crate::error::Failure;
+use crate::services::Reload;
+
+/// Reading the configuration again.
+pub struct ReloadApi {
+    reload: Option<Reload>,
+}
+
+/// What a second reading came to.
+pub struct Read;
+impl Described for Read {
+    type Body = AdminAnswer;
+    const SUCCESS: &'static str = "`applied` is in force now; `restart_needed` has changed and is not.";
+    const FAILURES: &'static [u16] = &[400, 401, 503];
+}
+
+#[OpenApi(tag = "Tag::Operations")]
+impl ReloadApi {
+    /// Reload the configuration
+    ///
+    /// The same as SIGHUP: clients, certificate and log level follow the file at once; what cannot is named. A file
+    /// that cannot be used changes nothing.
+    #[oai(path = "/admin/reload", method = "post", operation_id = "reload")]
+    async fn reload(&self, request: &Request, _admin: Admin) -> Answer<Read> {
+        let outcome = async {
+            let Some(reload) = &self.reload else {
+                return Err(fixed("this gateway has no configuration file"));
+            };
+            let reloaded = reload().await.map_err(fixed)?;
+            let data = json!({ "applied": reloaded.applied, "restart_needed": reloaded.restart_needed });
+            Ok((StatusCode::OK, "Reloaded configuration", data))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+}
+
+impl ReloadApi {
+    /// The operation over a reader of the configuration.
+    pub(crate) fn new(reload: Option<Reload>) -> Self {
+        Self { reload }
+    }
+}
+
+fn fixed(error: impl Into<String>) -> Box<Failure> {
+    Failure::new(StatusCode::BAD_REQUEST, "invalid_configuration", "validation", "Configuration not reloaded")
+        .error(error.into())
+        .hint("Everything stays as it was. Correct the file and try again.")
+}

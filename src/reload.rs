@@ -1,0 +1,85 @@
+//! Reading the configuration again while the gateway serves: what can change, changes; what cannot, is named.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use athena_application::Catalog;
+use athena_cli::ServerOptions;
+use athena_http::{Reloaded, Tls};
+
+use crate::config::{Config, LoadOptions};
+use crate::control::config_clients;
+use crate::telemetry::LogLevel;
+
+/// Reads the configuration again.
+pub struct Reloader {
+    options: ServerOptions,
+    catalog: Arc<Catalog>,
+    tls: Option<Tls>,
+    level: LogLevel,
+    /// The configuration in force; never locked across a wait.
+    current: Mutex<Config>,
+}
+
+impl Reloader {
+    /// Reads what `options` name, for what runs under `config`.
+    pub(crate) fn new(
+        options: ServerOptions,
+        config: Config,
+        catalog: Arc<Catalog>,
+        tls: Option<Tls>,
+        level: LogLevel,
+    ) -> Self {
+        Self { options, catalog, tls, level, current: Mutex::new(config) }
+    }
+
+    /// Reads the configuration and obeys it as far as a running gateway can.
+    ///
+    /// # Errors
+    /// What is wrong with it; then everything stays as it was.
+    pub async fn reload(&self) -> Result<Reloaded, String> {
+        if self.options.config.is_none()
+            && (self.options.demo.is_some() || self.options.managed_postgres.is_some())
+        {
+            return Err("this gateway was started without a configuration file".to_owned());
+        }
+        let options = LoadOptions::from_process(self.options.config.clone(), self.options.port);
+        let (config, warnings) =
+            options.and_then(|options| Config::load(&options)).map_err(|e| format!("{e:#}"))?;
+        let renewed = match &self.tls {
+            None => false,
+            Some(tls) => {
+                let tls = tls.clone();
+                let outcome = tokio::task::spawn_blocking(move || tls.reload()).await;
+                outcome.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?
+            }
+        };
+        config.announce(&warnings);
+        let before = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut applied = Vec::new();
+        if renewed {
+            applied.push("api.tls_cert");
+        }
+        if config.logging.level != before.logging.level {
+            self.level.set(&config.logging);
+            applied.push("logging.level");
+        }
+        if config.clients != before.clients {
+            self.catalog.reconfigure(config_clients(&config)).await;
+            applied.push("postgres_clients");
+        }
+        let fixed = [
+            ("api", config.server != before.server || config.cors != before.cors),
+            ("gateway", config.gateway != before.gateway),
+            ("limits", config.limits != before.limits),
+            ("pool", config.pool != before.pool),
+            ("ATHENA_KEY_12", config.admin_key != before.admin_key),
+        ];
+        let restart_needed: Vec<&'static str> =
+            fixed.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect();
+        tracing::info!(?applied, ?restart_needed, "configuration read again");
+        // What needs a restart stays compared with what runs.
+        let in_force = Config { clients: config.clients, logging: config.logging, ..before };
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
+        Ok(Reloaded { applied, restart_needed })
+    }
+}
