@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use athena_application::Gateway;
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
-use athena_application::ports::{Connector, Opened};
+use athena_application::ports::{Connector, Opened, StatisticsStore};
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::Decoding;
 use athena_domain::{ClientName, Limits};
 use athena_http::{AdminKey, AuditHeaders, Cors, HttpSettings, ResponseShape, Services};
 use athena_postgres::PostgresSettings;
+use athena_postgres::control::PostgresStatistics;
 
 use crate::config::{self, Config, ConnectionUri, Environment, PoolConfig, Secret, UnknownFields};
 use crate::control::ControlPlane;
+use crate::records::Records;
 
 /// The WebSocket contract, served as it stands.
 const WSS_SPECIFICATION: &str = include_str!("../openapi-wss.yaml");
@@ -28,15 +30,20 @@ const RAW_SHARE: usize = 4;
 pub struct Composed {
     /// What the HTTP face calls.
     pub services: Services,
-    /// Keys and policy.
+    /// Keys, policy and clients.
     pub control: ControlPlane,
+    /// What is kept of requests.
+    pub records: Records,
 }
 
 impl Composed {
     /// Ends what runs beside the gateway, once no request does; nothing takes longer than `within`.
     pub async fn stop(self, within: Duration) {
-        drop(tokio::time::timeout(within, async {}).await);
-        drop(self);
+        let Self { services, control, records } = self;
+        // Nobody is left who could be observed.
+        drop(services);
+        records.stop(within).await;
+        drop(control);
     }
 }
 
@@ -44,6 +51,11 @@ impl Composed {
 /// too. Needs a running runtime.
 pub fn compose(config: &Config) -> Composed {
     let control = ControlPlane::start(config);
+    let records = Records::start(config, control.logging.as_ref(), Vec::new());
+    let statistics = control
+        .logging
+        .clone()
+        .map(|database| -> Arc<dyn StatisticsStore> { Arc::new(PostgresStatistics::new(database)) });
     let services = Services {
         gateway: gateway(config, &control),
         admin_key: AdminKey::new(config.admin_key.as_ref().map(Secret::expose)),
@@ -51,9 +63,10 @@ pub fn compose(config: &Config) -> Composed {
         catalog_absence: control.catalog_absence.clone(),
         keys: control.keys.clone(),
         reload: None,
-        observer: None,
+        statistics,
+        observer: records.observer.clone(),
     };
-    Composed { services, control }
+    Composed { services, control, records }
 }
 
 fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {

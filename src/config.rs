@@ -17,6 +17,7 @@ mod locations;
 mod logging;
 mod pool;
 mod reader;
+mod retention;
 mod secret;
 mod server;
 
@@ -34,6 +35,7 @@ pub use keys::{KEYS, Key};
 pub use locations::Platform;
 pub use logging::{LogFormat, LoggingConfig};
 pub use pool::PoolConfig;
+pub use retention::RetentionConfig;
 pub use secret::{ConnectionUri, Secret};
 pub use server::ServerConfig;
 
@@ -63,6 +65,8 @@ pub struct Config {
     pub pool: PoolConfig,
     /// What the process says about itself.
     pub logging: LoggingConfig,
+    /// How long records are kept.
+    pub retention: RetentionConfig,
     /// `ATHENA_KEY_12`: the static admin key.
     pub admin_key: Option<Secret>,
     /// The variables that targets of the client catalog may name.
@@ -175,6 +179,7 @@ impl Config {
         let limits = limits::read(&mut reader);
         let pool = PoolConfig::read(&mut reader, &limits);
         let logging = LoggingConfig::read(&mut reader);
+        let retention = RetentionConfig::read(&mut reader);
         let mut problems = Vec::new();
         let clients = clients::read(&document, &reader, &gateway, &mut warnings, &mut problems);
         problems.splice(0..0, reader.into_problems());
@@ -193,6 +198,7 @@ impl Config {
                 limits,
                 pool,
                 logging,
+                retention,
                 admin_key,
                 environment: environment.clone(),
             },

@@ -11,6 +11,7 @@ pub mod contract;
 pub mod error;
 pub mod ports;
 pub mod registry;
+pub mod slow_queries;
 pub mod use_cases;
 
 pub use answer::{Body, Framing, Tally};

@@ -46,6 +46,15 @@ const fn idle(section: &'static str, name: &'static str) -> Key {
     Key { section, name, default: "", effective: false, variable: None }
 }
 
+const fn also(
+    section: &'static str,
+    name: &'static str,
+    default: &'static str,
+    variable: &'static str,
+) -> Key {
+    Key { section, name, default, effective: true, variable: Some(variable) }
+}
+
 const fn pool(name: &'static str, default: &'static str, variable: &'static str) -> Key {
     Key { section: "pool", name, default, effective: true, variable: Some(variable) }
 }
@@ -109,6 +118,19 @@ pub const KEYS: &[Key] = &[
     pool("test_before_acquire", "false", "ATHENA_PG_POOL_TEST_BEFORE_ACQUIRE"),
     Key { section: "logging", name: "level", default: "info", effective: true, variable: Some("RUST_LOG") },
     key("logging", "format", ""),
+    key("logging", "slow_query_ms", "1000"),
+    key("logging", "queue_entries", "10000"),
+    key("logging", "flush_interval_ms", "500"),
+    key("logging", "batch_entries", "1000"),
+    key("logging", "spool_dir", ""),
+    key("logging", "spool_max_bytes", "268435456"),
+    key("retention", "request_log_days", ""),
+    key("retention", "operation_log_days", ""),
+    key("retention", "auth_log_days", ""),
+    key("retention", "alerts_days", ""),
+    also("retention", "connections_hours", "", "ATHENA_POOL_MONITOR_RETENTION_HOURS"),
+    also("realtime", "inactive_after_secs", "300", "ATHENA_REALTIME_REGISTRY_INACTIVE_AFTER_SECS"),
+    also("realtime", "purge_interval_secs", "30", "ATHENA_REALTIME_REGISTRY_PURGE_INTERVAL_SECS"),
 ];
 
 /// Section whose keys are names of clients.

@@ -14,6 +14,7 @@ pub use admin::Bodies;
 pub use admin::clients::ClientsApi;
 pub use admin::keys::{KeysApi, StoreAbsence};
 pub use admin::reload::ReloadApi;
+pub use admin::statistics::StatisticsApi;
 pub use gateway::GatewayApi;
 pub use ops::{OpsApi, Probe};
 pub use query::QueryApi;
@@ -23,7 +24,8 @@ pub(crate) use documents::{Documents, routes};
 pub(crate) use run::Door;
 
 /// Every operation this server has.
-pub(crate) type Apis = Documented<(GatewayApi, QueryApi, ClientsApi, KeysApi, ReloadApi, OpsApi)>;
+pub(crate) type Apis =
+    Documented<(GatewayApi, QueryApi, StatisticsApi, ClientsApi, KeysApi, ReloadApi, OpsApi)>;
 
 /// Groups of operations in the specification.
 #[derive(Debug, Clone, Copy, poem_openapi::Tags)]

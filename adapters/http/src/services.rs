@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use athena_application::Gateway;
-use athena_application::ports::Observer;
+use athena_application::ports::{Observer, StatisticsStore};
 use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
 
@@ -39,6 +39,8 @@ pub struct Services {
     pub keys: Result<Arc<ManageKeys>, StoreAbsence>,
     /// Reads the configuration again.
     pub reload: Option<Reload>,
+    /// How much every client has asked for.
+    pub statistics: Option<Arc<dyn StatisticsStore>>,
     /// Hears of every request.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -53,6 +55,7 @@ impl Services {
             catalog_absence: StoreAbsence::NotConfigured,
             keys: Err(StoreAbsence::NotConfigured),
             reload: None,
+            statistics: None,
             observer: None,
         }
     }

@@ -7,7 +7,7 @@ use poem_openapi::OpenApiService;
 
 use crate::api::{
     Apis, Bodies, ClientsApi, Documented, Documents, Door, GatewayApi, KeysApi, OpsApi, Probe, QueryApi,
-    ReloadApi,
+    ReloadApi, StatisticsApi,
 };
 use crate::body::BodyReader;
 use crate::services::Services;
@@ -33,6 +33,7 @@ pub(crate) fn service(
     let apis = Documented((
         GatewayApi::new(gateway, door.clone()),
         QueryApi::new(gateway, door),
+        StatisticsApi::new(services.statistics.clone(), services.catalog_absence.clone()),
         ClientsApi::new(services.clients.clone(), services.catalog_absence.clone(), bodies.clone()),
         KeysApi::new(services.keys.clone(), bodies),
         ReloadApi::new(services.reload.clone()),

@@ -46,7 +46,7 @@ fn the_environment_overrides_every_key() {
         "info" => "debug",
         "0.0.0.0" => "127.0.0.1",
         "127.0.0.1" => "10.0.0.1",
-        "67108864" | "16777216" => "9999999",
+        "67108864" | "16777216" | "268435456" => "9999999",
         "35" => "40",
         "30" => "20",
         _ => match key.name {
@@ -55,6 +55,7 @@ fn the_environment_overrides_every_key() {
             "docs_url" => "https://d.example",
             "logging_client" | "auth_client" => "shop",
             "format" => "json",
+            "flush_interval_ms" => "50",
             _ => "9",
         },
     };

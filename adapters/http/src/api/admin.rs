@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod keys;
 pub mod reload;
+pub mod statistics;
 
 use std::sync::Arc;
 

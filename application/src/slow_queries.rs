@@ -1,0 +1,42 @@
+//! Tells the log of operations that took long: which, on what, where the time went. Never a value, never SQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ports::{Observation, Observer};
+
+/// Tells of operations that took longer than a bound.
+pub struct SlowQueries {
+    bound: Duration,
+}
+
+impl SlowQueries {
+    /// Tells of what took longer than `bound`.
+    pub fn new(bound: Duration) -> Self {
+        Self { bound }
+    }
+}
+
+impl Observer for SlowQueries {
+    fn observe(&self, observation: &Arc<Observation>) {
+        let Some(operation) = observation.operation.as_ref().filter(|done| done.duration > self.bound) else {
+            return;
+        };
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let stages = observation.stages;
+        tracing::warn!(
+            request_id = %observation.request_id,
+            client = observation.client.as_ref().map(|client| client.as_str()),
+            operation = operation.name,
+            table = operation.table.as_deref(),
+            rows = operation.rows,
+            affected = operation.affected,
+            status = observation.status,
+            duration_ms = millis(operation.duration),
+            plan_ms = millis(stages.plan),
+            pool_ms = millis(stages.pool),
+            db_ms = millis(stages.db),
+            "slow operation"
+        );
+    }
+}
