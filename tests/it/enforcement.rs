@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use athena_test_support::TestDatabase;
+use athena_test_support::{TcpProxy, TestDatabase};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -18,11 +18,26 @@ pub struct Plane {
 impl Plane {
     /// A gateway whose keys have been read once.
     pub async fn start(sql: &str) -> Self {
-        let (data, control) = (TestDatabase::with(sql).await, TestDatabase::fresh().await);
-        let clients = [(CLIENT, data.uri()), ("athena_logging", control.uri())];
-        let clients: Vec<(&str, &str)> = clients.iter().map(|(name, uri)| (*name, uri.as_str())).collect();
-        let yaml = "gateway: {logging_client: athena_logging, require_audit_headers: lenient}";
-        let plane = Self { gateway: Gateway::over(&clients, yaml).await, control, _data: data };
+        let control = TestDatabase::fresh().await;
+        let uri = control.uri();
+        Self::over(sql, control, &uri, "").await
+    }
+
+    /// The same with a control database that can be made to fail, and more configuration.
+    pub async fn behind_a_proxy(sql: &str, yaml: &str) -> (Self, TcpProxy) {
+        let control = TestDatabase::fresh().await;
+        let proxy = control.proxied().await;
+        let plane = Self::over(sql, control, proxy.uri(), yaml).await;
+        (plane, proxy)
+    }
+
+    async fn over(sql: &str, control: TestDatabase, control_uri: &str, yaml: &str) -> Self {
+        let data = TestDatabase::with(sql).await;
+        let data_uri = data.uri();
+        let clients = [(CLIENT, data_uri.as_str()), ("athena_logging", control_uri)];
+        let yaml =
+            format!("gateway: {{logging_client: athena_logging, require_audit_headers: lenient}}\n{yaml}");
+        let plane = Self { gateway: Gateway::over(&clients, &yaml).await, control, _data: data };
         plane.ready().await;
         plane
     }

@@ -9,6 +9,7 @@ mod enforcement;
 mod harness;
 mod injection;
 mod keys_admin;
+mod logs;
 mod outage;
 mod pgbouncer;
 mod process;

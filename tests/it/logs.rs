@@ -1,0 +1,242 @@
+//! What is kept of requests: logs, statistics, live callers; and what becomes of it while the control database is away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::enforcement::Plane;
+use crate::harness::{Answer, CLIENT};
+
+const SQL: &str =
+    "CREATE TABLE things (id bigint PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'one');";
+
+/// Rows of a query on the control database, through the gateway itself.
+async fn control(plane: &Plane, sql: &str) -> Value {
+    let request =
+        plane.gateway.bare(Method::POST, "/gateway/query").header("X-Athena-Client", "athena_logging");
+    plane.gateway.send(request.json(&json!({ "query": sql }))).await.ok()["data"].clone()
+}
+
+async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..200 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}: not within 10 s");
+}
+
+async fn fetch(plane: &Plane, body: Value, headers: &[(&str, &str)]) -> Answer {
+    let mut request = plane.gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    plane.gateway.send(request.json(&body)).await
+}
+
+#[tokio::test]
+async fn successes_and_failures_are_counted_as_they_were_answered() {
+    let plane = Plane::start(SQL).await;
+    let before = plane.admin(Method::POST, "/admin/clients/statistics/refresh", json!(null)).await;
+    assert_eq!(before.status, 200, "{}", before.text);
+    // What starting the plane left behind is in the past.
+    let statistics = async |refresh: bool| {
+        if refresh {
+            plane.admin(Method::POST, "/admin/clients/statistics/refresh", json!(null)).await.ok();
+        }
+        let answer = plane.admin(Method::GET, "/admin/clients/MAIN/statistics", json!(null)).await;
+        answer.json()["data"].clone()
+    };
+    let count = |data: &Value, field: &str| data["statistics"][field].as_i64().unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let base = statistics(true).await;
+    let (succeeding, failing) = (7, 4);
+    for _ in 0..succeeding {
+        assert_eq!(fetch(&plane, json!({"table_name": "things"}), &[]).await.status, 200);
+    }
+    for _ in 0..failing {
+        assert_eq!(
+            fetch(&plane, json!({"table_name": "things", "columns": ["nope"]}), &[]).await.status,
+            400
+        );
+    }
+    let total = succeeding + failing;
+    until("the counts are in", async || {
+        count(&statistics(false).await, "total_requests") - count(&base, "total_requests") == total
+    })
+    .await;
+    for refresh in [false, true] {
+        let now = statistics(refresh).await;
+        let grown = |field| count(&now, field) - count(&base, field);
+        assert_eq!(
+            (grown("successful_requests"), grown("failed_requests")),
+            (succeeding, failing),
+            "{refresh}"
+        );
+        assert_eq!(grown("total_cached_requests"), 0);
+        assert_eq!(grown("total_operations"), succeeding, "a refused plan is no operation");
+        let tables = now["tables"].as_array().expect("tables");
+        assert!(
+            tables.iter().any(|table| table["table_name"] == "things" && table["operation"] == "fetch"),
+            "{now}"
+        );
+    }
+    let unknown = plane.admin(Method::GET, "/admin/clients/nobody/statistics", json!(null)).await;
+    assert_eq!(unknown.refused(404, "not_found")["error"], "No statistics exist for 'nobody'.");
+    let listed = plane.admin(Method::GET, "/admin/clients/statistics", json!(null)).await.ok();
+    assert_eq!(listed["message"], "Listed client statistics");
+}
+
+#[tokio::test]
+async fn a_request_leaves_its_true_trace_and_no_secret() {
+    let plane = Plane::start(SQL).await;
+    plane.policy("enforce").await;
+    plane.admin(Method::PUT, "/admin/api-key-clients/athena_logging", json!({"mode": "off"})).await.ok();
+    let made = plane.admin(Method::POST, "/admin/api-key-rights", json!({"name": "things.read"})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let (key, _) = plane.key(json!({"name": "k", "rights": ["things.read"]})).await;
+    let secret = key.split_once('.').expect("a dot").1.to_owned();
+    let headers = [
+        ("X-Athena-Key", key.as_str()),
+        ("X-Request-Id", "trace-1"),
+        ("X-User-Id", "u1"),
+        ("User-Agent", "agent"),
+        ("Cookie", "secret-marker"),
+        ("X-Supabase-Key", "secret-marker"),
+    ];
+    assert_eq!(fetch(&plane, json!({"table_name": "things"}), &headers).await.status, 200);
+    let refused = [("X-Athena-Key", "ath_0123456789abcdef.secret-marker"), ("X-Request-Id", "trace-2")];
+    assert_eq!(fetch(&plane, json!({"table_name": "things"}), &refused).await.status, 401);
+    let lacking = [("X-Athena-Key", key.as_str()), ("X-Request-Id", "trace-3")];
+    let request = plane
+        .gateway
+        .bare(Method::DELETE, "/gateway/delete?api_key=secret-marker")
+        .header("X-Athena-Client", CLIENT);
+    let request = lacking.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let answer = plane.gateway.send(request.json(&json!({"table_name": "things", "resource_id": "1"}))).await;
+    assert_eq!(answer.status, 403, "{}", answer.text);
+    until("three requests are in", async || {
+        control(&plane, "select count(*) as n from gateway_request_log where request_id like 'trace-%'").await
+            [0]["n"]
+            == 3
+    })
+    .await;
+    let rows = control(
+        &plane,
+        "select request_id, client, method, path, query_string, status_code, user_id, user_agent, ipv4, api_key_authenticated, \
+         api_key_authorized, api_key_enforced, api_key_auth_reason, cached from gateway_request_log \
+         where request_id like 'trace-%' order by request_id",
+    )
+    .await;
+    assert_eq!(rows[0]["status_code"], 200, "{rows}");
+    assert_eq!(
+        (&rows[0]["client"], &rows[0]["user_id"], &rows[0]["user_agent"]),
+        (&json!("main"), &json!("u1"), &json!("agent"))
+    );
+    assert_eq!(
+        (&rows[0]["api_key_auth_reason"], &rows[0]["ipv4"]),
+        (&json!("api_key_authenticated"), &json!("127.0.0.1"))
+    );
+    assert_eq!(
+        (&rows[1]["status_code"], &rows[1]["api_key_auth_reason"]),
+        (&json!(401), &json!("unknown_api_key"))
+    );
+    assert_eq!(
+        (&rows[2]["status_code"], &rows[2]["api_key_auth_reason"]),
+        (&json!(403), &json!("missing_api_key_rights"))
+    );
+    assert_eq!(rows[2]["query_string"], "api_key=[REDACTED]");
+    let reasons = control(
+        &plane,
+        "select request_id, failure_reason, required_rights, authenticated, authorized, enforced from api_key_auth_log \
+         where request_id like 'trace-%' order by request_id",
+    )
+    .await;
+    assert_eq!(reasons[0]["required_rights"], json!(["things.read"]), "{reasons}");
+    assert_eq!(reasons[2]["required_rights"], json!(["things.delete"]));
+    assert_eq!((&reasons[2]["authenticated"], &reasons[2]["authorized"]), (&json!(true), &json!(false)));
+    let live = control(
+        &plane,
+        "select total_hits, api_key_authenticated from gateway_connection_registry_realtime \
+                                where client_name = 'main' and api_key_authenticated",
+    )
+    .await;
+    assert_eq!(live.as_array().map(Vec::len), Some(1), "one caller, one row: {live}");
+    let used =
+        control(&plane, "select last_used_at is not null as used from api_keys where name = 'k'").await;
+    assert_eq!(used[0]["used"], true);
+    for table in [
+        "gateway_request_log",
+        "gateway_operation_log",
+        "api_key_auth_log",
+        "gateway_connection_registry_realtime",
+        "client_statistics",
+        "api_keys",
+        "athena_clients",
+    ] {
+        let text = control(&plane, &format!("select t::text as t from {table} t")).await.to_string();
+        assert!(!text.contains("secret-marker") && !text.contains(&secret), "{table}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_lost_or_doubled_while_the_control_database_is_away() {
+    let spool = std::env::temp_dir().join(format!("athena-spool-{}", std::process::id()));
+    let yaml = format!("logging: {{spool_dir: {}, flush_interval_ms: 100}}", spool.display());
+    let (plane, proxy) = Plane::behind_a_proxy(SQL, &yaml).await;
+    let plane = Arc::new(plane);
+    let (stop, answered, failed) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (plane, stop, answered, failed) =
+                (plane.clone(), stop.clone(), answered.clone(), failed.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let number = answered.fetch_add(1, Ordering::SeqCst);
+                    let id = format!("away-{number}");
+                    let answer =
+                        fetch(&plane, json!({"table_name": "things"}), &[("X-Request-Id", &id)]).await;
+                    failed.fetch_add(u64::from(answer.status != 200), Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    proxy.down().await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    proxy.set(athena_test_support::Mode::Pass).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.expect("a caller");
+    }
+    let sent = answered.load(Ordering::SeqCst);
+    assert_eq!(failed.load(Ordering::SeqCst), 0, "of {sent}");
+    assert!(sent > 200, "{sent}");
+    let found = async || {
+        let sql = "select count(*) as n, count(distinct request_id) as d from gateway_request_log where request_id like 'away-%'";
+        let rows = sqlx_rows(&plane, sql).await;
+        (rows.0, rows.1)
+    };
+    for _ in 0..300 {
+        if found().await.0 >= sent as i64 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(found().await, (sent as i64, sent as i64), "every request once");
+    drop(std::fs::remove_dir_all(&spool));
+}
+
+/// Two counts, read directly.
+async fn sqlx_rows(plane: &Plane, sql: &str) -> (i64, i64) {
+    use sqlx::Connection as _;
+    let mut connection = sqlx::PgConnection::connect(&plane.control.uri()).await.expect("a connection");
+    sqlx::query_as(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await.expect("two counts")
+}
