@@ -3,7 +3,7 @@
 mod files;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -31,8 +31,9 @@ pub struct Tls {
     current: Arc<Current>,
     acceptor: TlsAcceptor,
     provider: Arc<CryptoProvider>,
-    /// The files as they were when they were last read, whatever came of it.
-    stamp: Arc<ArcSwap<Stamp>>,
+    /// The files as they were when they were last read, whatever came of it. Held while they are read, so that
+    /// of two readings the later one stays.
+    stamp: Arc<Mutex<Stamp>>,
 }
 
 /// The certificate that new connections are shown.
@@ -62,22 +63,31 @@ impl Tls {
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let stamp = Arc::new(ArcSwap::from_pointee(stamp));
+        let stamp = Arc::new(Mutex::new(stamp));
         Ok(Self { files: Arc::new(files), current, acceptor, provider, stamp })
     }
 
-    /// Reads the files again when they changed since; tells whether new connections get a new certificate.
-    /// Blocks for as long as the file system does.
+    /// Reads the files again; tells whether new connections get another certificate. Blocks for as long as the
+    /// file system does.
     ///
     /// # Errors
     /// As [`Tls::open`]; the certificate before stays in use.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        // Taken before the reading: what is written meanwhile is noticed the next time.
-        let stamp = Stamp::of(&self.files);
-        if stamp == **self.stamp.load() {
+        self.read(&mut self.stamp.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same, if the files have changed: a fault is told once.
+    fn look(&self) -> Result<bool, TlsError> {
+        let mut stamp = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        if Stamp::of(&self.files) == *stamp {
             return Ok(false);
         }
-        self.stamp.store(Arc::new(stamp));
+        self.read(&mut stamp)
+    }
+
+    fn read(&self, stamp: &mut Stamp) -> Result<bool, TlsError> {
+        // Taken before the reading: what is written meanwhile is noticed the next time.
+        *stamp = Stamp::of(&self.files);
         let read = self.files.read(&self.provider)?;
         let same = read.cert == self.current.0.load().cert;
         self.current.0.store(Arc::new(read));
@@ -89,7 +99,7 @@ impl Tls {
         loop {
             tokio::time::sleep(LOOK).await;
             let tls = self.clone();
-            if let Ok(outcome) = tokio::task::spawn_blocking(move || tls.reload()).await {
+            if let Ok(outcome) = tokio::task::spawn_blocking(move || tls.look()).await {
                 self.tell(outcome);
             }
         }

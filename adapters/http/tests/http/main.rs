@@ -8,5 +8,7 @@ mod compression;
 mod failures;
 mod fake;
 mod headers;
+mod listener;
+mod listener_tls;
 mod operations;
 mod wire;
