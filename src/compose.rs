@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use athena_application::Gateway;
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
-use athena_application::ports::{Connector, Opened, StatisticsStore};
+use athena_application::ports::{Connector, MetricsSource, Opened, StatisticsStore};
+use athena_application::use_cases::provision::Provision;
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::Decoding;
 use athena_domain::{ClientName, Limits};
 use athena_http::{AdminKey, AuditHeaders, Cors, HttpSettings, ResponseShape, Services};
 use athena_postgres::PostgresSettings;
-use athena_postgres::control::PostgresStatistics;
+use athena_postgres::control::{PostgresProvisioner, PostgresStatistics};
 
 use crate::config::{self, Config, ConnectionUri, Environment, PoolConfig, Secret, UnknownFields};
 use crate::control::ControlPlane;
@@ -51,7 +52,7 @@ impl Composed {
 /// too. Needs a running runtime.
 pub fn compose(config: &Config) -> Composed {
     let control = ControlPlane::start(config);
-    let records = Records::start(config, control.logging.as_ref(), Vec::new());
+    let records = Records::start(config, control.logging.as_ref(), control.catalog.registry());
     let statistics = control
         .logging
         .clone()
@@ -62,8 +63,14 @@ pub fn compose(config: &Config) -> Composed {
         clients: Some(control.clients.clone()),
         catalog_absence: control.catalog_absence.clone(),
         keys: control.keys.clone(),
+        provision: Some(Arc::new(Provision::new(
+            Arc::new(PostgresProvisioner),
+            control.catalog.clone(),
+            control.clients.clone(),
+        ))),
         reload: None,
         statistics,
+        metrics: records.metrics.clone().map(|metrics| metrics as Arc<dyn MetricsSource>),
         observer: records.observer.clone(),
     };
     Composed { services, control, records }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use athena_application::ClientRegistry;
 use athena_application::ports::{Observer, Observers};
 use athena_application::slow_queries::SlowQueries;
-use athena_logging::{LogPipeline, LogSettings};
+use athena_logging::{LogCounters, LogPipeline, LogSettings};
+use athena_metrics::{Metrics, Reading};
 use athena_postgres::control::{ControlDatabase, PostgresLogStore, RetentionWindows, keep_tidy};
 use tokio::task::JoinHandle;
 
@@ -15,6 +17,8 @@ use crate::config::{Config, RetentionConfig};
 pub struct Records {
     /// Writes to the control database; none without one.
     pub pipeline: Option<Arc<LogPipeline>>,
+    /// Numbers about the gateway; none when they are switched off.
+    pub metrics: Option<Arc<Metrics>>,
     /// Everybody who hears of requests.
     pub observer: Option<Arc<dyn Observer>>,
     tidying: Option<JoinHandle<()>>,
@@ -30,20 +34,21 @@ impl Drop for Records {
 
 impl Records {
     /// Starts what the configuration asks for. Needs a running runtime.
-    pub fn start(
-        config: &Config,
-        database: Option<&ControlDatabase>,
-        others: Vec<Arc<dyn Observer>>,
-    ) -> Self {
+    pub fn start(config: &Config, database: Option<&ControlDatabase>, clients: &Arc<ClientRegistry>) -> Self {
         let pipeline = database.map(|database| {
             let store = Arc::new(PostgresLogStore::new(database.clone()));
             Arc::new(LogPipeline::start(store, settings(config)))
         });
-        let mut observers = others;
+        let metrics = config.server.metrics.then(|| {
+            let logged = pipeline.clone();
+            let readings = move || logged.as_deref().map(readings).unwrap_or_default();
+            Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clients.clone(), Box::new(readings)))
+        });
+        let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
+        observers.extend(metrics.clone().map(|metrics| metrics as Arc<dyn Observer>));
         observers.extend(pipeline.clone().map(|pipeline| pipeline as Arc<dyn Observer>));
-        observers.extend(
-            config.logging.slow_query.map(|bound| Arc::new(SlowQueries::new(bound)) as Arc<dyn Observer>),
-        );
+        let slow = config.logging.slow_query.map(SlowQueries::new);
+        observers.extend(slow.map(|slow| Arc::new(slow) as Arc<dyn Observer>));
         let observer: Option<Arc<dyn Observer>> = match observers.len() {
             0 => None,
             1 => observers.pop(),
@@ -58,7 +63,7 @@ impl Records {
                 inactive_after,
             ))
         });
-        Self { pipeline, observer, tidying }
+        Self { pipeline, metrics, observer, tidying }
     }
 
     /// Writes what waits, at most for `within`; the rest waits on disk.
@@ -67,6 +72,35 @@ impl Records {
             pipeline.shutdown(within).await;
         }
     }
+}
+
+/// What the pipeline has done and lost.
+fn readings(pipeline: &LogPipeline) -> Vec<Reading> {
+    let LogCounters {
+        queued,
+        written,
+        spooled_batches,
+        spooled_bytes,
+        dropped_queue,
+        dropped_spool,
+        dropped_rejected,
+        failures,
+        ..
+    } = pipeline.counters();
+    vec![
+        ("athena_log_queued", "Records that wait in memory.", queued),
+        ("athena_log_written", "Records written since the start.", written),
+        ("athena_log_spooled_batches", "Batches that wait on disk.", spooled_batches),
+        ("athena_log_spooled_bytes", "Bytes that wait on disk.", spooled_bytes),
+        ("athena_log_dropped_queue", "Records dropped because the queue was full.", dropped_queue),
+        ("athena_log_dropped_spool", "Records dropped because the spool was full.", dropped_spool),
+        (
+            "athena_log_dropped_rejected",
+            "Records dropped because the database refused them.",
+            dropped_rejected,
+        ),
+        ("athena_log_failures", "Attempts to write a batch that failed.", failures),
+    ]
 }
 
 fn settings(config: &Config) -> LogSettings {

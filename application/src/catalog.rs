@@ -77,6 +77,14 @@ impl Catalog {
         &*self.connector
     }
 
+    /// The URI of a client that may be used, or why it has none; nothing when there is no such client.
+    pub async fn uri_of(&self, name: &ClientName) -> Option<Result<String, String>> {
+        let state = self.state.lock().await;
+        let plan = reconcile(&state.config, &state.rows, &self.essential);
+        let client = plan.clients.get(name.key()).filter(|client| client.standing == Standing::Served)?;
+        Some(client.uri(|name| self.connector.variable(name)))
+    }
+
     /// Whether the gateway itself needs the client.
     pub fn is_essential(&self, key: &str) -> bool {
         self.essential.iter().any(|essential| essential == key)

@@ -7,6 +7,7 @@ mod control;
 mod failure;
 mod key_store;
 mod log_store;
+mod metrics;
 mod observer;
 mod provisioner;
 mod schema_reader;
@@ -24,6 +25,7 @@ pub use key_store::{
 pub use log_store::{
     BatchId, LogBatch, LogEntry, LogStore, LoggedAuth, LoggedKey, LoggedOperation, NOT_FOUND, REDACTED,
 };
+pub use metrics::{MetricsSource, Rendered};
 pub use observer::{
     AuditIds, AuthObservation, CallerAddress, Observation, Observer, Observers, OperationObservation, Stages,
     TraceParent,

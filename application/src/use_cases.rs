@@ -6,6 +6,7 @@ mod fetch;
 mod grouped;
 mod insert;
 pub mod keys;
+pub mod provision;
 mod query;
 mod update;
 mod write;

@@ -83,7 +83,7 @@ pub const KEYS: &[Key] = &[
     idle("api", "cache_ttl"),
     idle("api", "immortal_cache"),
     idle("api", "pool_idle_timeout"),
-    idle("api", "prometheus_metrics_enabled"),
+    key("api", "prometheus_metrics_enabled", "true"),
     key("gateway", "unknown_fields", "refuse"),
     key("gateway", "require_audit_headers", "strict"),
     key("gateway", "response_shape", "envelope"),

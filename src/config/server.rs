@@ -37,6 +37,8 @@ pub struct ServerConfig {
     pub admin_host: IpAddr,
     /// `api.tls_cert` and `api.tls_key`: PEM files; the listeners speak TLS when they are given.
     pub tls: Option<TlsFiles>,
+    /// `api.prometheus_metrics_enabled`: whether there is a `/metrics`.
+    pub metrics: bool,
     /// `api.docs_url`: where `/docs` leads.
     pub docs_url: String,
     /// `api.trusted_proxies`: only from these are forwarding headers believed.
@@ -69,6 +71,7 @@ impl ServerConfig {
             admin_port: reader.optional_integer(key("admin_port"), 0..=65_535).map(narrow),
             admin_host: reader
                 .read(key("admin_host"), Ipv4Addr::LOCALHOST.into(), address, |text| text.parse().ok()),
+            metrics: reader.boolean(key("prometheus_metrics_enabled"), true),
             tls: tls(reader),
             docs_url: reader.read(
                 key("docs_url"),

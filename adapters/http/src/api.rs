@@ -6,6 +6,7 @@ mod docs;
 mod documented;
 mod documents;
 mod gateway;
+mod metrics;
 mod ops;
 mod query;
 mod run;
@@ -13,9 +14,11 @@ mod run;
 pub use admin::Bodies;
 pub use admin::clients::ClientsApi;
 pub use admin::keys::{KeysApi, StoreAbsence};
+pub use admin::provision::ProvisionApi;
 pub use admin::reload::ReloadApi;
 pub use admin::statistics::StatisticsApi;
 pub use gateway::GatewayApi;
+pub use metrics::MetricsApi;
 pub use ops::{OpsApi, Probe};
 pub use query::QueryApi;
 
@@ -24,8 +27,17 @@ pub(crate) use documents::{Documents, routes};
 pub(crate) use run::Door;
 
 /// Every operation this server has.
-pub(crate) type Apis =
-    Documented<(GatewayApi, QueryApi, StatisticsApi, ClientsApi, KeysApi, ReloadApi, OpsApi)>;
+pub(crate) type Apis = Documented<(
+    GatewayApi,
+    QueryApi,
+    StatisticsApi,
+    ClientsApi,
+    KeysApi,
+    ProvisionApi,
+    ReloadApi,
+    MetricsApi,
+    OpsApi,
+)>;
 
 /// Groups of operations in the specification.
 #[derive(Debug, Clone, Copy, poem_openapi::Tags)]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use athena_application::Gateway;
-use athena_application::ports::{Observer, StatisticsStore};
+use athena_application::ports::{MetricsSource, Observer, StatisticsStore};
 use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
+use athena_application::use_cases::provision::Provision;
 
 use crate::api::StoreAbsence;
 use crate::security::AdminKey;
@@ -37,10 +38,14 @@ pub struct Services {
     pub catalog_absence: StoreAbsence,
     /// API keys, rights and policy, or why there are none.
     pub keys: Result<Arc<ManageKeys>, StoreAbsence>,
+    /// Brings databases to the schema of a control database.
+    pub provision: Option<Arc<Provision>>,
     /// Reads the configuration again.
     pub reload: Option<Reload>,
     /// How much every client has asked for.
     pub statistics: Option<Arc<dyn StatisticsStore>>,
+    /// Numbers about the gateway; without them there is no `/metrics`.
+    pub metrics: Option<Arc<dyn MetricsSource>>,
     /// Hears of every request.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -54,8 +59,10 @@ impl Services {
             clients: None,
             catalog_absence: StoreAbsence::NotConfigured,
             keys: Err(StoreAbsence::NotConfigured),
+            provision: None,
             reload: None,
             statistics: None,
+            metrics: None,
             observer: None,
         }
     }

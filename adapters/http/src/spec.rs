@@ -6,8 +6,8 @@ use athena_application::Gateway;
 use poem_openapi::OpenApiService;
 
 use crate::api::{
-    Apis, Bodies, ClientsApi, Documented, Documents, Door, GatewayApi, KeysApi, OpsApi, Probe, QueryApi,
-    ReloadApi, StatisticsApi,
+    Apis, Bodies, ClientsApi, Documented, Documents, Door, GatewayApi, KeysApi, MetricsApi, OpsApi, Probe,
+    ProvisionApi, QueryApi, ReloadApi, StatisticsApi,
 };
 use crate::body::BodyReader;
 use crate::services::Services;
@@ -35,8 +35,10 @@ pub(crate) fn service(
         QueryApi::new(gateway, door),
         StatisticsApi::new(services.statistics.clone(), services.catalog_absence.clone()),
         ClientsApi::new(services.clients.clone(), services.catalog_absence.clone(), bodies.clone()),
-        KeysApi::new(services.keys.clone(), bodies),
+        KeysApi::new(services.keys.clone(), bodies.clone()),
+        ProvisionApi::new(services.provision.clone(), bodies),
         ReloadApi::new(services.reload.clone()),
+        MetricsApi::new(services.metrics.clone()),
         OpsApi::new(gateway.registry.clone(), probe, documents),
     ));
     OpenApiService::new(apis, "Athena", settings.version).description(DESCRIPTION).server("/")

@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod keys;
+pub mod provision;
 pub mod reload;
 pub mod statistics;
 
@@ -13,6 +14,7 @@ use poem::http::StatusCode;
 use poem::{Body, Request, RequestBody, Response};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -70,7 +72,7 @@ impl<'a> ApiExtractor<'a> for Admin {
 }
 
 /// A finished admin operation: status, title and data.
-pub type Outcome = Result<(StatusCode, &'static str, Value), Box<Failure>>;
+pub type Outcome<T = &'static str> = Result<(StatusCode, T, Value), Box<Failure>>;
 
 /// Reads bodies of admin routes.
 #[derive(Debug, Clone)]
@@ -106,7 +108,7 @@ pub fn refused(error: athena_domain::RequestError) -> Box<Failure> {
 }
 
 /// Writes an outcome as the envelope of contract 2.1.
-pub fn answered(outcome: Outcome, request: &Request) -> Response {
+pub fn answered<T: Serialize>(outcome: Outcome<T>, request: &Request) -> Response {
     match outcome {
         Ok((status, message, data)) => {
             json_response(status, &json!({ "status": "success", "message": message, "data": data }))

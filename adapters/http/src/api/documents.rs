@@ -60,6 +60,11 @@ pub type Html = Document<1>;
 pub type Yaml = Document<2>;
 
 impl<const KIND: u8> Document<KIND> {
+    /// A response that is there already.
+    pub fn of(response: Response) -> Self {
+        Self(response)
+    }
+
     /// A text with its type.
     pub fn new(status: StatusCode, content_type: &'static str, text: Bytes) -> Self {
         let content_type = HeaderValue::from_static(content_type);

@@ -167,3 +167,23 @@ impl Example for ClientNames {
         example(json!({ "clients": ["demo", "reporting"] }))
     }
 }
+
+/// A database to be provisioned.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct ProvisionBody {
+    /// Connection URI of any PostgreSQL database; instead of `client_name`.
+    uri: Option<String>,
+    /// A registered client; instead of `uri`.
+    client_name: Option<String>,
+    /// Whether the database at `uri` becomes a client.
+    register: Option<bool>,
+    /// The name of that client. Default `provisioned`.
+    register_name: Option<String>,
+}
+
+impl Example for ProvisionBody {
+    fn example() -> Self {
+        example(json!({ "client_name": "reporting" }))
+    }
+}

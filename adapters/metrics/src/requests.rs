@@ -1,0 +1,126 @@
+//! What is counted and timed of every request.
+
+use athena_application::ports::Observation;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+
+/// Bounds of latencies, in seconds.
+const SECONDS: [f64; 15] =
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Counters and histograms of requests.
+pub struct Requests {
+    total: IntCounterVec,
+    seconds: HistogramVec,
+    database: HistogramVec,
+    bytes: IntCounterVec,
+    rows: IntCounterVec,
+    broken: IntCounter,
+    refused: IntCounterVec,
+    would_refuse: IntCounterVec,
+    waited: Histogram,
+}
+
+impl Requests {
+    /// Registers every family.
+    pub fn new(registry: &Registry) -> Self {
+        // Names and labels are constants that the tests go through once: none of this can fail.
+        fn made<T: Clone + prometheus::core::Collector + 'static>(
+            registry: &Registry,
+            family: prometheus::Result<T>,
+        ) -> T {
+            let family = family.expect("names and labels of families are constants, and right");
+            registry.register(Box::new(family.clone())).expect("no two families have one name");
+            family
+        }
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            made(registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let times = |name: &str, help: &str, labels: &[&str]| {
+            made(
+                registry,
+                HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels),
+            )
+        };
+        let wait =
+            HistogramOpts::new("athena_pool_wait_seconds", "Time that operations waited for a connection.");
+        Self {
+            total: counters(
+                "athena_http_requests_total",
+                "Requests answered.",
+                &["route", "method", "status", "client"],
+            ),
+            seconds: times(
+                "athena_http_request_seconds",
+                "From a request's head to the last byte of its answer.",
+                &["route", "client"],
+            ),
+            database: times(
+                "athena_operation_seconds",
+                "Planning, waiting and the database, per operation.",
+                &["operation", "client"],
+            ),
+            bytes: counters("athena_http_response_bytes_total", "Bytes of answers.", &["route", "client"]),
+            rows: counters(
+                "athena_rows_total",
+                "Rows of answers and rows changed.",
+                &["operation", "client"],
+            ),
+            broken: made(
+                registry,
+                IntCounter::new(
+                    "athena_http_broken_answers_total",
+                    "Answers that broke off after they had begun.",
+                ),
+            ),
+            refused: counters(
+                "athena_auth_refusals_total",
+                "Requests refused for their API key.",
+                &["reason", "client"],
+            ),
+            would_refuse: counters(
+                "athena_auth_would_refuse_total",
+                "Requests let through that would have been refused: clients in the mode `warn`.",
+                &["reason", "client"],
+            ),
+            waited: made(registry, Histogram::with_opts(wait.buckets(SECONDS.to_vec()))),
+        }
+    }
+
+    /// Counts and times one request.
+    pub fn observe(&self, seen: &Observation) {
+        let client = seen.client.as_ref().filter(|_| seen.client_known).map_or("", |client| client.key());
+        let status = seen.status.to_string();
+        self.total.with_label_values(&[seen.route, method(&seen.method), &status, client]).inc();
+        self.seconds.with_label_values(&[seen.route, client]).observe(seen.duration.as_secs_f64());
+        self.bytes.with_label_values(&[seen.route, client]).inc_by(seen.bytes);
+        if seen.broken {
+            self.broken.inc();
+        }
+        if let Some(operation) = &seen.operation {
+            self.database
+                .with_label_values(&[operation.name, client])
+                .observe(operation.duration.as_secs_f64());
+            self.rows
+                .with_label_values(&[operation.name, client])
+                .inc_by(operation.rows.max(operation.affected));
+            self.waited.observe(seen.stages.pool.as_secs_f64());
+        }
+        if let Some(auth) = &seen.auth {
+            let reason = auth.reason.text(true);
+            if auth.warned {
+                self.would_refuse.with_label_values(&[reason, client]).inc();
+            } else if matches!(seen.status, 401 | 403 | 429 | 503) && auth.enforced && !auth.reason.is_good()
+            {
+                self.refused.with_label_values(&[reason, client]).inc();
+            }
+        }
+    }
+}
+
+/// The methods that have a name here; whatever else a caller makes up is one.
+fn method(method: &str) -> &'static str {
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}
