@@ -85,6 +85,7 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
             big_numbers_as_text: false,
         },
         authenticator: control.authenticator.clone(),
+        budgets: control.budgets.clone(),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,

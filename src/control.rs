@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use athena_application::budgets::Budgets;
 use athena_application::ports::{ClientStore, Entropy, PortError, PortErrorKind};
 use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
@@ -24,6 +25,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 pub struct ControlPlane {
     /// Judges credentials.
     pub authenticator: Arc<Authenticator>,
+    /// What is left of every key's budget.
+    pub budgets: Arc<Budgets>,
     /// Administers keys, or why nobody does.
     pub keys: Result<Arc<ManageKeys>, StoreAbsence>,
     /// Keeps the clients.
@@ -78,7 +81,8 @@ impl ControlPlane {
         let logging = Store::of(gateway.logging_client.as_ref(), config);
         let shared = key(&gateway.auth_client) == key(&gateway.logging_client);
         let own = if shared { None } else { Some(Store::of(gateway.auth_client.as_ref(), config)) };
-        let (authenticator, keys) = keys(own.as_ref().unwrap_or(&logging));
+        let budgets = Arc::new(Budgets::default());
+        let (authenticator, keys) = keys(own.as_ref().unwrap_or(&logging), budgets.clone());
         let catalog = Arc::new(catalog(config, &logging));
         let mut tasks = vec![tokio::spawn(catalog.clone().watch_over())];
         if let Some(database) = logging.database() {
@@ -96,6 +100,7 @@ impl ControlPlane {
         }
         Self {
             authenticator,
+            budgets,
             keys,
             clients: Arc::new(ManageClients::new(catalog.clone())),
             catalog,
@@ -110,7 +115,7 @@ impl ControlPlane {
 }
 
 /// Who judges keys, and who administers them.
-fn keys(store: &Store) -> (Arc<Authenticator>, Result<Arc<ManageKeys>, StoreAbsence>) {
+fn keys(store: &Store, budgets: Arc<Budgets>) -> (Arc<Authenticator>, Result<Arc<ManageKeys>, StoreAbsence>) {
     let (name, database) = match store {
         Store::NotConfigured => {
             tracing::warn!(
@@ -126,7 +131,8 @@ fn keys(store: &Store) -> (Arc<Authenticator>, Result<Arc<ManageKeys>, StoreAbse
         Store::Database(name, database) => (name, database),
     };
     let store = Arc::new(PostgresKeyStore::new(database.clone()));
-    let authenticator = Arc::new(Authenticator::over(store.clone()));
+    let authenticator =
+        Arc::new(Authenticator::over(store.clone()).telling(move |keys| budgets.follow(keys)));
     let keys = ManageKeys {
         client: name.clone(),
         keys: store.clone(),

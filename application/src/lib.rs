@@ -3,6 +3,7 @@
 pub mod access_loader;
 pub mod answer;
 pub mod authenticator;
+pub mod budgets;
 pub mod bulkhead;
 pub mod catalog;
 pub mod context;

@@ -30,6 +30,7 @@ use athena_domain::{ClientName, Limits, RequestError};
 use tokio::time::Instant;
 
 use crate::authenticator::Authenticator;
+use crate::budgets::Budgets;
 use crate::context::{Caller, Context};
 use crate::error::Error;
 use crate::ports::{Backend, Done, PortError, Reason, RowStream, SchemaReader};
@@ -47,6 +48,8 @@ pub struct Gateway {
     pub decoding: Decoding,
     /// Judges credentials.
     pub authenticator: Arc<Authenticator>,
+    /// What is left of every key's budget.
+    pub budgets: Arc<Budgets>,
 }
 
 /// A client whose database can be asked.

@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
     ("athena-cli", "adapters/cli", &[]),
     ("athena-postgres", "adapters/postgres", &["athena-domain", "athena-application"]),
     ("athena-logging", "adapters/logging", &["athena-domain", "athena-application"]),
+    ("athena-metrics", "adapters/metrics", &["athena-domain", "athena-application"]),
     ("athena-memory", "adapters/memory", &["athena-domain", "athena-application"]),
 ];
 

@@ -99,6 +99,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// Whether it is the route of this path.
+    pub fn is(&self, path: &str) -> bool {
+        self.path == path
+    }
+
     fn method(&self) -> Method {
         self.method.parse().expect("a method")
     }

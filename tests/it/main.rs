@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod architecture;
+mod budgets;
 mod catalog;
 mod client_tls;
 mod deploy;
@@ -10,6 +11,7 @@ mod harness;
 mod injection;
 mod keys_admin;
 mod logs;
+mod operating;
 mod outage;
 mod pgbouncer;
 mod process;

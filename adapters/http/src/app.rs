@@ -106,8 +106,7 @@ impl App {
         if !request.uri().path().starts_with("/gateway/") {
             request.extensions_mut().insert(self.admin_key.clone());
         }
-        let sighting =
-            self.observer.as_ref().map(|observer| Sighting::begin(observer, &request, &self.names));
+        let mut sighting = Sighting::begin(self.observer.as_ref(), &request, &self.names);
         let line = Line::begin(&request);
         let verdict = self.cors.judge(request.headers());
         let coding = Coding::choose(request.headers());
@@ -124,8 +123,8 @@ impl App {
         if let Some(line) = line {
             line.end(&response, id.as_str());
         }
-        if let Some(mut sighting) = sighting {
-            sighting.answer(&mut response);
+        sighting.answer(&mut response);
+        if sighting.matters() {
             sighting.travel_with(&mut response);
         }
         response

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::Trail;
+use athena_application::budgets::Spending;
 use athena_application::ports::AuthObservation;
 use athena_domain::ClientName;
 use athena_domain::access::{AuthReason, Mode};
@@ -21,6 +22,8 @@ pub struct Record {
     pub auth: Option<AuthObservation>,
     /// How strictly keys are demanded for the client.
     pub mode: Mode,
+    /// What the request takes from its key's budget.
+    pub spending: Option<Arc<Spending>>,
     /// `fetch` and the like.
     pub operation: Option<&'static str>,
     /// The table, as the caller wrote it.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
 use athena_application::Trail;
+use athena_application::budgets::Spending;
 use athena_application::ports::{
     AuditIds, CallerAddress, Observation, Observer, OperationObservation, Stages, TraceParent,
 };
@@ -77,90 +78,53 @@ impl RouteNames {
 
 /// A request on its way; when it is dropped, the observer is told.
 pub struct Sighting {
-    observer: Arc<dyn Observer>,
+    /// Who is told, and everything but what the answer tells; none when nobody listens.
+    told: Option<(Arc<dyn Observer>, Box<Observation>)>,
     began: Instant,
-    /// Everything but what the answer tells; taken when the observer is told.
-    observation: Option<Box<Observation>>,
+    /// Bytes of the answer.
+    bytes: u64,
+    /// Whether the answer has left whole.
+    whole: bool,
     trail: Option<Arc<Trail>>,
+    /// What the request takes from its key's budget.
+    spending: Option<Arc<Spending>>,
 }
 
 impl Sighting {
     /// Begins to watch a request.
-    pub fn begin(observer: &Arc<dyn Observer>, request: &Request, names: &RouteNames) -> Self {
-        let extensions = request.extensions();
-        let address = extensions.get::<ClientAddress>();
-        let trace = extensions.get::<trace_parent::TraceParent>();
-        let audit = Audit::read(request.headers());
-        let own = |text: Option<&str>| text.map(|text| Box::from(cut(text)));
-        let path = request.uri().path();
-        let observation = Observation {
-            request_id: extensions.get::<RequestId>().map_or("", RequestId::as_str).into(),
-            began: SystemTime::now(),
-            duration: Default::default(),
-            stages: Stages::default(),
-            method: request.method().as_str().into(),
-            route: names.of(path),
-            path: cut(path).into(),
-            query: request.uri().query().map(|query| cut(&redacted_query(query)).into()),
-            status: CALLER_LEFT,
-            code: None,
-            message: None,
-            broken: true,
-            bytes: 0,
-            client: None,
-            client_known: false,
-            caller: CallerAddress {
-                ip: address.and_then(|address| address.ip),
-                origin: address.and_then(|address| address.origin()).map(Box::from),
-                host: own(address.and_then(|address| address.host())),
-                user_agent: own(headers::text(request.headers(), &header::USER_AGENT)),
-            },
-            audit: AuditIds {
-                user: own(audit.user),
-                company: own(audit.company),
-                organization: own(audit.organization),
-            },
-            headers: kept(request.headers()),
-            auth: None,
-            operation: None,
-            cached: false,
-            trace: trace.map(|trace| TraceParent {
-                trace_id: trace.trace_id.to_be_bytes(),
-                span_id: trace.span_id.to_be_bytes(),
-                sampled: trace.sampled,
-            }),
-        };
-        Self {
-            observer: observer.clone(),
-            began: Instant::now(),
-            observation: Some(Box::new(observation)),
-            trail: None,
-        }
+    pub fn begin(observer: Option<&Arc<dyn Observer>>, request: &Request, names: &RouteNames) -> Self {
+        let told = observer.map(|observer| (observer.clone(), Box::new(seen(request, names))));
+        Self { told, began: Instant::now(), bytes: 0, whole: false, trail: None, spending: None }
     }
 
     /// Takes over what the answer tells.
     pub fn answer(&mut self, response: &mut Response) {
-        let Some(observation) = &mut self.observation else { return };
-        observation.status = response.status().as_u16();
-        let Some(record) = response.extensions_mut().remove::<Record>() else { return };
-        if let Some(trail) = &record.trail {
-            observation.stages = Stages { decode: record.decode, auth: record.auth_time, ..trail.stages() };
+        let record = response.extensions_mut().remove::<Record>();
+        if let Some(record) = &record {
+            self.trail.clone_from(&record.trail);
+            self.spending.clone_from(&record.spending);
         }
+        let Some((_, observation)) = &mut self.told else { return };
+        observation.status = response.status().as_u16();
+        let Some(record) = record else { return };
+        observation.stages = Stages { decode: record.decode, auth: record.auth_time, ..Stages::default() };
         observation.code = record.code;
         observation.message = record.message;
         observation.client = record.client;
         observation.client_known = record.client_known;
         observation.auth = record.auth;
-        if let Some(name) = record.operation {
-            observation.operation = Some(OperationObservation {
-                name,
-                table: record.table,
-                rows: 0,
-                affected: 0,
-                duration: Default::default(),
-            });
-        }
-        self.trail = record.trail;
+        observation.operation = record.operation.map(|name| OperationObservation {
+            name,
+            table: record.table,
+            rows: 0,
+            affected: 0,
+            duration: Default::default(),
+        });
+    }
+
+    /// Whether anybody waits for the end of the request.
+    pub fn matters(&self) -> bool {
+        self.told.is_some() || self.spending.is_some()
     }
 
     /// Travels with the answer to the connection that writes it.
@@ -168,30 +132,80 @@ impl Sighting {
         response.extensions_mut().insert(Passenger(Arc::new(Mutex::new(Some(self)))));
     }
 
-    /// Tells the observer that the answer has left whole.
+    /// Notes that the answer has left whole.
     fn whole(mut self, bytes: u64) {
-        if let Some(observation) = &mut self.observation {
-            observation.bytes = bytes;
-            observation.broken = false;
-        }
+        (self.bytes, self.whole) = (bytes, true);
     }
 }
 
 impl Drop for Sighting {
     fn drop(&mut self) {
-        let Some(mut observation) = self.observation.take() else { return };
+        let trail = self.trail.take();
+        let (rows, affected) = trail.as_ref().map_or((0, 0), |trail| (trail.rows(), trail.affected()));
+        if let Some(spending) = self.spending.take() {
+            spending.settle(rows.max(affected), self.bytes);
+        }
+        let Some((observer, mut observation)) = self.told.take() else { return };
         observation.duration = self.began.elapsed();
-        if let (Some(trail), Some(operation)) = (&self.trail, &mut observation.operation) {
+        (observation.bytes, observation.broken) = (self.bytes, !self.whole);
+        if let (Some(trail), Some(operation)) = (&trail, &mut observation.operation) {
             let stages = trail.stages();
             (observation.stages.plan, observation.stages.pool) = (stages.plan, stages.pool);
             observation.stages.db = stages.db;
-            (operation.rows, operation.affected) = (trail.rows(), trail.affected());
+            (operation.rows, operation.affected) = (rows, affected);
             operation.duration = stages.plan + stages.pool + stages.db;
             if !trail.has_executed() {
                 observation.operation = None;
             }
         }
-        self.observer.observe(&Arc::new(*observation));
+        observer.observe(&Arc::new(*observation));
+    }
+}
+
+/// What a request tells before it is answered.
+fn seen(request: &Request, names: &RouteNames) -> Observation {
+    let extensions = request.extensions();
+    let address = extensions.get::<ClientAddress>();
+    let trace = extensions.get::<trace_parent::TraceParent>();
+    let audit = Audit::read(request.headers());
+    let own = |text: Option<&str>| text.map(|text| Box::from(cut(text)));
+    let path = request.uri().path();
+    Observation {
+        request_id: extensions.get::<RequestId>().map_or("", RequestId::as_str).into(),
+        began: SystemTime::now(),
+        duration: Default::default(),
+        stages: Stages::default(),
+        method: request.method().as_str().into(),
+        route: names.of(path),
+        path: cut(path).into(),
+        query: request.uri().query().map(|query| cut(&redacted_query(query)).into()),
+        status: CALLER_LEFT,
+        code: None,
+        message: None,
+        broken: true,
+        bytes: 0,
+        client: None,
+        client_known: false,
+        caller: CallerAddress {
+            ip: address.and_then(|address| address.ip),
+            origin: address.and_then(|address| address.origin()).map(Box::from),
+            host: own(address.and_then(|address| address.host())),
+            user_agent: own(headers::text(request.headers(), &header::USER_AGENT)),
+        },
+        audit: AuditIds {
+            user: own(audit.user),
+            company: own(audit.company),
+            organization: own(audit.organization),
+        },
+        headers: kept(request.headers()),
+        auth: None,
+        operation: None,
+        cached: false,
+        trace: trace.map(|trace| TraceParent {
+            trace_id: trace.trace_id.to_be_bytes(),
+            span_id: trace.span_id.to_be_bytes(),
+            sampled: trace.sampled,
+        }),
     }
 }
 
@@ -268,8 +282,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
 
 impl<B> Drop for Watched<B> {
     fn drop(&mut self) {
-        if let Some(observation) = self.sighting.as_mut().and_then(|sighting| sighting.observation.as_mut()) {
-            observation.bytes = self.bytes;
+        if let Some(sighting) = &mut self.sighting {
+            sighting.bytes = self.bytes;
         }
     }
 }

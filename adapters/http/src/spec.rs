@@ -52,6 +52,7 @@ fn described() -> OpenApiService<Apis, ()> {
         options: Default::default(),
         decoding: Default::default(),
         authenticator: Default::default(),
+        budgets: Default::default(),
     });
     service(&Services::new(gateway), &HttpSettings::default(), Probe::default(), Documents::default())
 }

@@ -47,6 +47,7 @@ impl Bench {
             options: PlanOptions::default(),
             decoding: Decoding::default(),
             authenticator: Default::default(),
+            budgets: Default::default(),
         };
         Self { database, gateway: Arc::new(gateway) }
     }

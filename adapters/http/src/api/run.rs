@@ -8,7 +8,7 @@ use athena_application::ports::AuthObservation;
 use athena_application::{Caller, Context};
 use athena_application::{Error, Gateway};
 use athena_domain::ClientName;
-use athena_domain::access::{AuthReason, Credential, Mode, Presented};
+use athena_domain::access::{AuthReason, Credential, Judgement, Mode, Presented};
 use athena_domain::query::JsonText;
 use athena_domain::rows::RowFormat;
 use bytes::Bytes;
@@ -147,6 +147,7 @@ impl Door {
         scene.record.mode = judgement.mode;
         scene.record.auth_time = began.elapsed();
         if !refuses {
+            self.spend(&judgement, scene)?;
             return Ok(Caller::new(&judgement));
         }
         // As long as nothing is known of keys, a client that does not exist is still the caller's mistake (D5).
@@ -154,6 +155,27 @@ impl Door {
             return Ok(Caller::default());
         }
         Err(auth::refused(&judgement, client))
+    }
+
+    /// Takes the request out of its key's budget.
+    fn spend(&self, judgement: &Judgement, scene: &mut Scene<'_>) -> Result<(), Box<Failure>> {
+        let (Some(key), AuthReason::Authenticated) = (&judgement.key, judgement.reason) else {
+            return Ok(());
+        };
+        match self.gateway.budgets.begin(key) {
+            Ok(spending) => {
+                scene.record.spending = spending.map(Arc::new);
+                Ok(())
+            }
+            Err(refusal) => {
+                if let Some(auth) = &mut scene.record.auth {
+                    auth.reason = AuthReason::BudgetExceeded;
+                    auth.authorized = false;
+                    auth.warned = judgement.mode == Mode::Warn;
+                }
+                if judgement.mode.enforces() { Err(auth::over_budget(&refusal)) } else { Ok(()) }
+            }
+        }
     }
 
     /// The clients and rules behind the door.

@@ -1,5 +1,6 @@
 //! Credentials that are not taken → status and words (contract 5.4 and 29.7).
 
+use athena_application::budgets::BudgetRefusal;
 use athena_domain::ClientName;
 use athena_domain::access::{AuthReason, Judgement};
 use poem::http::StatusCode;
@@ -60,4 +61,16 @@ pub fn refused(judgement: &Judgement, client: &ClientName) -> Box<Failure> {
             Failure::new(StatusCode::FORBIDDEN, code, "authorization", "Insufficient API key rights")
         }
     }
+}
+
+/// The refusal of a request for which the key's budget has nothing left.
+pub fn over_budget(refusal: &BudgetRefusal) -> Box<Failure> {
+    let BudgetRefusal { part, value, after } = *refusal;
+    let seconds = u32::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+    Failure::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "authorization", "Too Many Requests")
+        .error(format!("The budget of the API key is used up: {part} is {value}."))
+        .hint(format!("Nothing was done. Send the request again in {seconds} s, or ask for a larger budget."))
+        .detail("part", part)
+        .detail("value", value)
+        .retry_after(seconds)
 }

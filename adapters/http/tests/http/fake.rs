@@ -196,6 +196,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         options: Default::default(),
         decoding: Default::default(),
         authenticator: Default::default(),
+        budgets: Default::default(),
     };
     (app(settings, &Services::new(Arc::new(gateway))), dropped)
 }

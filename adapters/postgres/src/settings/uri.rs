@@ -51,6 +51,11 @@ pub(super) struct Read {
 
 /// Takes a URI apart.
 pub(super) fn read(uri: &str) -> Result<Read, InvalidUri> {
+    // The parser below would take any scheme.
+    let scheme = uri.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if !matches!(scheme.as_deref(), Some("postgres" | "postgresql")) {
+        return Err(InvalidUri::unreadable());
+    }
     let (head, query) = uri.split_once('?').unwrap_or((uri, ""));
     // A `?` in a password that is not encoded: nothing after it may be shown.
     if !head.contains('@') && query.contains('@') {

@@ -1,0 +1,110 @@
+//! Budgets of keys over HTTP.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::enforcement::Plane;
+use crate::harness::{Answer, CLIENT};
+
+const SQL: &str = "CREATE TABLE things (id bigint PRIMARY KEY, name text); \
+                   INSERT INTO things SELECT n, repeat('x', 1000) FROM generate_series(1, 200) n;";
+
+async fn send(plane: &Plane, key: &str, path: &str, body: Value) -> Answer {
+    let request =
+        plane.gateway.bare(Method::POST, path).header("X-Athena-Client", CLIENT).header("apikey", key);
+    plane.gateway.send(request.json(&body)).await
+}
+
+async fn limited(budget: Value) -> (Plane, String) {
+    let plane = Plane::start(SQL).await;
+    plane.policy("enforce").await;
+    let (key, _) = plane.key(json!({"name": "k", "rights": ["*"], "budget": budget})).await;
+    (plane, key)
+}
+
+#[tokio::test]
+async fn requests_come_back_with_time() {
+    let (plane, key) = limited(json!({"requests_per_second": 2, "burst": 3})).await;
+    let one = json!({"table_name": "things", "limit": 1});
+    let began = Instant::now();
+    let (mut granted, mut refused) = (0, 0);
+    while began.elapsed() < Duration::from_millis(2500) {
+        let answer = send(&plane, &key, "/gateway/fetch", one.clone()).await;
+        if answer.status == 200 {
+            granted += 1;
+        } else {
+            refused += 1;
+            let body = answer.refused(429, "rate_limited");
+            assert_eq!(
+                (&body["details"]["part"], &body["details"]["value"]),
+                (&json!("requests_per_second"), &json!(2))
+            );
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!((7..=9).contains(&granted), "{granted} granted");
+    assert!(refused > 20, "{refused}");
+}
+
+#[tokio::test]
+async fn rows_and_bytes_are_paid_afterwards_streamed_ones_too() {
+    for (budget, part) in [
+        (json!({"rows_per_minute": 100}), "rows_per_minute"),
+        (json!({"bytes_per_minute": 50_000}), "bytes_per_minute"),
+    ] {
+        let (plane, key) = limited(budget).await;
+        let request = plane.gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
+        let request = request.header("apikey", &key).header("Accept", "application/x-ndjson");
+        let whole = plane.gateway.send(request.json(&json!({"table_name": "things"}))).await;
+        assert_eq!((whole.status, whole.text.lines().count()), (200, 200));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let next = send(&plane, &key, "/gateway/fetch", json!({"table_name": "things", "limit": 1})).await;
+        assert_eq!(next.refused(429, "rate_limited")["details"]["part"], part);
+        let after: u64 = next.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
+        assert!((30..=61).contains(&after), "{after}");
+    }
+}
+
+#[tokio::test]
+async fn so_many_at_once() {
+    let (plane, key) = limited(json!({"concurrent": 2})).await;
+    let plane = Arc::new(plane);
+    let slow: Vec<_> = (0..6)
+        .map(|_| {
+            let (plane, key) = (plane.clone(), key.clone());
+            tokio::spawn(async move {
+                send(&plane, &key, "/gateway/query", json!({"query": "select pg_sleep(0.7)"})).await.status
+            })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for task in slow {
+        statuses.push(task.await.expect("an answer"));
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 429, 429, 429, 429]);
+    assert_eq!(
+        send(&plane, &key, "/gateway/fetch", json!({"table_name": "things", "limit": 1})).await.status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn where_nobody_is_refused_a_budget_refuses_nobody() {
+    let (plane, key) = limited(json!({"requests_per_second": 1, "burst": 1})).await;
+    plane.policy("warn").await;
+    for _ in 0..5 {
+        assert_eq!(
+            send(&plane, &key, "/gateway/fetch", json!({"table_name": "things", "limit": 1})).await.status,
+            200
+        );
+    }
+    let metrics = plane.gateway.send(plane.gateway.bare(Method::GET, "/metrics")).await.text;
+    let line = r#"athena_auth_would_refuse_total{client="main",reason="api_key_budget_exceeded"}"#;
+    let found = metrics.lines().find_map(|found| found.strip_prefix(line)?.trim().parse::<u64>().ok());
+    assert!(found.is_some_and(|count| count >= 3), "{found:?}");
+}

@@ -1,0 +1,162 @@
+//! Operating the gateway over HTTP: metrics, provisioning, and that every operation asks for what it needs.
+
+use athena_test_support::TestDatabase;
+use reqwest::Method;
+use serde_json::{Value, json};
+use yaml_rust2::{Yaml, YamlLoader};
+
+use crate::enforcement::{Plane, ROUTES};
+use crate::harness::{ADMIN_KEY, CLIENT};
+
+const SQL: &str =
+    "CREATE TABLE things (id bigint PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'one');";
+
+#[tokio::test]
+async fn metrics_count_what_was_asked() {
+    let plane = Plane::start(SQL).await;
+    plane.policy("enforce").await;
+    plane.admin(Method::PUT, "/admin/api-key-clients/athena_logging", json!({"mode": "warn"})).await.ok();
+    for _ in 0..5 {
+        assert_eq!(plane.send(&ROUTES[0], CLIENT, None).await.status, 401);
+    }
+    for name in ["made-up-a", "made-up-b"] {
+        assert_eq!(plane.send(&ROUTES[0], name, Some("secret-marker")).await.status, 401);
+    }
+    let query =
+        plane.gateway.bare(Method::POST, "/gateway/query").header("X-Athena-Client", "athena_logging");
+    plane.gateway.send(query.json(&json!({"query": "select 1"}))).await.ok();
+    let metrics = plane.gateway.send(plane.gateway.bare(Method::GET, "/metrics")).await;
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.header("content-type").is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")));
+    let has = |line: &str| {
+        assert!(metrics.text.lines().any(|found| found.starts_with(line)), "{line} in\n{}", metrics.text)
+    };
+    has(r#"athena_http_requests_total{client="main",method="POST",route="/gateway/fetch",status="401"} 5"#);
+    has(r#"athena_http_requests_total{client="",method="POST",route="/gateway/fetch",status="401"} 2"#);
+    has(r#"athena_auth_refusals_total{client="main",reason="missing_api_key"} 5"#);
+    has(r#"athena_auth_would_refuse_total{client="athena_logging",reason="missing_api_key"} 1"#);
+    has(r#"athena_pool_connected{client="athena_logging"} 1"#);
+    has(r#"athena_pool_max{client="main"} 50"#);
+    has("athena_log_dropped_queue 0");
+    has("athena_process_resident_memory_bytes ");
+    for hidden in ["made-up", "secret-marker", ADMIN_KEY] {
+        assert!(!metrics.text.contains(hidden), "{hidden}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_is_provisioned_and_registered() {
+    let (plane, fresh) = (Plane::start(SQL).await, TestDatabase::fresh().await);
+    let status = async |name: &str| {
+        plane.admin(Method::GET, &format!("/admin/provision/status?client_name={name}"), json!(null)).await
+    };
+    let before = status("main").await.ok()["data"].clone();
+    assert_eq!((&before["provisioned"], &before["present_tables"]), (&json!(false), &json!([])));
+    let body = json!({"uri": fresh.uri(), "register": true, "register_name": "Fresh"});
+    let done = plane.admin(Method::POST, "/admin/provision", body.clone()).await.ok();
+    assert_eq!((&done["data"]["client"], &done["data"]["registered"]), (&json!("Fresh"), &json!("Fresh")));
+    let statements = done["data"]["statements_executed"].as_u64().expect("a number");
+    assert_eq!(done["message"], format!("Provisioned {statements} statements"));
+    assert_eq!(status("fresh").await.ok()["data"]["missing_tables"], json!([]));
+    let again = plane.admin(Method::POST, "/admin/provision", json!({"client_name": "FRESH"})).await.ok();
+    assert_eq!(again["data"]["client"], "FRESH");
+    plane.admin(Method::POST, "/admin/provision", body).await.refused(409, "unique_violation");
+    let check = async |body: Value, message: &str| {
+        let answer = plane.admin(Method::POST, "/admin/provision", body.clone()).await;
+        assert_eq!(
+            (answer.status, &answer.json()["message"]),
+            (400, &json!(message)),
+            "{body}: {}",
+            answer.text
+        );
+    };
+    check(json!({}), "Missing target").await;
+    check(json!({"uri": "x", "client_name": "y"}), "Ambiguous target").await;
+    check(json!({"client_name": "nobody"}), "Unknown client").await;
+    check(json!({"uri": "mysql://h/d"}), "Provisioning failed").await;
+    let down = json!({"uri": "postgres://me:secret-marker@127.0.0.1:1/none"});
+    let failed = plane.admin(Method::POST, "/admin/provision", down).await;
+    assert_eq!(failed.refused(500, "provisioning_failed")["message"], "Provisioning failed");
+    assert!(!failed.text.contains("secret-marker"));
+}
+
+/// Operations that ask for nobody's key.
+const OPEN: [&str; 11] = [
+    "/",
+    "/ping",
+    "/livez",
+    "/health",
+    "/readyz",
+    "/ready",
+    "/docs",
+    "/reference",
+    "/openapi.yaml",
+    "/openapi-wss.yaml",
+    "/metrics",
+];
+
+#[tokio::test]
+async fn every_operation_says_what_it_needs_and_refuses_without() {
+    let plane = Plane::start(SQL).await;
+    plane.policy("enforce").await;
+    let (powerless, _) = plane.key(json!({"name": "powerless"})).await;
+    let text = plane.gateway.send(plane.gateway.bare(Method::GET, "/openapi.yaml")).await.text;
+    let document = YamlLoader::load_from_str(&text).expect("YAML").remove(0);
+    let (mut admin, mut gateway) = (0, 0);
+    for (path, methods) in document["paths"].as_hash().expect("paths") {
+        let path = path.as_str().expect("a path");
+        for (method, operation) in methods.as_hash().expect("methods") {
+            let method: Method = method.as_str().expect("a method").to_uppercase().parse().expect("a method");
+            let schemes: Vec<&str> = operation["security"]
+                .as_vec()
+                .into_iter()
+                .flatten()
+                .filter_map(Yaml::as_hash)
+                .flat_map(|scheme| scheme.keys().filter_map(Yaml::as_str))
+                .collect();
+            let filled =
+                path.replace("{id}", "00000000-0000-4000-8000-000000000000").replace("{client_name}", "x");
+            let bare = || plane.gateway.bare(method.clone(), &filled);
+            if OPEN.contains(&path) {
+                assert!(schemes.is_empty(), "{method} {path} is open and declares {schemes:?}");
+                continue;
+            }
+            match schemes[..] {
+                ["AdminKey"] => {
+                    admin += 1;
+                    for request in [
+                        bare(),
+                        bare().header("X-Athena-Key", "wrong"),
+                        bare().header("X-Athena-Key", &powerless),
+                    ] {
+                        let answer = plane.gateway.send(request.body("{}")).await;
+                        assert_eq!(answer.status, 401, "{method} {path}: {}", answer.text);
+                    }
+                }
+                ["ApiKey"] => {
+                    gateway += 1;
+                    let route = ROUTES
+                        .iter()
+                        .find(|route| route.is(path))
+                        .unwrap_or_else(|| panic!("{path} is not tried"));
+                    assert_eq!(plane.send(route, CLIENT, None).await.status, 401, "{path}");
+                    let denied = plane.send(route, CLIENT, Some(&powerless)).await;
+                    assert_eq!(denied.status, 403, "{path}");
+                    let declared = operation["security"].as_vec().and_then(|list| list.first());
+                    let right = declared
+                        .and_then(|scheme| scheme["ApiKey"].as_vec()?.first()?.as_str())
+                        .expect("a right");
+                    let needed = right.replace("{table}", "things");
+                    assert_eq!(
+                        denied.json()["error"],
+                        format!("Missing required rights: {needed}"),
+                        "{path}"
+                    );
+                }
+                _ => panic!("{method} {path} declares {schemes:?} and is not known to be open"),
+            }
+        }
+    }
+    assert_eq!(gateway, ROUTES.len());
+    assert!(admin >= 25, "{admin}");
+}
