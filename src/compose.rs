@@ -185,6 +185,5 @@ pub fn http_settings(config: &Config) -> HttpSettings {
         trusted_proxies: config.server.trusted_proxies.clone(),
         drain_delay: config.server.drain_delay,
         shutdown_timeout: config.server.shutdown_timeout,
-        ..HttpSettings::default()
     }
 }

@@ -50,14 +50,14 @@ impl Drop for ControlPlane {
 enum Store {
     NotConfigured,
     Unusable(StoreAbsence),
-    Database(String, ControlDatabase),
+    Database(String, Box<ControlDatabase>),
 }
 
 impl Store {
     fn of(name: Option<&String>, config: &Config) -> Self {
         let Some(name) = name else { return Self::NotConfigured };
         match database_of(name, config) {
-            Ok(database) => Self::Database(name.clone(), database),
+            Ok(database) => Self::Database(name.clone(), Box::new(database)),
             Err(reason) => {
                 tracing::error!(client = %name, %reason, "the control database cannot be used");
                 Self::Unusable(StoreAbsence::NotConnected(name.clone()))
@@ -130,7 +130,7 @@ fn keys(store: &Store, budgets: Arc<Budgets>) -> (Arc<Authenticator>, Result<Arc
         }
         Store::Database(name, database) => (name, database),
     };
-    let store = Arc::new(PostgresKeyStore::new(database.clone()));
+    let store = Arc::new(PostgresKeyStore::new(ControlDatabase::clone(database)));
     let authenticator =
         Arc::new(Authenticator::over(store.clone()).telling(move |keys| budgets.follow(keys)));
     let keys = ManageKeys {

@@ -163,7 +163,7 @@ mod tests {
     async fn a_place_is_free_again_when_its_request_ends() {
         let budgets = Budgets::default();
         let narrow = key(1, Some(Budget { concurrent: Some(2), ..Budget::default() }));
-        budgets.follow(&keys(&[narrow.clone()]));
+        budgets.follow(&keys(std::slice::from_ref(&narrow)));
         let running = [budgets.begin(&narrow).expect("free"), budgets.begin(&narrow).expect("free")];
         for _ in 0..3 {
             assert_eq!(budgets.begin(&narrow).expect_err("both taken").part, "concurrent");

@@ -143,7 +143,7 @@ impl Provision {
         };
         Ok(ProvisionedTarget {
             statements: done.statements,
-            tables: done.tables.into_iter().map(String::from).collect(),
+            tables: done.tables,
             client: name.or_else(|| registered.clone()).unwrap_or_else(|| "direct".to_owned()),
             registered,
         })
