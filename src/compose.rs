@@ -82,10 +82,11 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
         limits: config.limits.clone(),
         options: PlanOptions {
             camel_to_snake: config.gateway.force_camel_case_to_snake_case,
-            big_numbers_as_text: false,
+            ..PlanOptions::default()
         },
         authenticator: control.authenticator.clone(),
         budgets: control.budgets.clone(),
+        control_clients: control.catalog.essential().to_vec(),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,

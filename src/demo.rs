@@ -107,8 +107,10 @@ Try it:
 
 Make an API key and demand keys (the admin key is of this run; set ATHENA_KEY_12 for one of your own):
 
-  curl -s {base}/admin/api-keys -H 'X-Athena-Key: {admin}' -d '{{"name":"first","rights":["gateway.read"]}}'
-  curl -s -X PUT {base}/admin/api-key-config -H 'X-Athena-Key: {admin}' -d '{{"mode":"enforce"}}'
+  curl -s {base}/admin/api-keys -H 'X-Athena-Key: {admin}' \
+    -H 'Content-Type: application/json' -d '{{"name":"first","rights":["gateway.read"]}}'
+  curl -s -X PUT {base}/admin/api-key-config -H 'X-Athena-Key: {admin}' \
+    -H 'Content-Type: application/json' -d '{{"mode":"enforce"}}'
 
 Next:
   {base}/reference      every operation, to try in the browser

@@ -85,6 +85,11 @@ impl Catalog {
         Some(client.uri(|name| self.connector.variable(name)))
     }
 
+    /// Keys of the clients that the gateway itself needs.
+    pub fn essential(&self) -> &[String] {
+        &self.essential
+    }
+
     /// Whether the gateway itself needs the client.
     pub fn is_essential(&self, key: &str) -> bool {
         self.essential.iter().any(|essential| essential == key)

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use athena_domain::RequestError;
 use athena_domain::access::{ApiKey, AuthReason, Authority, Judgement, Mode};
+use athena_domain::{ClientName, RequestError};
 use tokio::time::Instant;
 
 use crate::ports::{Done, Stages};
@@ -17,6 +17,8 @@ pub struct Context {
     pub deadline: Instant,
     /// Whether integers beyond 2^53 and exact decimals are to be strings.
     pub big_numbers_as_text: bool,
+    /// Whether the tables that decide about callers are shut.
+    pub shielded: bool,
     /// Who asks.
     pub caller: Caller,
     /// What became of the request so far.
@@ -35,6 +37,12 @@ impl Caller {
     pub fn new(judgement: &Judgement) -> Self {
         let good = judgement.reason == AuthReason::Authenticated;
         Self { key: judgement.key.clone().filter(|_| good), mode: judgement.mode }
+    }
+
+    /// Whether a key is demanded, was given, and names the client.
+    pub fn is_bound_to(&self, client: &ClientName) -> bool {
+        let clients = self.key.as_ref().and_then(|key| key.clients.as_ref());
+        self.mode.enforces() && clients.is_some_and(|clients| clients.contains(client.key()))
     }
 
     /// What bounds the request's plans; nothing where keys are not demanded.

@@ -50,6 +50,8 @@ pub struct Gateway {
     pub authenticator: Arc<Authenticator>,
     /// What is left of every key's budget.
     pub budgets: Arc<Budgets>,
+    /// Keys of the clients whose databases are the gateway's own.
+    pub control_clients: Vec<String>,
 }
 
 /// A client whose database can be asked.
@@ -80,9 +82,16 @@ impl Gateway {
         Context {
             deadline: Instant::now() + self.limits.request_timeout,
             big_numbers_as_text,
+            shielded: false,
             caller: Caller::default(),
             trail: Arc::default(),
         }
+    }
+
+    /// Whether the tables that decide about callers are shut to this caller on this client.
+    pub fn shields(&self, client: &ClientName, caller: &Caller) -> bool {
+        let own = self.control_clients.iter().any(|key| key == client.key());
+        own && !caller.is_bound_to(client)
     }
 
     /// Checks that a client exists and has a target.
@@ -125,8 +134,11 @@ impl Gateway {
         stale: Option<&Arc<Schema>>,
         plan: impl Fn(Planner<'_>) -> Result<T, RequestError>,
     ) -> Result<(T, Arc<Schema>), Error> {
-        let options =
-            PlanOptions { big_numbers_as_text: context.big_numbers_as_text, ..self.options.clone() };
+        let options = PlanOptions {
+            big_numbers_as_text: context.big_numbers_as_text,
+            shielded: context.shielded,
+            ..self.options.clone()
+        };
         let attempt = |schema: &Schema| {
             let began = Instant::now();
             let planner =

@@ -10,6 +10,7 @@ mod key;
 mod policy;
 mod right;
 mod scope;
+mod shield;
 
 pub(crate) use authority::denied;
 pub use authority::{Authority, TablePlace};
@@ -20,3 +21,4 @@ pub use key::{ApiKey, KeyId, Keys};
 pub use policy::{Mode, Policy};
 pub use right::{Action, Required, Right, RightSet};
 pub use scope::{ColumnRule, KeyOperation, RowFilter, Scope, TablePattern};
+pub(crate) use shield::{shield, shielded};

@@ -12,7 +12,7 @@ pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
 
-use crate::access::{AuthReason, Authority, KeyOperation, TablePlace, denied};
+use crate::access::{AuthReason, Authority, KeyOperation, TablePlace, denied, shield};
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
 use crate::query::fetch::Count;
@@ -27,6 +27,8 @@ pub struct PlanOptions {
     pub camel_to_snake: bool,
     /// Whether integers beyond 2^53 and exact decimals are written as strings.
     pub big_numbers_as_text: bool,
+    /// Whether the database is the gateway's own and the caller may not touch what decides about callers.
+    pub shielded: bool,
 }
 
 /// One column of the statement's answer.
@@ -311,6 +313,10 @@ impl Planner<'_> {
     /// Finds the relation and checks that the caller may do this to it, before anything of it is told.
     fn relation(&self, name: &RelationName, operation: KeyOperation) -> Result<Arc<Relation>, RequestError> {
         let found = self.schema.relation(name);
+        if self.options.shielded {
+            let table = found.map_or(name.name.as_str(), |relation| &relation.name);
+            shield(table)?;
+        }
         if let Some(authority) = &self.authority {
             let default_schema = self.schema.default_schema();
             let place = match found {

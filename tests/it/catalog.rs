@@ -27,7 +27,7 @@ impl Plane {
                 plane.admin(Method::GET, "/admin/clients", json!(null)).await.json()["message"]
                     == "Listed Athena clients"
                     && plane.admin(Method::GET, "/admin/api-key-config", json!(null)).await.status == 200
-                    && plane.fetch("athena_logging", "athena_clients").await.status == 200
+                    && plane.fetch("athena_logging", "gateway_request_log").await.status == 200
             })
             .await;
         plane

@@ -375,3 +375,41 @@ async fn a_store_that_was_never_read_lets_nobody_in() {
     let admin = gateway.send(admin).await;
     assert_eq!(admin.refused(503, "auth_store_unavailable")["message"], "Auth store unavailable");
 }
+
+#[tokio::test]
+async fn nobody_makes_itself_a_key_through_the_gateway() {
+    let plane = Plane::start(THINGS).await;
+    let (free, _) = plane.key(json!({"name": "free", "rights": ["*"]})).await;
+    let (bound, _) =
+        plane.key(json!({"name": "bound", "rights": ["*"], "clients": ["Athena_Logging"]})).await;
+    let send = async |key: &str, path: &str, body: Value| {
+        let method = if path.ends_with("insert") { Method::PUT } else { Method::POST };
+        let request = plane
+            .gateway
+            .bare(method, path)
+            .header("X-Athena-Client", "athena_logging")
+            .header("apikey", key);
+        plane.gateway.send(request.json(&body)).await
+    };
+    let right = json!({"table_name": "api_key_rights", "insert_body": {"name": "mine.read"}});
+    for mode in ["off", "warn", "enforce"] {
+        plane.policy(mode).await;
+        for (path, body) in [
+            ("/gateway/fetch", json!({"table_name": "api_keys"})),
+            ("/gateway/fetch", json!({"table_name": "public.athena_clients", "columns": ["pg_uri"]})),
+            ("/gateway/insert", right.clone()),
+            ("/gateway/query", json!({"query": "select * from api_keys"})),
+        ] {
+            let answer = send(&free, path, body.clone()).await;
+            answer.refused(403, "control_database_shielded");
+            if mode != "enforce" {
+                send(&bound, path, body).await.refused(403, "control_database_shielded");
+            }
+        }
+        assert_eq!(send(&free, "/gateway/fetch", json!({"table_name": "query_history"})).await.status, 200);
+    }
+    assert_eq!(
+        send(&bound, "/gateway/query", json!({"query": "select count(*) from api_keys"})).await.status,
+        200
+    );
+}

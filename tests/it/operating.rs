@@ -22,9 +22,9 @@ async fn metrics_count_what_was_asked() {
     for name in ["made-up-a", "made-up-b"] {
         assert_eq!(plane.send(&ROUTES[0], name, Some("secret-marker")).await.status, 401);
     }
-    let query =
-        plane.gateway.bare(Method::POST, "/gateway/query").header("X-Athena-Client", "athena_logging");
-    plane.gateway.send(query.json(&json!({"query": "select 1"}))).await.ok();
+    let warned =
+        plane.gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", "athena_logging");
+    plane.gateway.send(warned.json(&json!({"table_name": "gateway_request_log"}))).await.ok();
     let metrics = plane.gateway.send(plane.gateway.bare(Method::GET, "/metrics")).await;
     assert_eq!(metrics.status, 200);
     assert!(metrics.header("content-type").is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")));

@@ -32,8 +32,11 @@ pub const COUNT: HeaderName = HeaderName::from_static("x-athena-count");
 /// A direct database target, which this server does not take.
 const JDBC_URL: HeaderName = HeaderName::from_static("x-jdbc-url");
 /// Headers with an agreed meaning that this server does not have yet (contract 29).
-const NOT_BUILT: [HeaderName; 2] =
-    [HeaderName::from_static("x-athena-timing"), HeaderName::from_static("idempotency-key")];
+const NOT_BUILT: [HeaderName; 1] = [HeaderName::from_static("idempotency-key")];
+/// Whether the answer tells where the time went.
+pub const TIMING: HeaderName = HeaderName::from_static("x-athena-timing");
+/// Where the time went.
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Trimmed text of a header; `None` when it is absent, blank or not ASCII.
 pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -127,6 +130,19 @@ pub fn big_numbers_as_text(headers: &HeaderMap) -> Result<bool, Box<Failure>> {
             "X-Athena-Big-Numbers",
             "X-Athena-Big-Numbers takes one value: string",
         )),
+    }
+}
+
+/// Whether the answer is to tell where the time went.
+///
+/// # Errors
+/// For any value but `true` and `false`.
+pub fn wants_timing(headers: &HeaderMap) -> Result<bool, Box<Failure>> {
+    let Some(value) = headers.get(&TIMING) else { return Ok(false) };
+    match value.as_bytes().trim_ascii() {
+        word if word.eq_ignore_ascii_case(b"true") => Ok(true),
+        word if word.eq_ignore_ascii_case(b"false") => Ok(false),
+        _ => Err(failure::invalid_header("X-Athena-Timing", "X-Athena-Timing takes true or false")),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Record {
     pub table: Option<Box<str>>,
     /// What the use case noted.
     pub trail: Option<Arc<Trail>>,
+    /// Whether the answer is to tell where the time went.
+    pub wants_timing: bool,
     /// Reading and decoding the body.
     pub decode: Duration,
     /// Credential and budget.

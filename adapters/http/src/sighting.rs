@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use athena_application::Trail;
 use athena_application::budgets::Spending;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
 use hyper::body::{Body, Frame, SizeHint};
-use poem::http::{HeaderMap, HeaderName, header};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
 use poem::{Request, Response};
 
 use crate::client_address::ClientAddress;
@@ -100,6 +100,11 @@ impl Sighting {
     /// Takes over what the answer tells.
     pub fn answer(&mut self, response: &mut Response) {
         let record = response.extensions_mut().remove::<Record>();
+        if let Some(record) = record.as_ref().filter(|record| record.wants_timing) {
+            response
+                .headers_mut()
+                .extend(timing(record, self.began.elapsed()).map(|value| (headers::SERVER_TIMING, value)));
+        }
         if let Some(record) = &record {
             self.trail.clone_from(&record.trail);
             self.spending.clone_from(&record.spending);
@@ -224,6 +229,24 @@ pub struct Watched<B> {
     body: B,
     bytes: u64,
     sighting: Option<Sighting>,
+}
+
+/// Where the time went until the answer began, as a header tells it. What is in none of the other stages is shaping.
+fn timing(record: &Record, total: Duration) -> Option<HeaderValue> {
+    let known = record.trail.as_ref().map(|trail| trail.stages()).unwrap_or_default();
+    let rest = [record.decode, record.auth_time, known.plan, known.pool, known.db]
+        .iter()
+        .fold(total, |left, stage| left.saturating_sub(*stage));
+    let stages = [
+        ("decode", record.decode),
+        ("auth", record.auth_time),
+        ("plan", known.plan),
+        ("pool", known.pool),
+        ("db", known.db),
+        ("shape", rest),
+    ];
+    let told = stages.map(|(name, took)| format!("{name};dur={:.3}", took.as_secs_f64() * 1000.0));
+    HeaderValue::from_str(&told.join(", ")).ok()
 }
 
 /// A sighting on its way from the application to the connection.

@@ -151,7 +151,8 @@ impl PostgresBackend {
         loop {
             let statement = self.prepare(plan)?;
             let mut running = self.sessions.acquire(deadline, second, Begin::Plain).await?;
-            let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan);
+            let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan)
+                .after(running.waited());
             let outcome = reading.run(running.connection(), statement, sink, None).await;
             match end(running, outcome).await {
                 Err(error) if error.kind == PortErrorKind::Unavailable && !second && !reading.announced() => {
@@ -178,7 +179,8 @@ impl PostgresBackend {
             Ok(running) => running?,
             Err(_) => return Err(PortError::new(PORT, PortErrorKind::TimedOut)),
         };
-        let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan);
+        let mut reading =
+            rows::Reading::new(&select.relation, &select.outputs, select.every, plan).after(running.waited());
         let outcome = reading.run(running.connection(), statement, sink, Some(self.statement_timeout)).await;
         let done = match outcome {
             Ok(Ending::Complete(done)) => done,
@@ -234,7 +236,7 @@ impl PostgresBackend {
         let statement = self.prepare(plan)?;
         let begin = if guard.needs_transaction() { Begin::Transaction } else { Begin::Plain };
         let mut running = self.sessions.acquire(deadline, true, begin).await?;
-        let mut reading = rows::Reading::new(relation, returning, false, plan);
+        let mut reading = rows::Reading::new(relation, returning, false, plan).after(running.waited());
         if !guard.needs_transaction() {
             let outcome = reading.run(running.connection(), statement, sink, None).await;
             return end(running, outcome).await.map_err(lost_write);

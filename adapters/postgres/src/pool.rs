@@ -120,6 +120,7 @@ impl Sessions {
         tested: bool,
         begin: Begin,
     ) -> Result<Running, PortError> {
+        let asked = Instant::now();
         loop {
             let mut object = match self.pool.timeout_get(&self.timeouts_until(deadline)).await {
                 Ok(object) => object,
@@ -137,6 +138,7 @@ impl Sessions {
             }
             let fresh = Object::metrics(&object).recycle_count == 0;
             let mut running = Running::new(object, self.clone());
+            running.set_waited(asked.elapsed());
             match self.begin(&mut running, begin, deadline).await {
                 Ok(()) => {}
                 // The caller's statement has not been sent yet, and one more connection may be alive.

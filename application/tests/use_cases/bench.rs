@@ -48,6 +48,7 @@ impl Bench {
             decoding: Decoding::default(),
             authenticator: Default::default(),
             budgets: Default::default(),
+            control_clients: Vec::new(),
         };
         Self { database, gateway: Arc::new(gateway) }
     }

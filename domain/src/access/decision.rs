@@ -50,6 +50,8 @@ pub enum AuthReason {
     ColumnOutOfScope,
     /// A row to be written does not meet the key's row filter.
     RowOutOfScope,
+    /// The gateway's own tables are for keys that name its client.
+    ControlDatabase,
     /// The key's budget is used up.
     BudgetExceeded,
     /// The key is good.
@@ -81,6 +83,7 @@ impl AuthReason {
             Self::TableOutOfScope => name!("api_key_table_out_of_scope"),
             Self::ColumnOutOfScope => name!("api_key_column_out_of_scope"),
             Self::RowOutOfScope => name!("api_key_row_out_of_scope"),
+            Self::ControlDatabase => "control_database_shielded",
             Self::BudgetExceeded => name!("api_key_budget_exceeded"),
             Self::Authenticated => "api_key_authenticated",
         }

@@ -1,6 +1,7 @@
 //! Planning the caller's own SQL: nothing of it is changed, but what it is decides how it is run.
 
 use super::{Operation, Plan, Planner};
+use crate::access::shielded;
 use crate::error::{RequestCode, RequestError};
 use crate::query::{RawRequest, Value};
 
@@ -33,6 +34,9 @@ impl Planner<'_> {
     /// # Errors
     /// Several statements where one is needed, COPY over the connection, a `max_rows` above the limit.
     pub fn raw(&self, request: &RawRequest) -> Result<Plan, RequestError> {
+        if self.options.shielded {
+            return Err(shielded("query", "SQL of a caller's own"));
+        }
         if let Some(authority) = &self.authority {
             authority.permit_sql()?;
         }

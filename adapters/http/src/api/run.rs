@@ -91,7 +91,9 @@ impl Door {
         scene: &mut Scene<'_>,
         forms: &[RowFormat],
     ) -> Result<Admitted, Box<Failure>> {
+        let began = Instant::now();
         let received = self.bodies.receive(headers, body).await?;
+        let receiving = began.elapsed();
         let context = self.gateway.context(false);
         let client =
             headers::client(headers).map_err(|failure| failure::in_words_of(failure, scene.route))?;
@@ -102,18 +104,22 @@ impl Door {
         scene.record.client_known = !matches!(known, Err(Error::UnknownClient(_)));
         let caller = self.judge(headers, &client, scene)?;
         known.map_err(|error| error::from_application(error, scene))?;
+        let shielded = self.gateway.shields(&client, &caller);
         if matches!(scene.route, Route::Insert | Route::Delete) && self.audit == AuditHeaders::Strict {
             scene.audit.require()?;
         }
         headers::refuse_unsupported(headers)?;
         let big_numbers_as_text = headers::big_numbers_as_text(headers)?;
+        scene.record.wants_timing = headers::wants_timing(headers)?;
         let format = negotiate(headers, forms)?;
+        let began = Instant::now();
         let body = self.bodies.unpack(headers, received).await?;
+        scene.record.decode = receiving + began.elapsed();
         Ok(Admitted {
             client,
             strip: StripNulls::read(headers),
             format,
-            context: Context { big_numbers_as_text, caller, ..context },
+            context: Context { big_numbers_as_text, shielded, caller, ..context },
             body,
         })
     }

@@ -56,6 +56,7 @@ pub fn refused(judgement: &Judgement, client: &ClientName) -> Box<Failure> {
         | AuthReason::TableOutOfScope
         | AuthReason::ColumnOutOfScope
         | AuthReason::RowOutOfScope
+        | AuthReason::ControlDatabase
         | AuthReason::BudgetExceeded
         | AuthReason::Authenticated => {
             Failure::new(StatusCode::FORBIDDEN, code, "authorization", "Insufficient API key rights")

@@ -10,7 +10,10 @@ use super::{Failure, Route};
 /// The failure for a request that cannot be carried out as it stands.
 pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
     if let Some(lack) = error.denied {
-        return denied(error.message, error.field, *lack);
+        return match error.hint {
+            Some(hint) => denied(error.message, error.field, *lack).hint(hint),
+            None => denied(error.message, error.field, *lack),
+        };
     }
     let status = match error.limit.as_ref().map(|limit| limit.name) {
         Some("max_body_bytes" | "max_decompressed_bytes") => StatusCode::PAYLOAD_TOO_LARGE,

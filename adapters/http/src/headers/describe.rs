@@ -26,7 +26,15 @@ const ALL: &[&str] = &[
     "/gateway/query",
 ];
 
-const REQUEST: [Described; 10] = [
+const REQUEST: [Described; 11] = [
+    Described {
+        name: "X-Athena-Timing",
+        required: false,
+        text: "`true` asks for the header `Server-Timing` with the milliseconds of decode, auth, plan, pool, db and shape.",
+        example: "true",
+        choices: &["true", "false"],
+        routes: ALL,
+    },
     Described {
         name: "X-Athena-Client",
         required: true,

@@ -97,7 +97,7 @@ async fn forms_are_negotiated() {
 
 #[tokio::test]
 async fn headers_without_effect_are_refused_and_big_numbers_are_strict() {
-    for name in ["X-Athena-Timing", "Idempotency-Key", "X-JDBC-URL"] {
+    for name in ["Idempotency-Key", "X-JDBC-URL"] {
         let reply = fetch(&[(name, "true")], BODY).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{name}");
         assert_eq!(reply.json()["code"], "unknown_field");
@@ -120,4 +120,21 @@ async fn the_request_id_is_kept_when_it_is_well_formed() {
         assert_eq!(id.len(), 32, "{bad:?}");
         assert_eq!(made.json()["details"]["trace_id"], id);
     }
+}
+
+#[tokio::test]
+async fn where_the_time_went_is_told_on_request() {
+    let told = fetch(&[("X-Athena-Timing", "TRUE")], BODY).await;
+    assert_eq!(told.status, StatusCode::OK);
+    let timing = told.header("server-timing").expect("a header");
+    let names: Vec<&str> = timing.split(", ").filter_map(|stage| stage.split(';').next()).collect();
+    assert_eq!(names, ["decode", "auth", "plan", "pool", "db", "shape"]);
+    for stage in timing.split(", ") {
+        let millis = stage.split_once(";dur=").expect("a time").1;
+        assert!(millis.parse::<f64>().is_ok_and(|millis| (0.0..60_000.0).contains(&millis)), "{stage}");
+    }
+    for silent in [&[][..], &[("X-Athena-Timing", "false")]] {
+        assert!(fetch(silent, BODY).await.header("server-timing").is_none());
+    }
+    assert_eq!(fetch(&[("X-Athena-Timing", "1")], BODY).await.json()["code"], "invalid_header");
 }
