@@ -158,3 +158,26 @@ YAML
   gateway=$!
   wait_for gateway "$gateway" "$gateway_url/ping"
 }
+
+# User and system time of one process, in clock ticks. The name in parentheses may hold spaces.
+own_ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
+
+# The same of the whole cluster: the postmaster, its living children, and those it has buried.
+cluster_ticks() {
+  cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^\([0-9]*\) .*) /\1 /' | awk -v top="$postmaster" '
+    $1 == top { sum += $13 + $14 + $15 + $16 }
+    $3 == top { sum += $13 + $14 }
+    END { print sum + 0 }'
+}
+
+# measure NAME SIZE PID URL MODE...
+measure() {
+  local name=$1 size=$2 pid=$3 url=$4 own cluster result
+  shift 4
+  own=$(own_ticks "$pid") cluster=$(cluster_ticks)
+  result=$(wrk -t2 "-c$connections" "-d${seconds}s" -s "$here/wrk.lua" "$url" -- "$@" | grep '^RESULT') ||
+    die "wrk failed on $url"
+  own=$(($(own_ticks "$pid") - own)) cluster=$(($(cluster_ticks) - cluster))
+  printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$size" "$own" "$cluster" "${result#RESULT?}" >>"$work/results.tsv"
+  say "  $name $size: $(printf '%s' "$result" | awk -F'\t' '{ printf "%d requests/s", $2 * 1e6 / $3 }')"
+}
