@@ -17,6 +17,7 @@ mod pgbouncer;
 mod process;
 mod queries;
 mod reads;
+mod reload;
 mod schema_changes;
 mod spec;
 mod streaming;
