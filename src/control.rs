@@ -191,7 +191,7 @@ async fn follow(
 }
 
 /// The database behind a client of the configuration.
-fn database_of(name: &str, config: &Config) -> Result<ControlDatabase, String> {
+pub(crate) fn database_of(name: &str, config: &Config) -> Result<ControlDatabase, String> {
     let key = name.trim().to_lowercase();
     let client = config.clients.iter().find(|client| client.name.key() == key);
     let client = client.ok_or("there is no such client in `postgres_clients`")?;

@@ -8,5 +8,6 @@ pub mod demo;
 pub mod healthcheck;
 pub mod records;
 pub mod reload;
+pub mod retention;
 pub mod run;
 mod telemetry;

@@ -28,6 +28,13 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
+        Invocation::Retention(options) => match athena_rs::retention::run(&options) {
+            Ok(told) => print!("{told}"),
+            Err(error) => {
+                eprintln!("athena_rs: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        },
         Invocation::Server(options) => {
             if let Err(error) = athena_rs::run::server(options) {
                 // `{:#}` prints the whole chain once.

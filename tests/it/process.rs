@@ -144,3 +144,35 @@ async fn a_stop_drains_what_runs() {
     server.log.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("athena has stopped"), "{rest}");
 }
+
+#[tokio::test]
+async fn old_records_are_deleted_on_demand() {
+    let control = TestDatabase::fresh().await;
+    let database = athena_postgres::control::ControlDatabase::open(&control.uri()).unwrap();
+    athena_postgres::control::migrate(&database).await.unwrap();
+    let fill = "INSERT INTO gateway_request_log (request_id, time, created_at) \
+                SELECT n::text, 0, now() - n * interval '1 day' FROM generate_series(0, 9) n";
+    sqlx::query(fill).execute(database.pool()).await.unwrap();
+    let dir = tempdir();
+    let config = dir.join("retention.yaml");
+    let uri = serde_json::to_string(&control.uri()).unwrap();
+    let text = format!(
+        "gateway: {{logging_client: control}}\nretention: {{request_log_days: 4}}\npostgres_clients: {{control: {uri}}}\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let run = async |more: &[&str]| {
+        let mut command = athena();
+        command.args(["retention", "run", "--config"]).arg(&config).args(more);
+        tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap()
+    };
+    let left = async || {
+        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM gateway_request_log");
+        count.fetch_one(database.pool()).await.unwrap()
+    };
+    let (ok, told, error) = run(&["--dry-run"]).await;
+    assert!(ok && told.contains("gateway_request_log: 6 rows would be deleted"), "{told}{error}");
+    assert_eq!(left().await, 10);
+    let (ok, told, error) = run(&[]).await;
+    assert!(ok && told.contains("gateway_request_log: 6 rows deleted"), "{told}{error}");
+    assert_eq!(left().await, 4);
+}

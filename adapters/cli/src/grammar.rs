@@ -47,6 +47,19 @@ pub(crate) enum Command {
     OpenApi,
     /// Ask a running server whether it takes requests; ends with 0 if it does.
     Healthcheck(Healthcheck),
+    /// Delete records that are older than the configuration keeps them.
+    #[command(subcommand)]
+    Retention(Retention),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Retention {
+    /// Do it now, as the server does every hour.
+    Run {
+        /// Count what would be deleted, and delete nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::grammar::{Cli, Command, Healthcheck, Server};
+use crate::grammar::{Cli, Command, Healthcheck, Retention, Server};
 
 /// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,17 @@ pub enum Invocation {
     OpenApi,
     /// Ask a running server whether it takes requests.
     Healthcheck(HealthcheckOptions),
+    /// Delete old records.
+    Retention(RetentionOptions),
+}
+
+/// Which records are to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionOptions {
+    /// The one configuration file to read; `None` searches the usual places.
+    pub config: Option<PathBuf>,
+    /// Count only.
+    pub dry_run: bool,
 }
 
 /// Which server is to be asked.
@@ -97,13 +108,16 @@ where
         Some(Command::Healthcheck(Healthcheck { url })) => {
             Ok(Invocation::Healthcheck(HealthcheckOptions { url, config, port }))
         }
+        Some(Command::Retention(Retention::Run { dry_run })) => {
+            Ok(Invocation::Retention(RetentionOptions { config, dry_run }))
+        }
         None if api_only => Ok(server(config, Server::default())),
         None => Err(Stop { text: NO_COMMAND.to_owned(), code: 2 }),
     }
 }
 
 const NO_COMMAND: &str = "No command provided; pass --api-only to boot the API, or name a command: \
-                          server, version, diag, openapi, healthcheck (--help explains them)";
+                          server, version, diag, openapi, healthcheck, retention (--help explains them)";
 
 #[cfg(test)]
 mod tests;

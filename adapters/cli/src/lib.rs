@@ -8,7 +8,9 @@ mod grammar;
 mod invocation;
 
 pub use diag::{Surroundings, diagnosis};
-pub use invocation::{Demo, HealthcheckOptions, Invocation, ServerOptions, Stop, parse_from};
+pub use invocation::{
+    Demo, HealthcheckOptions, Invocation, RetentionOptions, ServerOptions, Stop, parse_from,
+};
 
 /// Version of the product, as `athena_rs version` prints it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
