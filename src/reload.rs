@@ -6,7 +6,7 @@ use athena_application::Catalog;
 use athena_cli::ServerOptions;
 use athena_http::{Reloaded, Tls};
 
-use crate::config::{Config, LoadOptions};
+use crate::config::{Config, LoadOptions, LoggingConfig};
 use crate::control::config_clients;
 use crate::telemetry::LogLevel;
 
@@ -72,14 +72,23 @@ impl Reloader {
             ("gateway", config.gateway != before.gateway),
             ("limits", config.limits != before.limits),
             ("pool", config.pool != before.pool),
+            ("logging", with_level(&config.logging, &before.logging.level) != before.logging),
+            ("retention", config.retention != before.retention),
             ("ATHENA_KEY_12", config.admin_key != before.admin_key),
         ];
         let restart_needed: Vec<&'static str> =
             fixed.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect();
         tracing::info!(?applied, ?restart_needed, "configuration read again");
         // What needs a restart stays compared with what runs.
-        let in_force = Config { clients: config.clients, logging: config.logging, ..before };
+        let logging = with_level(&before.logging, &config.logging.level);
+        let in_force = Config { clients: config.clients, logging, ..before };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
         Ok(Reloaded { applied, restart_needed })
     }
+}
+
+fn with_level(logging: &LoggingConfig, level: &str) -> LoggingConfig {
+    let mut logging = logging.clone();
+    level.clone_into(&mut logging.level);
+    logging
 }

@@ -75,8 +75,9 @@ impl Authenticator {
         let Some(store) = &self.store else { return Ok(()) };
         let _turn = self.reading.lock().await;
         let keys = Arc::new(access_loader::keys(store.load().await?));
-        self.state.store(Arc::new(AccessState::Loaded(keys.clone())));
+        // Listeners first: a new key's budget is known before the key is accepted.
         self.listeners.iter().for_each(|listener| listener(&keys));
+        self.state.store(Arc::new(AccessState::Loaded(keys)));
         Ok(())
     }
 

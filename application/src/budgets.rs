@@ -9,10 +9,16 @@ use arc_swap::ArcSwap;
 use athena_domain::access::{ApiKey, Buckets, Budget, Cost, KeyId, Keys, Verdict};
 use tokio::time::Instant;
 
-/// What is left of a key's budget.
+/// A key's budget, and what is left of it.
 #[derive(Debug)]
 struct Account {
     budget: Budget,
+    usage: Arc<Usage>,
+}
+
+/// What a key has used; outlives a change of its budget, for running requests still pay into it.
+#[derive(Debug, Default)]
+struct Usage {
     buckets: Mutex<Buckets>,
     running: AtomicU64,
 }
@@ -49,15 +55,8 @@ impl Budgets {
         let limited = keys.iter().filter_map(|key| Some((key.id, key.budget?)));
         let accounts = limited.map(|(id, budget)| match before.get(&id) {
             Some(account) if account.budget == budget => (id, account.clone()),
-            Some(account) => {
-                let buckets = *account.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-                let running = AtomicU64::new(account.running.load(Ordering::Relaxed));
-                (id, Arc::new(Account { budget, buckets: Mutex::new(buckets), running }))
-            }
-            None => {
-                let (buckets, running) = (Mutex::default(), AtomicU64::new(0));
-                (id, Arc::new(Account { budget, buckets, running }))
-            }
+            Some(account) => (id, Arc::new(Account { budget, usage: account.usage.clone() })),
+            None => (id, Arc::new(Account { budget, usage: Arc::default() })),
         });
         self.accounts.store(Arc::new(accounts.collect()));
     }
@@ -72,7 +71,7 @@ impl Budgets {
         }
         let Some(account) = self.accounts.load().get(&key.id).cloned() else { return Ok(None) };
         let spending = Spending { account, began: self.began };
-        let running = spending.account.running.fetch_add(1, Ordering::AcqRel) + 1;
+        let running = spending.account.usage.running.fetch_add(1, Ordering::AcqRel) + 1;
         // From here on dropping `spending` frees the place.
         if let Some(most) = spending.account.budget.concurrent.filter(|most| running > *most) {
             return Err(BudgetRefusal { part: "concurrent", value: most, after: Duration::from_secs(1) });
@@ -101,14 +100,14 @@ impl Spending {
 
     /// Held for a handful of instructions, and never across a wait.
     fn with<T>(&self, act: impl FnOnce(&mut Buckets, &Budget, Duration) -> T) -> T {
-        let mut buckets = self.account.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.account.usage.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         act(&mut buckets, &self.account.budget, self.began.elapsed())
     }
 }
 
 impl Drop for Spending {
     fn drop(&mut self) {
-        self.account.running.fetch_sub(1, Ordering::AcqRel);
+        self.account.usage.running.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -168,7 +167,12 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(budgets.begin(&narrow).expect_err("both taken").part, "concurrent");
         }
-        drop(running);
-        assert!(budgets.begin(&narrow).is_ok());
+        // A change of the budget forgets no running request, and gives their places back like before.
+        let wider = key(1, Some(Budget { concurrent: Some(3), ..Budget::default() }));
+        budgets.follow(&keys(std::slice::from_ref(&wider)));
+        let third = budgets.begin(&wider).expect("one more");
+        assert!(budgets.begin(&wider).is_err());
+        drop((running, third));
+        let _all = [(); 3].map(|()| budgets.begin(&wider).expect("all three are free again"));
     }
 }

@@ -23,11 +23,14 @@ impl Drop for Server {
     }
 }
 
+/// The address is read from the log.
+const LOGGING: &str = "logging: {format: json}";
+
 fn write(path: &Path, more: &str, clients: &[(&str, &str)]) {
     let clients: serde_json::Map<String, Value> =
         clients.iter().map(|(name, uri)| ((*name).to_owned(), json!(uri))).collect();
     let text = format!(
-        "api: {{host: 127.0.0.1, admin_port: 0}}\nlogging: {{format: json}}\n{more}\npostgres_clients: {}\n",
+        "api: {{host: 127.0.0.1, admin_port: 0}}\n{more}\npostgres_clients: {}\n",
         Value::Object(clients)
     );
     std::fs::write(path, text).unwrap();
@@ -38,7 +41,7 @@ impl Server {
         let dir = std::env::temp_dir().join(format!("athena-reload-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let config = dir.join("config.yaml");
-        write(&config, "", &[("first", uri)]);
+        write(&config, LOGGING, &[("first", uri)]);
         let mut child = Command::new(env!("CARGO_BIN_EXE_athena_rs"))
             .env_clear()
             .env("ATHENA_KEY_12", "admin-key")
@@ -96,7 +99,7 @@ async fn two_listeners_and_a_file_that_changes() {
     assert_eq!(fetch(admin, "first").await, 404);
     assert_eq!((fetch(data, "first").await, fetch(data, "second").await), (200, 400));
 
-    server.configure("", &[("first", &uri), ("second", &uri)]);
+    server.configure(LOGGING, &[("first", &uri), ("second", &uri)]);
     let pid = server.child.id().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     for round in 0.. {
@@ -111,13 +114,21 @@ async fn two_listeners_and_a_file_that_changes() {
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
     };
-    server.configure("limits: {max_rows: 5}", &[("first", &uri)]);
+    server.configure("logging: {format: json}\nlimits: {max_rows: 5}", &[("first", &uri)]);
     let (code, body) = reload().await;
     assert_eq!(
         (code, &body["data"]),
         (200, &json!({"applied": ["postgres_clients"], "restart_needed": ["limits"]}))
     );
     assert_eq!((fetch(data, "first").await, fetch(data, "second").await), (200, 400));
+
+    let more = "logging: {format: json, level: warn, slow_query_ms: 7}\nretention: {auth_log_days: 7}";
+    for applied in [json!(["logging.level"]), json!([])] {
+        server.configure(more, &[("first", &uri)]);
+        let (_, body) = reload().await;
+        let expected = json!({"applied": applied, "restart_needed": ["logging", "retention"]});
+        assert_eq!(body["data"], expected, "what needs a restart stays compared with what runs");
+    }
 
     server.configure("limits: {max_rows: many}", &[]);
     let (code, body) = reload().await;
