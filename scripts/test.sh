@@ -15,8 +15,9 @@ if [ -z "${ATHENA_TEST_POSTGRES:-}" ]; then
     ATHENA_PG_BIN=$(scripts/ensure-postgres.sh)
     export ATHENA_PG_BIN
 fi
-ATHENA_PGBOUNCER=$(scripts/ensure-pgbouncer.sh)
-export ATHENA_PGBOUNCER
+ATHENA_PGBOUNCER=$(scripts/ensure-test-server.sh pgbouncer)
+ATHENA_REDIS_SERVER=$(scripts/ensure-test-server.sh redis)
+export ATHENA_PGBOUNCER ATHENA_REDIS_SERVER
 
 failed=()
 cargo test --workspace "$@" || failed+=("cargo test --workspace")

@@ -51,8 +51,9 @@ impl Composed {
 /// Composes a gateway. Waits for nothing: databases are connected to in the background, the control database
 /// too. Needs a running runtime.
 pub fn compose(config: &Config) -> Composed {
-    let control = ControlPlane::start(config);
-    let records = Records::start(config, control.logging.as_ref(), control.catalog.registry());
+    let instance = instance_name();
+    let control = ControlPlane::start(config, &instance);
+    let records = Records::start(config, &instance, control.logging.as_ref(), control.catalog.registry());
     let statistics = control
         .logging
         .clone()
@@ -74,6 +75,12 @@ pub fn compose(config: &Config) -> Composed {
         observer: records.observer.clone(),
     };
     Composed { services, control, records }
+}
+
+/// A name that no other gateway has, also in the same process: its host, and something random.
+fn instance_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}-{:08x}", getrandom::u32().unwrap_or_else(|_| std::process::id()))
 }
 
 fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {

@@ -17,15 +17,18 @@ mod locations;
 mod logging;
 mod pool;
 mod reader;
+mod redis;
 mod retention;
 mod secret;
 mod server;
+mod traces;
 
 use std::path::PathBuf;
 
 use athena_domain::Limits;
 
 pub use athena_http::AddressBlock;
+pub use athena_redis::RedisUrl;
 pub use clients::ClientConfig;
 pub use cors::CorsConfig;
 pub use environment::Environment;
@@ -38,6 +41,7 @@ pub use pool::PoolConfig;
 pub use retention::RetentionConfig;
 pub use secret::{ConnectionUri, Secret};
 pub use server::ServerConfig;
+pub use traces::TracesConfig;
 
 use document::Document;
 use locations::Found;
@@ -67,6 +71,10 @@ pub struct Config {
     pub logging: LoggingConfig,
     /// How long records are kept.
     pub retention: RetentionConfig,
+    /// Where the Redis is that several gateways share.
+    pub redis: Option<RedisUrl>,
+    /// Requests as spans.
+    pub traces: TracesConfig,
     /// `ATHENA_KEY_12`: the static admin key.
     pub admin_key: Option<Secret>,
     /// The variables that targets of the client catalog may name.
@@ -180,6 +188,8 @@ impl Config {
         let pool = PoolConfig::read(&mut reader, &limits);
         let logging = LoggingConfig::read(&mut reader);
         let retention = RetentionConfig::read(&mut reader);
+        let redis = redis::read(&mut reader);
+        let traces = TracesConfig::read(&mut reader);
         let mut problems = Vec::new();
         let clients = clients::read(&document, &reader, &gateway, &mut warnings, &mut problems);
         problems.splice(0..0, reader.into_problems());
@@ -199,6 +209,8 @@ impl Config {
                 pool,
                 logging,
                 retention,
+                redis,
+                traces,
                 admin_key,
                 environment: environment.clone(),
             },

@@ -13,10 +13,11 @@ use athena_http::StoreAbsence;
 use athena_postgres::control::{
     ControlDatabase, ControlWatch, PostgresClientStore, PostgresKeyStore, WatchSettings, migrate,
 };
+use athena_redis::RedisLedger;
 use tokio::task::JoinHandle;
 
 use crate::compose::Databases;
-use crate::config::{ClientConfig, Config};
+use crate::config::{ClientConfig, Config, RedisUrl};
 
 /// Shortest and longest pause between two attempts to bring the control database to the current schema.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -74,8 +75,8 @@ impl Store {
 }
 
 impl ControlPlane {
-    /// Starts what the configuration asks for; nothing is waited for. Needs a running runtime.
-    pub fn start(config: &Config) -> Self {
+    /// Starts what the configuration asks for, as the gateway of this name; nothing is waited for. Needs a running runtime.
+    pub fn start(config: &Config, instance: &str) -> Self {
         let gateway = &config.gateway;
         let key = |name: &Option<String>| name.as_ref().map(|name| name.trim().to_lowercase());
         let logging = Store::of(gateway.logging_client.as_ref(), config);
@@ -85,6 +86,7 @@ impl ControlPlane {
         let (authenticator, keys) = keys(own.as_ref().unwrap_or(&logging), budgets.clone());
         let catalog = Arc::new(catalog(config, &logging));
         let mut tasks = vec![tokio::spawn(catalog.clone().watch_over())];
+        tasks.extend(config.redis.as_ref().and_then(|url| share(url, instance, budgets.clone())));
         if let Some(database) = logging.database() {
             let follower = shared.then(|| authenticator.clone());
             tasks.push(tokio::spawn(follow(
@@ -110,6 +112,17 @@ impl ControlPlane {
             },
             logging: logging.database().cloned(),
             tasks,
+        }
+    }
+}
+
+/// Shares the budgets of keys with the gateways that use the same Redis.
+fn share(url: &RedisUrl, instance: &str, budgets: Arc<Budgets>) -> Option<JoinHandle<()>> {
+    match RedisLedger::open(url, instance) {
+        Ok(ledger) => Some(tokio::spawn(async move { budgets.share(&ledger).await })),
+        Err(error) => {
+            tracing::error!(%error, "budgets are not shared with other gateways");
+            None
         }
     }
 }

@@ -9,9 +9,10 @@ use athena_application::slow_queries::SlowQueries;
 use athena_logging::{LogCounters, LogPipeline, LogSettings};
 use athena_metrics::{Metrics, Reading};
 use athena_postgres::control::{ControlDatabase, PostgresLogStore, RetentionWindows, keep_tidy};
+use athena_traces::{TraceSettings, Traces};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, RetentionConfig};
+use crate::config::{Config, RetentionConfig, TracesConfig};
 
 /// What is kept of requests. Dropped, it stops throwing old records away.
 pub struct Records {
@@ -21,6 +22,7 @@ pub struct Records {
     pub metrics: Option<Arc<Metrics>>,
     /// Everybody who hears of requests.
     pub observer: Option<Arc<dyn Observer>>,
+    traces: Option<Arc<Traces>>,
     tidying: Option<JoinHandle<()>>,
 }
 
@@ -33,8 +35,13 @@ impl Drop for Records {
 }
 
 impl Records {
-    /// Starts what the configuration asks for. Needs a running runtime.
-    pub fn start(config: &Config, database: Option<&ControlDatabase>, clients: &Arc<ClientRegistry>) -> Self {
+    /// Starts what the configuration asks for, for the gateway of this name. Needs a running runtime.
+    pub fn start(
+        config: &Config,
+        instance: &str,
+        database: Option<&ControlDatabase>,
+        clients: &Arc<ClientRegistry>,
+    ) -> Self {
         let pipeline = database.map(|database| {
             let store = Arc::new(PostgresLogStore::new(database.clone()));
             Arc::new(LogPipeline::start(store, settings(config)))
@@ -49,6 +56,8 @@ impl Records {
         observers.extend(pipeline.clone().map(|pipeline| pipeline as Arc<dyn Observer>));
         let slow = config.logging.slow_query.map(SlowQueries::new);
         observers.extend(slow.map(|slow| Arc::new(slow) as Arc<dyn Observer>));
+        let traces = traces(&config.traces, instance);
+        observers.extend(traces.clone().map(|traces| traces as Arc<dyn Observer>));
         let observer: Option<Arc<dyn Observer>> = match observers.len() {
             0 => None,
             1 => observers.pop(),
@@ -63,13 +72,39 @@ impl Records {
                 inactive_after,
             ))
         });
-        Self { pipeline, metrics, observer, tidying }
+        Self { pipeline, metrics, observer, traces, tidying }
     }
 
     /// Writes what waits, at most for `within`; the rest waits on disk.
     pub async fn stop(self, within: Duration) {
-        if let Some(pipeline) = &self.pipeline {
-            pipeline.shutdown(within).await;
+        let pipeline = async {
+            if let Some(pipeline) = &self.pipeline {
+                pipeline.shutdown(within).await;
+            }
+        };
+        let traces = async {
+            if let Some(traces) = &self.traces {
+                traces.stop(within).await;
+            }
+        };
+        tokio::join!(pipeline, traces);
+    }
+}
+
+fn traces(config: &TracesConfig, instance: &str) -> Option<Arc<Traces>> {
+    let settings = TraceSettings {
+        endpoint: config.endpoint.clone()?,
+        headers: config.headers.clone(),
+        service_name: config.service_name.clone(),
+        service_version: env!("CARGO_PKG_VERSION"),
+        instance: instance.to_owned(),
+        sample_ratio: config.sample_ratio,
+    };
+    match Traces::start(&settings) {
+        Ok(traces) => Some(Arc::new(traces)),
+        Err(error) => {
+            tracing::error!(%error, "requests are not traced");
+            None
         }
     }
 }

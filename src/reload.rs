@@ -74,6 +74,8 @@ impl Reloader {
             ("pool", config.pool != before.pool),
             ("logging", with_level(&config.logging, &before.logging.level) != before.logging),
             ("retention", config.retention != before.retention),
+            ("redis", config.redis != before.redis),
+            ("traces", config.traces != before.traces),
             ("ATHENA_KEY_12", config.admin_key != before.admin_key),
         ];
         let restart_needed: Vec<&'static str> =

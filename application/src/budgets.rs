@@ -1,4 +1,5 @@
 //! How much each key has left, in memory: nothing is awaited, and a key without a budget costs one comparison.
+//! Where several gateways share a ledger, what each has used reaches the others beside the requests.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,9 +10,22 @@ use arc_swap::ArcSwap;
 use athena_domain::access::{ApiKey, Buckets, Budget, Cost, KeyId, Keys, Verdict};
 use tokio::time::Instant;
 
+use crate::error::Chain;
+use crate::ports::{BudgetLedger, BudgetStanding, BudgetUse, PortError};
+
+/// Between two exchanges with the ledger.
+const EXCHANGE: Duration = Duration::from_millis(100);
+
+/// The same when the ledger does not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Exchanges that an account takes part in after it was used last: a minute, in which any bucket fills.
+const ACTIVE: u32 = 600;
+
 /// A key's budget, and what is left of it.
 #[derive(Debug)]
 struct Account {
+    key: Arc<str>,
     budget: Budget,
     usage: Arc<Usage>,
 }
@@ -19,8 +33,52 @@ struct Account {
 /// What a key has used; outlives a change of its budget, for running requests still pay into it.
 #[derive(Debug, Default)]
 struct Usage {
-    buckets: Mutex<Buckets>,
+    state: Mutex<State>,
     running: AtomicU64,
+    /// Requests that run on other gateways.
+    elsewhere: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buckets: Buckets,
+    /// What the ledger has not heard of.
+    unheard: Cost,
+    /// Exchanges to take part in before the account rests.
+    active: u32,
+}
+
+impl Account {
+    /// Held for a handful of instructions, and never across a wait.
+    fn with<T>(&self, act: impl FnOnce(&mut State, &Budget) -> T) -> T {
+        let mut state = self.usage.state.lock().unwrap_or_else(PoisonError::into_inner);
+        act(&mut state, &self.budget)
+    }
+
+    /// What to tell the ledger; nothing while the account rests.
+    fn report(&self) -> Option<BudgetUse> {
+        let running = self.usage.running.load(Ordering::Acquire);
+        let cost = self.with(|state, _| {
+            state.active = if running > 0 { ACTIVE } else { state.active.checked_sub(1)? };
+            Some(std::mem::take(&mut state.unheard))
+        });
+        if cost.is_none() {
+            // Nobody tells a resting account what runs elsewhere.
+            self.usage.elsewhere.store(0, Ordering::Release);
+        }
+        cost.map(|cost| BudgetUse { key: self.key.clone(), budget: self.budget, cost, running })
+    }
+
+    fn adopt(&self, standing: &BudgetStanding, now: Duration) {
+        self.with(|state, budget| state.buckets.adopt(budget, standing.levels, state.unheard, now));
+        self.usage.elsewhere.store(standing.running_elsewhere, Ordering::Release);
+    }
+
+    /// The ledger has not heard it; until it answers, only what runs here is known.
+    fn take_back(&self, cost: Cost) {
+        self.with(|state, _| state.unheard += cost);
+        self.usage.elsewhere.store(0, Ordering::Release);
+    }
 }
 
 /// The budgets of all keys.
@@ -52,11 +110,13 @@ impl Budgets {
     /// Takes over the budgets of these keys. What a key has used so far stays used, also when its budget changes.
     pub fn follow(&self, keys: &Keys) {
         let before = self.accounts.load();
-        let limited = keys.iter().filter_map(|key| Some((key.id, key.budget?)));
-        let accounts = limited.map(|(id, budget)| match before.get(&id) {
+        let limited = keys.iter().filter_map(|key| Some((key.id, &key.public_id, key.budget?)));
+        let accounts = limited.map(|(id, key, budget)| match before.get(&id) {
             Some(account) if account.budget == budget => (id, account.clone()),
-            Some(account) => (id, Arc::new(Account { budget, usage: account.usage.clone() })),
-            None => (id, Arc::new(Account { budget, usage: Arc::default() })),
+            Some(account) => {
+                (id, Arc::new(Account { key: account.key.clone(), budget, usage: account.usage.clone() }))
+            }
+            None => (id, Arc::new(Account { key: Arc::from(&**key), budget, usage: Arc::default() })),
         });
         self.accounts.store(Arc::new(accounts.collect()));
     }
@@ -71,15 +131,60 @@ impl Budgets {
         }
         let Some(account) = self.accounts.load().get(&key.id).cloned() else { return Ok(None) };
         let spending = Spending { account, began: self.began };
-        let running = spending.account.usage.running.fetch_add(1, Ordering::AcqRel) + 1;
+        let usage = &spending.account.usage;
+        let running = usage.running.fetch_add(1, Ordering::AcqRel) + 1;
         // From here on dropping `spending` frees the place.
-        if let Some(most) = spending.account.budget.concurrent.filter(|most| running > *most) {
+        let everywhere = running.saturating_add(usage.elsewhere.load(Ordering::Acquire));
+        if let Some(most) = spending.account.budget.concurrent.filter(|most| everywhere > *most) {
             return Err(BudgetRefusal { part: "concurrent", value: most, after: Duration::from_secs(1) });
         }
-        let verdict = spending.with(|buckets, budget, now| buckets.begin(budget, now));
+        let now = self.began.elapsed();
+        let verdict = spending.account.with(|state, budget| {
+            let verdict = state.buckets.begin(budget, now);
+            state.active = ACTIVE;
+            state.unheard.requests += u64::from(verdict == Verdict::Granted);
+            verdict
+        });
         match verdict {
             Verdict::Granted => Ok(Some(spending)),
             Verdict::Refused { part, value, after } => Err(BudgetRefusal { part, value, after }),
+        }
+    }
+
+    /// Shares what is used with other gateways, for ever. While the ledger does not answer, every gateway
+    /// grants the whole budget by itself.
+    pub async fn share(&self, ledger: &dyn BudgetLedger) {
+        let mut away = false;
+        loop {
+            let outcome = self.exchange(ledger).await;
+            let was_away = std::mem::replace(&mut away, outcome.is_err());
+            match outcome {
+                Ok(()) if was_away => tracing::info!("budgets are shared with other gateways again"),
+                Err(error) if !was_away => {
+                    tracing::warn!(error = %Chain(&error), "budgets are not shared with other gateways");
+                }
+                Ok(()) | Err(_) => {}
+            }
+            tokio::time::sleep(if away { PAUSE } else { EXCHANGE }).await;
+        }
+    }
+
+    /// Tells the ledger what was used since the last time and hears what is left.
+    async fn exchange(&self, ledger: &dyn BudgetLedger) -> Result<(), PortError> {
+        let accounts = self.accounts.load_full();
+        let (told, uses): (Vec<_>, Vec<_>) =
+            accounts.values().filter_map(|account| Some((account, account.report()?))).unzip();
+        let outcome = if uses.is_empty() { Ok(Vec::new()) } else { ledger.exchange(&uses).await };
+        match outcome {
+            Ok(standings) => {
+                let now = self.began.elapsed();
+                told.iter().zip(&standings).for_each(|(account, standing)| account.adopt(standing, now));
+                Ok(())
+            }
+            Err(error) => {
+                told.iter().zip(&uses).for_each(|(account, used)| account.take_back(used.cost));
+                Err(error)
+            }
         }
     }
 }
@@ -94,14 +199,11 @@ pub struct Spending {
 impl Spending {
     /// Pays for what the request turned out to use.
     pub fn settle(&self, rows: u64, bytes: u64) {
-        let cost = Cost { requests: 0, rows, bytes };
-        self.with(|buckets, budget, now| buckets.settle(budget, cost, now));
-    }
-
-    /// Held for a handful of instructions, and never across a wait.
-    fn with<T>(&self, act: impl FnOnce(&mut Buckets, &Budget, Duration) -> T) -> T {
-        let mut buckets = self.account.usage.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        act(&mut buckets, &self.account.budget, self.began.elapsed())
+        let (cost, now) = (Cost { requests: 0, rows, bytes }, self.began.elapsed());
+        self.account.with(|state, budget| {
+            state.buckets.settle(budget, cost, now);
+            (state.unheard += cost, state.active = ACTIVE);
+        });
     }
 }
 

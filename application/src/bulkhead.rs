@@ -75,6 +75,10 @@ impl Bulkhead {
 
 #[async_trait::async_trait]
 impl Backend for Bulkhead {
+    fn system(&self) -> &'static str {
+        self.inner.system()
+    }
+
     async fn execute(
         &self,
         plan: &Plan,

@@ -65,11 +65,20 @@ pub struct Denial {
     pub missing_right: Option<Box<str>>,
 }
 
+/// The first time that a request asked a database.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// When.
+    pub at: Instant,
+    /// What kind of database it is ([`crate::ports::Backend::system`]).
+    pub system: &'static str,
+}
+
 /// What became of a request: written while it runs, read when it is over.
 #[derive(Debug, Default)]
 pub struct Trail {
     denial: OnceLock<Denial>,
-    executed: AtomicU64,
+    asked: OnceLock<Asked>,
     plan_ns: AtomicU64,
     pool_ns: AtomicU64,
     db_ns: AtomicU64,
@@ -87,6 +96,11 @@ impl Trail {
         }
     }
 
+    /// Notes that the database found the caller's key to lack something.
+    pub(crate) fn deny_for(&self, reason: AuthReason) {
+        drop(self.denial.set(Denial { reason, missing_right: None }));
+    }
+
     /// What the caller's key lacked.
     pub fn denial(&self) -> Option<&Denial> {
         self.denial.get()
@@ -96,8 +110,16 @@ impl Trail {
         add(&self.plan_ns, took);
     }
 
+    pub(crate) fn asks(&self, at: Instant, system: &'static str) {
+        self.asked.get_or_init(|| Asked { at, system });
+    }
+
+    /// When a database was asked first; none when it did not come to that.
+    pub fn asked(&self) -> Option<Asked> {
+        self.asked.get().copied()
+    }
+
     pub(crate) fn executed(&self, took: Duration, done: Option<&Done>) {
-        self.executed.fetch_add(1, Ordering::Relaxed);
         let waited = done.map_or(Duration::ZERO, |done| done.waited.min(took));
         add(&self.pool_ns, waited);
         add(&self.db_ns, took - waited);
@@ -105,11 +127,6 @@ impl Trail {
             self.rows.fetch_add(done.rows, Ordering::Relaxed);
             self.affected.fetch_add(done.affected, Ordering::Relaxed);
         }
-    }
-
-    /// Whether a statement was sent to the database.
-    pub fn has_executed(&self) -> bool {
-        self.executed.load(Ordering::Relaxed) > 0
     }
 
     /// Rows of the answer so far.

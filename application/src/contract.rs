@@ -7,6 +7,7 @@
 //!
 //! Not checked here, since no plan can show it: that a request leaves no trace of its session.
 
+mod budget_ledger;
 mod filters;
 mod fixture;
 mod flow;
@@ -20,6 +21,7 @@ mod schema;
 mod scope;
 mod writes;
 
+pub use budget_ledger::{budgets_are_shared, silent_gateways_are_forgotten};
 pub use filters::filters_follow_sql;
 pub use fixture::{FIXTURE_SQL, TableSpec, fixture};
 pub use flow::{

@@ -1,6 +1,7 @@
 //! What the gateway needs of the outside, one trait per need.
 
 mod backend;
+mod budget_ledger;
 mod client_store;
 mod connector;
 mod control;
@@ -14,6 +15,7 @@ mod schema_reader;
 mod statistics_store;
 
 pub use backend::{Backend, BackendStatus, Done, RowStream};
+pub use budget_ledger::{BudgetLedger, BudgetStanding, BudgetUse};
 pub use client_store::{ClientFields, ClientStore, ClientStoreError, NewClient};
 pub use connector::{Connector, Opened};
 pub use control::Versions;

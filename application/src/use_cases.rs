@@ -21,6 +21,7 @@ pub use write::Written;
 
 use std::sync::Arc;
 
+use athena_domain::access::AuthReason;
 use athena_domain::error::RequestCode;
 use athena_domain::plan::{Plan, PlanOptions, Planner};
 use athena_domain::query::Decoding;
@@ -70,9 +71,14 @@ impl Target {
         context: &Context,
     ) -> Result<Done, PortError> {
         let began = Instant::now();
+        context.trail.asks(began, self.backend.system());
         let outcome = self.backend.execute(plan, sink, context.deadline).await;
         context.trail.executed(began.elapsed(), outcome.as_ref().ok());
-        outcome
+        outcome.inspect_err(|error| {
+            if error.reason() == Some(Reason::RowOutOfScope) {
+                context.trail.deny_for(AuthReason::RowOutOfScope);
+            }
+        })
     }
 }
 

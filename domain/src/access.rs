@@ -14,7 +14,7 @@ mod shield;
 
 pub(crate) use authority::denied;
 pub use authority::{Authority, TablePlace};
-pub use budget::{Buckets, Budget, Cost, Verdict};
+pub use budget::{BucketSize, Buckets, Budget, Cost, Levels, Verdict};
 pub use credential::{Credential, KeySecret, NewCredential, RANDOM_BYTES, choose, same_secret};
 pub use decision::{AccessState, AuthReason, Judgement, Presented, judge};
 pub use key::{ApiKey, KeyId, Keys};

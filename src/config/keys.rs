@@ -131,6 +131,11 @@ pub const KEYS: &[Key] = &[
     also("retention", "connections_hours", "", "ATHENA_POOL_MONITOR_RETENTION_HOURS"),
     also("realtime", "inactive_after_secs", "300", "ATHENA_REALTIME_REGISTRY_INACTIVE_AFTER_SECS"),
     also("realtime", "purge_interval_secs", "30", "ATHENA_REALTIME_REGISTRY_PURGE_INTERVAL_SECS"),
+    also("redis", "url", "", "ATHENA_REDIS_URL"),
+    also("traces", "otlp_endpoint", "", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    also("traces", "otlp_headers", "", "OTEL_EXPORTER_OTLP_HEADERS"),
+    also("traces", "service_name", "athena", "OTEL_SERVICE_NAME"),
+    also("traces", "sample_ratio", "1", "OTEL_TRACES_SAMPLER_ARG"),
 ];
 
 /// Section whose keys are names of clients.

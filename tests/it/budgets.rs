@@ -3,19 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use athena_test_support::Redis;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::enforcement::Plane;
-use crate::harness::{Answer, CLIENT};
+use crate::harness::{Answer, CLIENT, Gateway};
 
 const SQL: &str = "CREATE TABLE things (id bigint PRIMARY KEY, name text); \
                    INSERT INTO things SELECT n, repeat('x', 1000) FROM generate_series(1, 200) n;";
 
 async fn send(plane: &Plane, key: &str, path: &str, body: Value) -> Answer {
-    let request =
-        plane.gateway.bare(Method::POST, path).header("X-Athena-Client", CLIENT).header("apikey", key);
-    plane.gateway.send(request.json(&body)).await
+    send_to(&plane.gateway, key, path, body).await
+}
+
+async fn send_to(gateway: &Gateway, key: &str, path: &str, body: Value) -> Answer {
+    let request = gateway.bare(Method::POST, path).header("X-Athena-Client", CLIENT).header("apikey", key);
+    gateway.send(request.json(&body)).await
 }
 
 async fn limited(budget: Value) -> (Plane, String) {
@@ -107,4 +111,74 @@ async fn where_nobody_is_refused_a_budget_refuses_nobody() {
     let line = r#"athena_auth_would_refuse_total{client="main",reason="api_key_budget_exceeded"}"#;
     let found = metrics.lines().find_map(|found| found.strip_prefix(line)?.trim().parse::<u64>().ok());
     assert!(found.is_some_and(|count| count >= 3), "{found:?}");
+}
+
+/// Sends one small request after the other until `status` comes, for some seconds at most.
+async fn until(gateway: &Gateway, key: &str, status: u16) {
+    let mut seen = 0;
+    for _ in 0..200 {
+        seen =
+            send_to(gateway, key, "/gateway/fetch", json!({"table_name": "things", "limit": 1})).await.status;
+        if seen == status {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{seen} instead of {status}");
+}
+
+#[tokio::test]
+async fn gateways_with_one_redis_grant_one_budget() {
+    let Some(mut redis) = Redis::start() else { return };
+    let yaml = format!("redis: {{url: '{}'}}", redis.url());
+    let plane = Plane::configured(SQL, &yaml).await;
+    plane.policy("enforce").await;
+    let (first, second, alone) = (&plane.gateway, &plane.sibling(&yaml).await, &plane.sibling("").await);
+    let one = json!({"table_name": "things", "limit": 1});
+
+    // Rows that one has answered are missing on the other, and on nobody who shares nothing.
+    let (rows, _) =
+        plane.key(json!({"name": "r", "rights": ["*"], "budget": {"rows_per_minute": 100}})).await;
+    until(second, &rows, 200).await;
+    assert_eq!(send_to(first, &rows, "/gateway/fetch", json!({"table_name": "things"})).await.status, 200);
+    until(second, &rows, 429).await;
+    until(alone, &rows, 200).await;
+
+    // A rate holds over both: within two seconds its burst and two seconds' worth, not twice that.
+    let (rate, _) = plane
+        .key(json!({"name": "q", "rights": ["*"], "budget": {"requests_per_second": 10, "burst": 10}}))
+        .await;
+    let (began, mut granted) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(2) {
+        for gateway in [first, second] {
+            granted += u32::from(send_to(gateway, &rate, "/gateway/fetch", one.clone()).await.status == 200);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Alone they grant 60. Until they first hear of each other, each may grant a burst.
+    assert!((20..=45).contains(&granted), "{granted} granted");
+
+    // So many at once, wherever.
+    let (narrow, _) = plane.key(json!({"name": "c", "rights": ["*"], "budget": {"concurrent": 1}})).await;
+    until(first, &narrow, 200).await;
+    let slow = send_to(first, &narrow, "/gateway/query", json!({"query": "select pg_sleep(3)"}));
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        until(second, &narrow, 429).await;
+    };
+    let (slow, ()) = tokio::join!(slow, meanwhile);
+    assert_eq!(slow.status, 200, "{}", slow.text);
+    until(second, &narrow, 200).await;
+
+    // Without Redis each grants by itself, and with it back they share again.
+    redis.stop();
+    for gateway in [first, second] {
+        until(gateway, &narrow, 200).await;
+    }
+    redis.resume();
+    let (again, _) =
+        plane.key(json!({"name": "s", "rights": ["*"], "budget": {"rows_per_minute": 100}})).await;
+    until(second, &again, 200).await;
+    assert_eq!(send_to(first, &again, "/gateway/fetch", json!({"table_name": "things"})).await.status, 200);
+    until(second, &again, 429).await;
 }

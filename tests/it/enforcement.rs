@@ -12,15 +12,13 @@ use crate::harness::{ADMIN_KEY, Answer, CLIENT, Gateway};
 pub struct Plane {
     pub gateway: Gateway,
     pub control: TestDatabase,
-    _data: TestDatabase,
+    data: TestDatabase,
 }
 
 impl Plane {
     /// A gateway whose keys have been read once.
     pub async fn start(sql: &str) -> Self {
-        let control = TestDatabase::fresh().await;
-        let uri = control.uri();
-        Self::over(sql, control, &uri, "").await
+        Self::configured(sql, "").await
     }
 
     /// The same with a control database that can be made to fail, and more configuration.
@@ -31,15 +29,32 @@ impl Plane {
         (plane, proxy)
     }
 
+    /// The same with more configuration.
+    pub async fn configured(sql: &str, yaml: &str) -> Self {
+        let control = TestDatabase::fresh().await;
+        let uri = control.uri();
+        Self::over(sql, control, &uri, yaml).await
+    }
+
     async fn over(sql: &str, control: TestDatabase, control_uri: &str, yaml: &str) -> Self {
         let data = TestDatabase::with(sql).await;
+        let gateway = Self::gateway(&data, control_uri, yaml).await;
+        let plane = Self { gateway, control, data };
+        plane.ready().await;
+        plane
+    }
+
+    async fn gateway(data: &TestDatabase, control_uri: &str, yaml: &str) -> Gateway {
         let data_uri = data.uri();
         let clients = [(CLIENT, data_uri.as_str()), ("athena_logging", control_uri)];
         let yaml =
             format!("gateway: {{logging_client: athena_logging, require_audit_headers: lenient}}\n{yaml}");
-        let plane = Self { gateway: Gateway::over(&clients, &yaml).await, control, _data: data };
-        plane.ready().await;
-        plane
+        Gateway::over(&clients, &yaml).await
+    }
+
+    /// Another gateway over the same databases.
+    pub async fn sibling(&self, yaml: &str) -> Gateway {
+        Self::gateway(&self.data, &self.control.uri(), yaml).await
     }
 
     async fn ready(&self) {

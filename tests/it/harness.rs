@@ -16,6 +16,13 @@ pub const CLIENT: &str = "Main";
 /// The static admin key of every gateway in tests.
 pub const ADMIN_KEY: &str = "admin-key-marker-of-tests";
 
+/// An HTTP client; it wants to be told the process's cryptography, as it chooses none.
+pub fn http() -> reqwest::ClientBuilder {
+    // Whoever comes first chooses the same.
+    drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder()
+}
+
 /// A running gateway.
 pub struct Gateway {
     /// `http://127.0.0.1:port`
@@ -114,7 +121,7 @@ impl Gateway {
         Self {
             base: format!("http://{address}"),
             address,
-            http: reqwest::Client::new(),
+            http: http().build().expect("an HTTP client"),
             _stop: stop,
             composed,
             database: None,

@@ -21,5 +21,6 @@ mod reload;
 mod schema_changes;
 mod spec;
 mod streaming;
+mod traces;
 mod values;
 mod writes;

@@ -116,8 +116,11 @@ async fn a_stop_drains_what_runs() {
     let mut server = tokio::task::spawn_blocking(move || Server::start(&uri)).await.unwrap();
     let base = server.base.clone();
     let slow = tokio::spawn(async move {
-        let request =
-            reqwest::Client::new().post(format!("{base}/gateway/query")).header("X-Athena-Client", "main");
+        let request = crate::harness::http()
+            .build()
+            .unwrap()
+            .post(format!("{base}/gateway/query"))
+            .header("X-Athena-Client", "main");
         request
             .body(r#"{"query":"SELECT pg_sleep(1.5), 7 AS n"}"#)
             .send()

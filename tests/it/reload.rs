@@ -81,7 +81,7 @@ async fn two_listeners_and_a_file_that_changes() {
     let uri = database.uri();
     let started = uri.clone();
     let server = tokio::task::spawn_blocking(move || Server::start(&started)).await.unwrap();
-    let http = reqwest::Client::new();
+    let http = crate::harness::http().build().unwrap();
     let (data, admin) = (server.data.as_str(), server.admin.as_str());
     for path in ["/metrics", "/admin/clients", "//admin/clients", "/%61dmin/clients"] {
         assert_eq!(status(http.get(format!("{data}{path}"))).await, 404, "{path}");

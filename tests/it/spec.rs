@@ -32,7 +32,7 @@ async fn the_root_says_what_is_there() {
 }
 
 fn no_redirect() -> reqwest::Client {
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    crate::harness::http().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
 #[tokio::test]

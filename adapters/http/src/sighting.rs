@@ -120,10 +120,12 @@ impl Sighting {
         observation.auth = record.auth;
         observation.operation = record.operation.map(|name| OperationObservation {
             name,
+            system: None,
             table: record.table,
             rows: 0,
             affected: 0,
             duration: Default::default(),
+            offset: Default::default(),
         });
     }
 
@@ -159,10 +161,15 @@ impl Drop for Sighting {
             observation.stages.db = stages.db;
             (operation.rows, operation.affected) = (rows, affected);
             operation.duration = stages.plan + stages.pool + stages.db;
-            if !trail.has_executed() {
-                observation.operation = None;
+            match trail.asked() {
+                Some(asked) => {
+                    operation.offset = asked.at.into_std().saturating_duration_since(self.began);
+                    operation.system = Some(asked.system);
+                }
+                None => observation.operation = None,
             }
         }
+        observation.stages.shape = observation.stages.rest(observation.duration);
         observer.observe(&Arc::new(*observation));
     }
 }
@@ -234,17 +241,8 @@ pub struct Watched<B> {
 /// Where the time went until the answer began, as a header tells it. What is in none of the other stages is shaping.
 fn timing(record: &Record, total: Duration) -> Option<HeaderValue> {
     let known = record.trail.as_ref().map(|trail| trail.stages()).unwrap_or_default();
-    let rest = [record.decode, record.auth_time, known.plan, known.pool, known.db]
-        .iter()
-        .fold(total, |left, stage| left.saturating_sub(*stage));
-    let stages = [
-        ("decode", record.decode),
-        ("auth", record.auth_time),
-        ("plan", known.plan),
-        ("pool", known.pool),
-        ("db", known.db),
-        ("shape", rest),
-    ];
+    let known = Stages { decode: record.decode, auth: record.auth_time, ..known };
+    let stages = Stages { shape: known.rest(total), ..known }.named();
     let told = stages.map(|(name, took)| format!("{name};dur={:.3}", took.as_secs_f64() * 1000.0));
     HeaderValue::from_str(&told.join(", ")).ok()
 }

@@ -4,6 +4,7 @@
 //! Nothing here reaches a network or a disk, and no lock is held while a sink waits.
 
 mod backend;
+mod budget_ledger;
 mod database;
 mod filter;
 mod key_store;
@@ -15,6 +16,7 @@ mod table;
 mod value;
 mod write;
 
+pub use budget_ledger::MemoryBudgets;
 pub use database::MemoryDatabase;
 pub use key_store::MemoryKeyStore;
 pub use log_store::MemoryLog;

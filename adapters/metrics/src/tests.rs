@@ -40,10 +40,12 @@ fn observation(client: &str, known: bool, status: u16) -> Arc<Observation> {
         }),
         operation: (status == 200).then(|| OperationObservation {
             name: "fetch",
+            system: Some("postgresql"),
             table: Some("secret-table".into()),
             rows: 5,
             affected: 0,
             duration: Duration::from_millis(2),
+            offset: Duration::ZERO,
         }),
         cached: false,
         trace: None,

@@ -62,6 +62,10 @@ fn rejected(reason: Reason, message: impl Into<String>) -> PortError {
 
 #[async_trait::async_trait]
 impl Backend for PostgresBackend {
+    fn system(&self) -> &'static str {
+        "postgresql"
+    }
+
     async fn execute(
         &self,
         plan: &Plan,

@@ -27,7 +27,7 @@ impl Behind {
     /// `None`, and loud about it, where the program is missing.
     async fn start(sql: &str, servers: u32, more: &str) -> Option<Self> {
         if PgBouncer::program().is_none() {
-            eprintln!("LEFT OUT: pgbouncer is missing; scripts/ensure-pgbouncer.sh installs it");
+            eprintln!("LEFT OUT: pgbouncer is missing; scripts/ensure-test-server.sh installs it");
             return None;
         }
         let database = TestDatabase::with(sql).await;

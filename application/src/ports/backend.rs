@@ -52,6 +52,11 @@ pub struct BackendStatus {
 /// A database that runs plans.
 #[async_trait::async_trait]
 pub trait Backend: Send + Sync + 'static {
+    /// What kind of database it is, by the name that OpenTelemetry's conventions give it (`db.system.name`).
+    fn system(&self) -> &'static str {
+        "other_sql"
+    }
+
     /// Runs `plan` and hands its rows to `sink`, in the order the database gives them, until the last
     /// one or until the sink says stop.
     ///

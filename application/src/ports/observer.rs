@@ -81,6 +81,25 @@ pub struct Stages {
     pub shape: Duration,
 }
 
+impl Stages {
+    /// The stages by name, in their order.
+    pub fn named(&self) -> [(&'static str, Duration); 6] {
+        [
+            ("decode", self.decode),
+            ("auth", self.auth),
+            ("plan", self.plan),
+            ("pool", self.pool),
+            ("db", self.db),
+            ("shape", self.shape),
+        ]
+    }
+
+    /// What of `total` is in no stage.
+    pub fn rest(&self, total: Duration) -> Duration {
+        self.named().iter().fold(total, |left, (_, took)| left.saturating_sub(*took))
+    }
+}
+
 /// Who called, from where.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CallerAddress {
@@ -131,6 +150,8 @@ pub struct AuthObservation {
 pub struct OperationObservation {
     /// `fetch`, `gateway_update`, `insert`, `delete`, `query` and the like (contract 19.3).
     pub name: &'static str,
+    /// What kind of database it is, as OpenTelemetry calls it: `postgresql`.
+    pub system: Option<&'static str>,
     /// The table, as the caller wrote it.
     pub table: Option<Box<str>>,
     /// Rows of the answer.
@@ -139,6 +160,8 @@ pub struct OperationObservation {
     pub affected: u64,
     /// From the plan to the last row.
     pub duration: Duration,
+    /// From the request's head to when the database was asked first.
+    pub offset: Duration,
 }
 
 /// W3C trace context of the caller.

@@ -1,5 +1,6 @@
 //! How much a key may do: token buckets as plain values; the clock is an argument.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::error::RequestError;
@@ -52,7 +53,34 @@ impl Budget {
         body.finish(Decoding { refuse_unknown_fields: true, ..Decoding::default() })?;
         Ok(budget)
     }
+
+    fn bounds(&self) -> [Option<u64>; 3] {
+        [self.requests_per_second, self.rows_per_minute, self.bytes_per_minute]
+    }
+
+    /// The buckets for requests, rows and bytes; none where there is no bound.
+    pub fn buckets(&self) -> [Option<BucketSize>; 3] {
+        let [requests, rows, bytes] = self.bounds();
+        let per_minute = |bound: u64| BucketSize { capacity: bound as f64, per_second: bound as f64 / 60.0 };
+        let per_second = |bound: u64| BucketSize {
+            capacity: self.burst.unwrap_or(bound) as f64,
+            per_second: bound as f64,
+        };
+        [requests.map(per_second), rows.map(per_minute), bytes.map(per_minute)]
+    }
 }
+
+/// One bucket of a budget.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BucketSize {
+    /// Most it holds, and most it may owe.
+    pub capacity: f64,
+    /// What flows in.
+    pub per_second: f64,
+}
+
+/// What stands in the buckets for requests, rows and bytes, in this order; none where there is no bound.
+pub type Levels = [Option<f64>; 3];
 
 /// What a request takes out of the buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +91,21 @@ pub struct Cost {
     pub rows: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+impl Cost {
+    /// In the order of [`Levels`].
+    pub fn parts(&self) -> [u64; 3] {
+        [self.requests, self.rows, self.bytes]
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, more: Self) {
+        self.requests = self.requests.saturating_add(more.requests);
+        self.rows = self.rows.saturating_add(more.rows);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
 }
 
 /// Whether there is enough left.
@@ -89,10 +132,15 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn refill(&mut self, capacity: f64, per_second: f64, now: Duration) {
+    fn refill(&mut self, size: BucketSize, now: Duration) {
         let passed = now.saturating_sub(self.at).as_secs_f64();
-        self.level = (self.level + passed * per_second).min(capacity);
+        self.level = (self.level + passed * size.per_second).min(size.capacity);
         self.at = self.at.max(now);
+    }
+
+    fn take(&mut self, used: u64, size: BucketSize) {
+        // A single huge answer must not shut the key out for longer than a minute.
+        self.level = (self.level - used as f64).max(-size.capacity);
     }
 }
 
@@ -104,31 +152,29 @@ pub struct Buckets {
     bytes: Option<Bucket>,
 }
 
-/// Name, bound, capacity and refill of one bucket.
-type Part<'a> = (&'static str, Option<u64>, f64, f64, &'a mut Option<Bucket>);
+/// Name, bound, size and state of one bucket.
+type Part<'a> = (&'static str, Option<u64>, Option<BucketSize>, &'a mut Option<Bucket>);
 
 impl Buckets {
     fn parts(&mut self, budget: &Budget) -> [Part<'_>; 3] {
-        let per_minute = |bound: Option<u64>| bound.unwrap_or_default() as f64;
-        let rate = budget.requests_per_second.unwrap_or_default() as f64;
-        let burst = budget.burst.map_or(rate, |burst| burst as f64);
-        let (rows, bytes) = (per_minute(budget.rows_per_minute), per_minute(budget.bytes_per_minute));
+        let [requests, rows, bytes] = budget.buckets();
+        let [per_second, per_minute_rows, per_minute_bytes] = budget.bounds();
         [
-            ("requests_per_second", budget.requests_per_second, burst, rate, &mut self.requests),
-            ("rows_per_minute", budget.rows_per_minute, rows, rows / 60.0, &mut self.rows),
-            ("bytes_per_minute", budget.bytes_per_minute, bytes, bytes / 60.0, &mut self.bytes),
+            ("requests_per_second", per_second, requests, &mut self.requests),
+            ("rows_per_minute", per_minute_rows, rows, &mut self.rows),
+            ("bytes_per_minute", per_minute_bytes, bytes, &mut self.bytes),
         ]
     }
 
     /// Takes one request out, if every bucket holds something.
     pub fn begin(&mut self, budget: &Budget, now: Duration) -> Verdict {
-        for (part, bound, capacity, per_second, bucket) in self.parts(budget) {
-            let Some(value) = bound else { continue };
-            let bucket = bucket.get_or_insert(Bucket { level: capacity, at: now });
-            bucket.refill(capacity, per_second, now);
+        for (part, bound, size, bucket) in self.parts(budget) {
+            let (Some(value), Some(size)) = (bound, size) else { continue };
+            let bucket = bucket.get_or_insert(Bucket { level: size.capacity, at: now });
+            bucket.refill(size, now);
             let needed = if part == "requests_per_second" { 1.0 } else { f64::MIN_POSITIVE };
             if bucket.level < needed {
-                let after = Duration::from_secs_f64(((needed - bucket.level) / per_second).min(3600.0));
+                let after = Duration::from_secs_f64(((needed - bucket.level) / size.per_second).min(3600.0));
                 return Verdict::Refused { part, value, after };
             }
         }
@@ -140,17 +186,23 @@ impl Buckets {
 
     /// Takes out what a request turned out to use.
     pub fn settle(&mut self, budget: &Budget, cost: Cost, now: Duration) {
-        for (part, bound, capacity, per_second, bucket) in self.parts(budget) {
-            let used = match part {
-                "rows_per_minute" => cost.rows,
-                "bytes_per_minute" => cost.bytes,
-                _ => cost.requests,
-            };
-            if bound.is_some() && used > 0 {
-                let bucket = bucket.get_or_insert(Bucket { level: capacity, at: now });
-                bucket.refill(capacity, per_second, now);
-                // A single huge answer must not shut the key out for longer than a minute.
-                bucket.level = (bucket.level - used as f64).max(-capacity);
+        for ((_, _, size, bucket), used) in self.parts(budget).into_iter().zip(cost.parts()) {
+            if let Some(size) = size.filter(|_| used > 0) {
+                let bucket = bucket.get_or_insert(Bucket { level: size.capacity, at: now });
+                bucket.refill(size, now);
+                bucket.take(used, size);
+            }
+        }
+    }
+
+    /// Takes over what stands in buckets that several gateways share, less what they have not heard of yet.
+    pub fn adopt(&mut self, budget: &Budget, levels: Levels, unheard: Cost, now: Duration) {
+        let parts = self.parts(budget).into_iter().zip(levels).zip(unheard.parts());
+        for (((_, _, size, bucket), level), used) in parts {
+            if let (Some(size), Some(level)) = (size, level.filter(|level| level.is_finite())) {
+                let mut shared = Bucket { level: level.min(size.capacity), at: now };
+                shared.take(used, size);
+                *bucket = Some(shared);
             }
         }
     }
@@ -191,6 +243,25 @@ mod tests {
         assert_eq!(buckets.begin(&budget, at(30_100)), Verdict::Granted);
         buckets.settle(&budget, Cost { rows: 1_000_000, ..Cost::default() }, at(30_100));
         assert_eq!(buckets.begin(&budget, at(30_100 + 60_100)), Verdict::Granted, "a minute's debt at most");
+    }
+
+    #[test]
+    fn what_others_use_counts() {
+        let budget = Budget { requests_per_second: Some(10), rows_per_minute: Some(60), ..Budget::default() };
+        let mut buckets = Buckets::default();
+        let unheard = Cost { requests: 2, ..Cost::default() };
+        buckets.adopt(&budget, [Some(3.0), Some(-30.0), Some(5.0)], unheard, at(0));
+        let Verdict::Refused { part, after, .. } = buckets.begin(&budget, at(0)) else { panic!("granted") };
+        assert_eq!((part, after.as_secs()), ("rows_per_minute", 30));
+        buckets.adopt(&budget, [Some(3.0), Some(1.0), None], unheard, at(0));
+        assert_eq!(buckets.begin(&budget, at(0)), Verdict::Granted);
+        assert!(matches!(
+            buckets.begin(&budget, at(0)),
+            Verdict::Refused { part: "requests_per_second", .. }
+        ));
+        buckets.adopt(&budget, [Some(1e9), Some(f64::NAN), None], Cost::default(), at(0));
+        let granted = (0..20).filter(|_| buckets.begin(&budget, at(0)) == Verdict::Granted).count();
+        assert_eq!(granted, 10, "no more than a bucket holds");
     }
 
     #[test]

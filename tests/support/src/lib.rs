@@ -8,10 +8,13 @@
 mod database;
 mod pgbouncer;
 mod private;
+mod program;
 mod proxy;
+mod redis;
 mod server;
 
 pub use database::TestDatabase;
 pub use pgbouncer::PgBouncer;
 pub use private::PrivateCluster;
 pub use proxy::{Mode, TcpProxy};
+pub use redis::Redis;

@@ -1,7 +1,6 @@
 //! A PgBouncer in front of a test's database.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
+
+use crate::program::{self, free_port};
 
 /// How long it may take to answer after its start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,13 +26,10 @@ pub struct PgBouncer {
 
 impl PgBouncer {
     /// Whether the program is there: `ATHENA_PGBOUNCER` or on the usual paths. Where it is missing a test
-    /// can only say so; `scripts/ensure-pgbouncer.sh` installs it.
+    /// can only say so; `scripts/ensure-test-server.sh` installs it.
     #[must_use]
     pub fn program() -> Option<PathBuf> {
-        let given = std::env::var_os("ATHENA_PGBOUNCER").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let on_path = std::env::var_os("PATH").unwrap_or_default();
-        let places = std::env::split_paths(&on_path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-        given.into_iter().chain(places.map(|dir| dir.join("pgbouncer"))).find(|path| path.is_file())
+        program::find("ATHENA_PGBOUNCER", "pgbouncer")
     }
 
     /// Starts one in front of the database that `uri` names, with at most `servers` connections to it.
@@ -41,7 +39,7 @@ impl PgBouncer {
     /// When the program is missing or does not start.
     pub async fn in_front_of(uri: &str, servers: u32, more: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let program = Self::program().expect("pgbouncer; scripts/ensure-pgbouncer.sh installs it");
+        let program = Self::program().expect("pgbouncer; scripts/ensure-test-server.sh installs it");
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("athena-pgbouncer-{}-{count}", process::id()));
         let _ = fs::remove_dir_all(&dir);
@@ -185,9 +183,4 @@ fn configuration(target: &PgConnectOptions, uri: &str, port: u16, servers: u32, 
 fn password(uri: &str) -> Option<&str> {
     let (user_info, _) = uri.split_once("://")?.1.rsplit_once('@')?;
     user_info.split_once(':').map(|(_, password)| password)
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
 }

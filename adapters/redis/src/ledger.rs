@@ -1,0 +1,86 @@
+//! The budgets of keys, shared by gateways: token buckets in Redis, filled and emptied by a script.
+
+use std::time::Duration;
+
+use athena_application::ports::{BudgetLedger, BudgetStanding, BudgetUse, PortError, PortErrorKind};
+use deadpool_redis::redis::{RedisError, Script, pipe};
+use deadpool_redis::{Manager, Pool, Runtime};
+
+use crate::url::{InvalidRedisUrl, RedisUrl};
+
+const PORT: &str = "redis budgets";
+
+/// How long an exchange may take, from the wait for a connection to the last answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// After this many seconds without news of it a gateway runs nothing.
+const STALE_SECONDS: u64 = 5;
+
+/// Keys that are told of in one round trip.
+const AT_ONCE: usize = 500;
+
+/// Budgets in Redis.
+pub struct RedisLedger {
+    pool: Pool,
+    script: Script,
+    gateway: Box<str>,
+}
+
+impl RedisLedger {
+    /// The ledger of one gateway, whose name no other gateway has. Connects when it is asked first.
+    ///
+    /// # Errors
+    /// [`InvalidRedisUrl`].
+    pub fn open(url: &RedisUrl, gateway: &str) -> Result<Self, InvalidRedisUrl> {
+        let unusable = |error: RedisError| InvalidRedisUrl::because(&error);
+        let manager = Manager::new(url.connection()?).map_err(unusable)?;
+        // Exchanges follow each other.
+        let pool = Pool::builder(manager).max_size(1).runtime(Runtime::Tokio1);
+        Ok(Self {
+            pool: pool.build().map_err(|error| InvalidRedisUrl::new(error.to_string()))?,
+            script: Script::new(include_str!("ledger.lua")),
+            gateway: gateway.into(),
+        })
+    }
+
+    async fn ask(&self, uses: &[BudgetUse]) -> Result<Vec<BudgetStanding>, PortError> {
+        let unavailable = || PortError::new(PORT, PortErrorKind::Unavailable);
+        let mut connection = self.pool.get().await.map_err(|error| unavailable().caused_by(error))?;
+        let mut asked = pipe();
+        asked.load_script(&self.script).ignore();
+        for used in uses {
+            // Braces keep both on one node.
+            let key = format!("athena:budget:{{{}}}", used.key);
+            let mut call = self.script.key(key.as_str());
+            call.key(format!("{key}:running")).arg(&*self.gateway).arg(used.running).arg(STALE_SECONDS);
+            for (size, cost) in used.budget.buckets().into_iter().zip(used.cost.parts()) {
+                let (capacity, per_second) = size.map_or((0.0, 0.0), |size| (size.capacity, size.per_second));
+                call.arg(capacity).arg(per_second).arg(cost);
+            }
+            asked.invoke_script(&call);
+        }
+        let answers: Vec<(String, String, String, u64)> =
+            asked.query_async(&mut connection).await.map_err(|error| unavailable().caused_by(error))?;
+        let standing =
+            |(requests, rows, bytes, running_elsewhere): (String, String, String, u64)| BudgetStanding {
+                levels: [requests, rows, bytes].map(|level| level.parse().ok()),
+                running_elsewhere,
+            };
+        Ok(answers.into_iter().map(standing).collect())
+    }
+}
+
+#[async_trait::async_trait]
+impl BudgetLedger for RedisLedger {
+    async fn exchange(&self, uses: &[BudgetUse]) -> Result<Vec<BudgetStanding>, PortError> {
+        let asked = async {
+            let mut standings = Vec::with_capacity(uses.len());
+            for some in uses.chunks(AT_ONCE) {
+                standings.extend(self.ask(some).await?);
+            }
+            Ok(standings)
+        };
+        let late = |_| Err(PortError::new(PORT, PortErrorKind::Unavailable).caused_by("no answer in time"));
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(late)
+    }
+}

@@ -1,0 +1,114 @@
+//! The way of spans to a collector.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_application::ports::{Observation, Observer};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
+};
+use tokio::runtime::Handle;
+
+use crate::endpoint::{OtlpEndpoint, OtlpHeaders};
+use crate::spans;
+
+/// Spans that wait to be sent.
+const QUEUE: usize = 16_384;
+
+/// How long the collector may take for a batch.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where spans go, and how many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceSettings {
+    /// The collector.
+    pub endpoint: OtlpEndpoint,
+    /// What it wants to be told.
+    pub headers: OtlpHeaders,
+    /// What the gateway is called.
+    pub service_name: String,
+    /// Its version.
+    pub service_version: &'static str,
+    /// Name of this gateway among others.
+    pub instance: String,
+    /// Share of the requests without a trace of the caller's, from 0 to 1; with one, the caller has decided.
+    pub sample_ratio: f64,
+}
+
+/// Makes spans of finished requests.
+pub struct Traces {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+}
+
+impl Traces {
+    /// Begins to send spans. Needs a running runtime, and waits for nobody.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made, which is what TLS without any certificate authority does.
+    pub fn start(settings: &TraceSettings) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        // The client takes the process's provider; whoever came first has chosen the same.
+        drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_endpoint(settings.endpoint.as_str())
+            .with_headers(settings.headers.to_map())
+            .with_timeout(PATIENCE)
+            .with_http_client(OnRuntime { http, runtime: Handle::current() })
+            .build()?;
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(QUEUE)
+            .with_scheduled_delay(Duration::from_secs(1))
+            .build();
+        let resource = Resource::builder()
+            .with_service_name(settings.service_name.clone())
+            .with_attributes([
+                opentelemetry::KeyValue::new("service.version", settings.service_version),
+                opentelemetry::KeyValue::new("service.instance.id", settings.instance.clone()),
+            ])
+            .build();
+        let sampler = Sampler::TraceIdRatioBased(settings.sample_ratio);
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
+            .with_sampler(Sampler::ParentBased(Box::new(sampler)))
+            .with_resource(resource)
+            .build();
+        let tracer = provider.tracer("athena");
+        Ok(Self { provider, tracer })
+    }
+
+    /// Sends what waits, at most for `within`.
+    pub async fn stop(&self, within: Duration) {
+        let provider = self.provider.clone();
+        let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(within)).await;
+        if !matches!(stopped, Ok(Ok(()))) {
+            tracing::warn!("the last spans did not reach the collector");
+        }
+    }
+}
+
+impl Observer for Traces {
+    fn observe(&self, observation: &Arc<Observation>) {
+        spans::emit(&self.tracer, observation);
+    }
+}
+
+/// Lets the exporter's own thread send over the runtime's connections.
+#[derive(Debug)]
+struct OnRuntime {
+    http: reqwest::Client,
+    runtime: Handle,
+}
+
+#[async_trait::async_trait]
+impl HttpClient for OnRuntime {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let http = self.http.clone();
+        self.runtime.spawn(async move { http.send_bytes(request).await }).await?
+    }
+}

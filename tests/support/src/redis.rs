@@ -1,0 +1,83 @@
+//! A Redis for one test.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::program::{self, free_port};
+
+/// How long it may take to answer after its start.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running Redis that keeps nothing, on a port of its own; it goes away with this value.
+pub struct Redis {
+    child: Option<Child>,
+    program: PathBuf,
+    port: u16,
+}
+
+impl Redis {
+    /// Starts one; none where the program is missing (`ATHENA_REDIS_SERVER` or on the usual paths), which the test
+    /// then says.
+    ///
+    /// # Panics
+    /// When the program does not start.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        let Some(program) = program::find("ATHENA_REDIS_SERVER", "redis-server") else {
+            eprintln!("LEFT OUT: redis-server is missing; scripts/ensure-test-server.sh installs it");
+            return None;
+        };
+        let mut redis = Self { child: None, program, port: free_port() };
+        redis.resume();
+        Some(redis)
+    }
+
+    /// Where it listens; the password is in it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://:redis-password-marker@127.0.0.1:{}/0", self.port)
+    }
+
+    /// Ends it; what it held is gone.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again on the same port.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn resume(&mut self) {
+        self.stop();
+        let port = self.port.to_string();
+        let mut command = Command::new(&self.program);
+        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"]);
+        command.args(["--requirepass", "redis-password-marker"]).current_dir(std::env::temp_dir());
+        self.child =
+            Some(command.stdout(Stdio::null()).stdin(Stdio::null()).spawn().expect("start redis-server"));
+        let give_up = Instant::now() + PATIENCE;
+        while !self.answers() {
+            assert!(Instant::now() < give_up, "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn answers(&self) -> bool {
+        let mut answer = [0; 1];
+        TcpStream::connect(("127.0.0.1", self.port)).is_ok_and(|mut socket| {
+            socket.write_all(b"PING\r\n").is_ok() && socket.read_exact(&mut answer).is_ok()
+        })
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
