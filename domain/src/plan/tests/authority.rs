@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::access::{ApiKey, RightSet, Scope};
+use crate::access::{ApiKey, AuthReason, RightSet, Scope};
 use crate::query::RawRequest;
 
 fn key(rights: &[&str], scope: Scope) -> ApiKey {
