@@ -1,4 +1,4 @@
-//! The layer's one error.
+//! The layer's one error, and errors as the log tells them.
 
 use athena_domain::shape::GroupError;
 use athena_domain::{ClientName, RequestError};
@@ -28,4 +28,21 @@ pub enum Error {
     /// The rows cannot be grouped as asked.
     #[error("Post-processing failure: {0}")]
     Grouping(#[from] GroupError),
+}
+
+/// An error and its sources, in one line, for the log: `Display` of ours tells only the outermost, and what a driver
+/// said must not reach a caller.
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(source) = next {
+            write!(f, ": {source}")?;
+            next = source.source();
+        }
+        Ok(())
+    }
 }
