@@ -10,6 +10,7 @@ pub mod context;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod error;
+mod fields;
 pub mod ports;
 pub mod registry;
 pub mod slow_queries;
