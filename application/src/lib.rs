@@ -11,6 +11,7 @@ pub mod context;
 pub mod contract;
 pub mod error;
 mod fields;
+mod follow;
 pub mod ports;
 pub mod registry;
 pub mod slow_queries;
