@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::budgets::Budgets;
+use athena_application::error::Chain;
 use athena_application::ports::{ClientStore, Entropy, PortError, PortErrorKind};
 use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
@@ -234,21 +235,6 @@ async fn bring_up(database: &ControlDatabase) {
                 pause = (2 * pause).min(longest);
             }
         }
-    }
-}
-
-/// An error and its sources, in one line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(source) = next {
-            write!(f, ": {source}")?;
-            next = source.source();
-        }
-        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Credentials against keys and policy kept in memory: no round trip, no lock.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use athena_domain::access::{AccessState, Judgement, Keys, Presented, judge};
@@ -9,10 +9,8 @@ use tokio::sync::Mutex;
 use tokio::sync::watch;
 
 use crate::access_loader;
+use crate::follow::follow;
 use crate::ports::{KeyStore, PortError, Versions};
-
-/// Shortest pause between two attempts to read keys that failed.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Hears of every new set of keys.
 type Listener = Box<dyn Fn(&Arc<Keys>) + Send + Sync>;
@@ -82,32 +80,10 @@ impl Authenticator {
     }
 
     /// Reads keys and policy now and whenever `versions` says that they have changed, for ever.
-    pub async fn follow(self: Arc<Self>, mut versions: watch::Receiver<Versions>) {
+    pub async fn follow(self: Arc<Self>, versions: watch::Receiver<Versions>) {
         if self.store.is_none() {
             return;
         }
-        let mut failing = false;
-        loop {
-            let seen = versions.borrow_and_update().keys;
-            match self.refresh().await {
-                Ok(()) => {
-                    if std::mem::take(&mut failing) {
-                        tracing::info!("the key store answers again");
-                    }
-                    // Other areas change too; only keys are of interest.
-                    while versions.borrow_and_update().keys == seen {
-                        if versions.changed().await.is_err() {
-                            return;
-                        }
-                    }
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        tracing::error!(%error, "the key store cannot be read; what was read before stays in force");
-                    }
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
-        }
+        follow("key store", versions, |versions| versions.keys, || self.refresh()).await;
     }
 }

@@ -4,7 +4,6 @@ mod pulse;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use athena_domain::ClientName;
 use athena_domain::catalog::{
@@ -12,11 +11,9 @@ use athena_domain::catalog::{
 };
 use tokio::sync::{Mutex, watch};
 
+use crate::follow::follow;
 use crate::ports::{ClientStore, Connector, Opened, PortError, Versions};
 use crate::registry::{Client, ClientInfo, ClientRegistry, ClientState};
-
-/// Pause before a reading of the catalog that failed is tried again.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Keeps the registry as configuration and catalog want it.
 pub struct Catalog {
@@ -128,32 +125,11 @@ impl Catalog {
     }
 
     /// Reads the catalog now and whenever `versions` says that it has changed, for ever.
-    pub async fn follow(self: Arc<Self>, mut versions: watch::Receiver<Versions>) {
+    pub async fn follow(self: Arc<Self>, versions: watch::Receiver<Versions>) {
         if self.store.is_none() {
             return;
         }
-        let mut failing = false;
-        loop {
-            let seen = versions.borrow_and_update().clients;
-            match self.reload().await {
-                Ok(()) => {
-                    if std::mem::take(&mut failing) {
-                        tracing::info!("the client catalog answers again");
-                    }
-                    while versions.borrow_and_update().clients == seen {
-                        if versions.changed().await.is_err() {
-                            return;
-                        }
-                    }
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        tracing::error!(%error, "the client catalog cannot be read; the clients stay as they are");
-                    }
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
-        }
+        follow("client catalog", versions, |versions| versions.clients, || self.reload()).await;
     }
 
     /// Opens, keeps and lets go, then shows the outcome to callers at once.

@@ -10,6 +10,8 @@ pub mod context;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod error;
+mod fields;
+mod follow;
 pub mod ports;
 pub mod registry;
 pub mod slow_queries;

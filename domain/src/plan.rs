@@ -1,7 +1,9 @@
 //! Planning: a request and what is known of the database become one statement's plan, or the reason why
 //! not. No right, limit or default is decided after this room; nothing here writes SQL.
 
+mod authority;
 pub mod bind;
+mod columns;
 mod fetch;
 mod filter;
 mod raw;
@@ -12,13 +14,11 @@ pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
 
-use crate::access::{AuthReason, Authority, KeyOperation, TablePlace, denied, shield};
-use crate::error::{RequestCode, RequestError};
+use crate::access::Authority;
 use crate::limits::Limits;
 use crate::query::fetch::Count;
-use crate::query::{CompareOp, Identifier, IsTest, Nulls, RelationName, Selection};
+use crate::query::{CompareOp, IsTest, Nulls};
 use crate::schema::{ColumnType, Relation, Schema};
-use crate::shape::case::camel_to_snake;
 
 /// What a planner may take for granted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -310,206 +310,6 @@ pub struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Finds the relation and checks that the caller may do this to it, before anything of it is told.
-    fn relation(&self, name: &RelationName, operation: KeyOperation) -> Result<Arc<Relation>, RequestError> {
-        let found = self.schema.relation(name);
-        if self.options.shielded {
-            let table = found.map_or(name.name.as_str(), |relation| &relation.name);
-            shield(table)?;
-        }
-        if let Some(authority) = &self.authority {
-            let default_schema = self.schema.default_schema();
-            let place = match found {
-                Some(relation) => self.place(relation),
-                None => TablePlace {
-                    schema: name.schema.as_ref().map_or(default_schema, |schema| schema.as_str()),
-                    table: name.name.as_str(),
-                    default_schema,
-                },
-            };
-            authority.permit_table(operation, place)?;
-        }
-        found.cloned().ok_or_else(|| {
-            RequestError::field(
-                RequestCode::UndefinedTable,
-                "table_name",
-                format!("The table '{name}' was not found."),
-            )
-            .hint(
-                "It may not exist yet, or you might have a typo. Check your migrations or ensure you're \
-                 connected to the correct schema.",
-            )
-        })
-    }
-
-    fn place<'r>(&'r self, relation: &'r Relation) -> TablePlace<'r> {
-        TablePlace {
-            schema: &relation.schema,
-            table: &relation.name,
-            default_schema: self.schema.default_schema(),
-        }
-    }
-
-    /// Whether the caller may see and name the column.
-    fn reaches(&self, relation: &Relation, column: usize) -> bool {
-        self.authority
-            .as_ref()
-            .is_none_or(|a| a.allows_column(self.place(relation), &relation.columns[column].name))
-    }
-
-    /// Checks that the caller may name a column that the request means without naming it.
-    fn demand(&self, relation: &Relation, column: usize) -> Result<(), RequestError> {
-        match &self.authority {
-            Some(authority) if !self.reaches(relation, column) => {
-                Err(authority.column_denied(&relation.columns[column].name))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn demand_all(&self, relation: &Relation, columns: &[usize]) -> Result<(), RequestError> {
-        columns.iter().try_for_each(|column| self.demand(relation, *column))
-    }
-
-    /// Whether the caller's key names the columns of this relation that it reaches.
-    fn limits_columns(&self, relation: &Relation) -> bool {
-        self.authority.as_ref().is_some_and(|authority| authority.limits_columns(self.place(relation)))
-    }
-
-    /// The conditions that the caller's key sets on rows of this relation.
-    ///
-    /// # Errors
-    /// [`RequestCode::Denied`] when they do not fit the relation: then no row may be touched at all.
-    fn row_filter(&self, relation: &Relation) -> Result<Option<Filter>, RequestError> {
-        let Some(authority) = &self.authority else { return Ok(None) };
-        let conditions: Vec<_> = authority.conditions(self.place(relation)).cloned().collect();
-        if conditions.is_empty() {
-            return Ok(None);
-        }
-        // The columns of the key's own filter need not be among those that its user may name.
-        let unbounded = Planner { authority: None, ..*self };
-        unbounded.filter(relation, &conditions).map(Some).map_err(|_| {
-            denied(
-                AuthReason::RowOutOfScope,
-                "table_name",
-                format!("The row filter of the API key does not fit the table '{}'.", relation.name),
-            )
-        })
-    }
-
-    /// A filter that also holds what the caller's key demands of rows.
-    fn bounded(&self, relation: &Relation, filter: Filter) -> Result<Filter, RequestError> {
-        Ok(match (filter, self.row_filter(relation)?) {
-            (filter, None) => filter,
-            (Filter::And(mut all), Some(demanded)) => {
-                all.push(demanded);
-                Filter::And(all)
-            }
-            (filter, Some(demanded)) => Filter::And(vec![filter, demanded]),
-        })
-    }
-
-    /// Position of a column that the caller may name.
-    fn column(&self, relation: &Relation, name: &Identifier) -> Result<usize, RequestError> {
-        let found = self.find_column(relation, name);
-        match &self.authority {
-            Some(authority) if self.limits_columns(relation) => found
-                .ok()
-                .filter(|place| self.reaches(relation, *place))
-                .ok_or_else(|| authority.column_denied(name.as_str())),
-            _ => found,
-        }
-    }
-
-    /// Position of a column: by its exact name, then without regard to case, then from camelCase.
-    fn find_column(&self, relation: &Relation, name: &Identifier) -> Result<usize, RequestError> {
-        let wanted = name.as_str();
-        let undefined = || {
-            RequestError::field(
-                RequestCode::UndefinedColumn,
-                wanted,
-                format!("The column '{wanted}' does not exist in '{}'.", relation.name),
-            )
-            .hint("Please verify the column name and try again.")
-        };
-        if self.options.camel_to_snake
-            && let Some(place) = relation.position(&camel_to_snake(wanted))
-        {
-            return Ok(place);
-        }
-        if let Some(place) = relation.position(wanted) {
-            return Ok(place);
-        }
-        let mut folded = relation
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| column.name.eq_ignore_ascii_case(wanted));
-        match (folded.next(), folded.next()) {
-            (Some((place, _)), None) => Ok(place),
-            (Some(_), Some(_)) => Err(RequestError::field(
-                RequestCode::UndefinedColumn,
-                wanted,
-                format!(
-                    "'{wanted}' fits several columns of '{}' that differ in case; write one exactly",
-                    relation.name
-                ),
-            )),
-            (None, _) => relation.position(&camel_to_snake(wanted)).ok_or_else(undefined),
-        }
-    }
-
-    fn outputs(&self, relation: &Relation, selection: &Selection) -> Result<Vec<Output>, RequestError> {
-        let label = |name: &Arc<str>| -> Arc<str> {
-            if self.options.camel_to_snake { camel_to_snake(name).as_ref().into() } else { name.clone() }
-        };
-        let items = match selection {
-            Selection::All => {
-                let reached =
-                    relation.columns.iter().enumerate().filter(|(at, _)| self.reaches(relation, *at));
-                let every: Vec<Output> = reached
-                    .map(|(column, c)| Output { column, cast: None, label: label(&c.name), hidden: false })
-                    .collect();
-                if every.is_empty() && !relation.columns.is_empty() {
-                    return Err(denied(
-                        AuthReason::ColumnOutOfScope,
-                        "columns",
-                        format!("The API key reaches no column of '{}'.", relation.name),
-                    ));
-                }
-                return Ok(every);
-            }
-            Selection::Items(items) => items,
-        };
-        let mut outputs: Vec<Output> = Vec::with_capacity(items.len());
-        for item in items {
-            let column = self.column(relation, &item.column)?;
-            let cast = match &item.cast {
-                None => None,
-                Some(name) => Some(self.schema.type_named(name).cloned().ok_or_else(|| {
-                    RequestError::field(
-                        RequestCode::UnsupportedSelect,
-                        "columns",
-                        format!("`{name}` is not a type of this database that a column can be cast to"),
-                    )
-                })?),
-            };
-            let spelled: Arc<str> = item.column.as_str().into();
-            let key = item.alias.as_deref().map_or_else(|| label(&spelled), Arc::from);
-            if let Some(twice) = outputs.iter().find(|output| output.label == key) {
-                if twice.column == column && twice.cast == cast {
-                    continue;
-                }
-                return Err(RequestError::invalid(
-                    "columns",
-                    format!("`columns` names two different columns `{key}`; give one an alias"),
-                ));
-            }
-            outputs.push(Output { column, cast, label: key, hidden: false });
-        }
-        Ok(outputs)
-    }
-
     fn plan(&self, operation: Operation) -> Plan {
         Plan { operation, big_numbers_as_text: self.options.big_numbers_as_text }
     }

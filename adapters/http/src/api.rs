@@ -11,12 +11,12 @@ mod ops;
 mod query;
 mod run;
 
-pub use admin::Bodies;
 pub use admin::clients::ClientsApi;
-pub use admin::keys::{KeysApi, StoreAbsence};
+pub use admin::keys::KeysApi;
 pub use admin::provision::ProvisionApi;
 pub use admin::reload::ReloadApi;
 pub use admin::statistics::StatisticsApi;
+pub use admin::{Bodies, StoreAbsence};
 pub use gateway::GatewayApi;
 pub use metrics::MetricsApi;
 pub use ops::{OpsApi, Probe};

@@ -1,5 +1,6 @@
 //! From what was observed to what is kept (contract 5.8, 19.3).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,6 +8,7 @@ use athena_application::ports::{
     AuthObservation, LogEntry, LoggedAuth, LoggedKey, LoggedOperation, Observation,
 };
 use athena_domain::access::AuthReason;
+use serde::{Serialize, Serializer};
 
 /// Beginnings of the routes that are logged whatever came of the request.
 const LOGGED: [&str; 8] =
@@ -64,7 +66,14 @@ fn micros(time: SystemTime) -> i64 {
 
 /// The text without NUL characters, which a database cannot hold.
 fn clean(text: Box<str>) -> Box<str> {
-    if text.as_bytes().contains(&0) { text.replace('\0', "\u{fffd}").into() } else { text }
+    match without_nul(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(cleaned) => cleaned.into(),
+    }
+}
+
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.as_bytes().contains(&0) { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
 fn auth(auth: AuthObservation) -> LoggedAuth {
@@ -90,63 +99,37 @@ fn auth(auth: AuthObservation) -> LoggedAuth {
 }
 
 fn array<'a>(names: impl Iterator<Item = &'a str>) -> Box<str> {
-    let mut text = String::from("[");
-    for name in names {
-        separate(&mut text);
-        quote(&mut text, name);
-    }
-    text.push(']');
-    text.into()
+    json(|text| text.collect_seq(names.map(Kept)))
+}
+
+fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> Box<str> {
+    json(|text| text.collect_map(members.map(|(name, value)| (name, Kept(value)))))
 }
 
 fn headers(headers: &[(&'static str, Box<str>)]) -> Box<str> {
-    let mut text = String::with_capacity(128);
-    text.push('{');
-    for (name, value) in headers {
-        member(&mut text, name, value);
-    }
-    text.push('}');
-    text.into()
+    object(headers.iter().map(|(name, value)| (*name, &**value)))
 }
 
 fn failure(code: Option<&str>, message: Option<&str>) -> Box<str> {
-    let mut text = String::from("{");
-    if let Some(code) = code {
-        member(&mut text, "error_code", code);
-    }
-    if let Some(message) = message {
-        member(&mut text, "message", message);
-    }
-    text.push('}');
-    text.into()
+    let members = [("error_code", code), ("message", message)];
+    object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
-fn member(text: &mut String, name: &str, value: &str) {
-    separate(text);
-    quote(text, name);
-    text.push(':');
-    quote(text, value);
+/// Writes JSON straight from what was seen: this runs for every request, so no tree of values is built for it.
+fn json(write: impl FnOnce(&mut serde_json::Serializer<&mut Vec<u8>>) -> serde_json::Result<()>) -> Box<str> {
+    let mut text = Vec::with_capacity(128);
+    write(&mut serde_json::Serializer::new(&mut text))
+        .expect("strings serialise and a vector takes every byte");
+    String::from_utf8(text).expect("JSON is UTF-8").into()
 }
 
-fn separate(text: &mut String) {
-    if !text.ends_with(['[', '{']) {
-        text.push(',');
-    }
-}
+/// A text as JSON, without the characters that a database cannot hold: see [`clean`].
+struct Kept<'a>(&'a str);
 
-/// Appends a JSON string. Its characters are those of ours that a database can hold: see [`clean`].
-fn quote(text: &mut String, value: &str) {
-    text.push('"');
-    for character in value.chars() {
-        match character {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\0' => text.push('\u{fffd}'),
-            control if control < ' ' => text.push_str(&format!("\\u{:04x}", u32::from(control))),
-            plain => text.push(plain),
-        }
+impl Serialize for Kept<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&without_nul(self.0))
     }
-    text.push('"');
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use athena_application::ports::{AuthObservation, CallerAddress, OperationObservation, Stages};
 use athena_domain::ClientName;
@@ -76,16 +76,4 @@ fn requests_are_counted_by_route_client_and_status() {
     has(r#"athena_build_info{version="1.2.3"} 1"#);
     has("athena_log_queue_entries 7");
     assert!(!text.contains("made-up") && !text.contains("secret-table"), "{text}");
-}
-
-#[test]
-#[ignore = "prints a time; run it with --release --nocapture"]
-fn what_one_observation_costs() {
-    let (metrics, seen) = (metrics(), observation("demo", true, 200));
-    metrics.observe(&seen);
-    let began = Instant::now();
-    for _ in 0..100_000 {
-        metrics.observe(&seen);
-    }
-    println!("{} ns per observation", began.elapsed().as_nanos() / 100_000);
 }

@@ -14,18 +14,9 @@ use crate::ports::{Backend, Reason, SchemaReader};
 fn key() -> ApiKey {
     let filter = r#"{"contract_places":[{"eq_column":"land","eq_value":"scope-a"}]}"#;
     ApiKey {
-        id: 1,
-        external_id: "".into(),
-        public_id: "".into(),
-        name: "".into(),
-        secret: None,
-        previous: None,
-        is_active: true,
-        expires_at: None,
-        clients: None,
         rights: RightSet::new(["*"]),
         scope: Scope::from_parts(None, None, None, Some(filter)).expect("a scope"),
-        budget: None,
+        ..ApiKey::new(1, "")
     }
 }
 

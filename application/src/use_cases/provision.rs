@@ -6,10 +6,11 @@ use athena_domain::ClientName;
 use athena_domain::RequestError;
 use athena_domain::catalog::TargetTexts;
 use athena_domain::error::RequestCode;
-use athena_domain::query::{Decoding, JsonText};
+use athena_domain::query::JsonText;
 
 use super::clients::{ClientError, ManageClients};
 use crate::catalog::Catalog;
+use crate::fields::{STRICT, client_name};
 use crate::ports::{NewClient, ProvisionFailure, ProvisionStatus, Provisioner};
 
 /// Name of a client that is registered without one.
@@ -39,14 +40,10 @@ impl ProvisionBody {
         let client = body.take_string("client_name")?.filter(blank);
         let register = body.take_bool("register")?.unwrap_or(false);
         let name = body.take_string("register_name")?.filter(blank);
-        body.finish(Decoding { refuse_unknown_fields: true, ..Decoding::default() })?;
-        let client_named = |field: &'static str, text: &str| {
-            ClientName::parse(text)
-                .ok_or_else(|| RequestError::invalid(field, format!("`{field}` is not the name of a client")))
-        };
+        body.finish(STRICT)?;
         let target = match (uri, client) {
             (Some(uri), None) => Target::Uri(uri.trim().to_owned()),
-            (None, Some(client)) => Target::Client(client_named("client_name", &client)?),
+            (None, Some(client)) => Target::Client(client_name(&client, "client_name")?),
             (Some(_), Some(_)) => {
                 let message = "Provide either 'uri' or 'client_name', not both.";
                 return Err(RequestError::invalid("uri", message));
@@ -60,7 +57,7 @@ impl ProvisionBody {
         let register = match (register, &target) {
             (false, _) => None,
             (true, Target::Uri(_)) => {
-                Some(client_named("register_name", name.as_deref().unwrap_or(REGISTER_NAME))?)
+                Some(client_name(name.as_deref().unwrap_or(REGISTER_NAME), "register_name")?)
             }
             (true, Target::Client(_)) => {
                 let message = "`register` goes with `uri`; the client is registered already";

@@ -44,6 +44,24 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
+    /// A key in force that permits nothing yet: it has no secret that could be presented and no rights.
+    pub fn new(id: KeyId, public_id: impl Into<Box<str>>) -> Self {
+        Self {
+            id,
+            external_id: Box::default(),
+            public_id: public_id.into(),
+            name: Box::default(),
+            secret: None,
+            previous: None,
+            is_active: true,
+            expires_at: None,
+            clients: None,
+            rights: RightSet::default(),
+            scope: Scope::default(),
+            budget: None,
+        }
+    }
+
     /// Whether the credential is this key's, now. The time it takes does not depend on the answer.
     pub fn fits(&self, credential: Credential<'_>, now: SystemTime) -> bool {
         let of = |secret: &Option<KeySecret>| match secret {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 mod authority;
 
 use super::*;
+use crate::error::{RequestCode, RequestError};
 use crate::query::{Decoding, DeleteRequest, FetchRequest, InsertRequest, JsonText, UpdateRequest};
 use crate::rows::RowFormat;
 use crate::schema::{Column, TypeKind, UniqueIndex};

@@ -8,19 +8,23 @@ pub mod statistics;
 
 use std::sync::Arc;
 
+use athena_application::ports::{PortError, PortErrorKind};
 use athena_domain::query::JsonText;
+use athena_domain::{ClientName, RequestError};
 use bytes::Bytes;
 use poem::http::StatusCode;
 use poem::{Body, Request, RequestBody, Response};
-use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::documented::key_scheme;
 use crate::body::BodyReader;
-use crate::error::{self, Failure, Route, Scene, json_response};
+use crate::error::failure::Text;
+use crate::error::{self, Failure, Route, Scene, json_response, port_failure};
 use crate::headers::request_id::RequestId;
 use crate::security::AdminKey;
 
@@ -36,19 +40,10 @@ impl<'a> ApiExtractor<'a> for Admin {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        let scheme = MetaSecurityScheme {
-            ty: "apiKey",
-            description: Some(
-                "The static admin key, the server's variable `ATHENA_KEY_12`. Also taken as \
-                 `Authorization: Bearer`, `apikey`, `x-api-key` or `?api_key=`.",
-            ),
-            name: Some("X-Athena-Key"),
-            key_in: Some("header"),
-            scheme: None,
-            bearer_format: None,
-            flows: None,
-            openid_connect_url: None,
-        };
+        let scheme = key_scheme(
+            "The static admin key, the server's variable `ATHENA_KEY_12`. Also taken as \
+             `Authorization: Bearer`, `apikey`, `x-api-key` or `?api_key=`.",
+        );
         registry.create_security_scheme(SCHEME, scheme);
     }
 
@@ -103,8 +98,81 @@ pub fn json(bytes: &[u8]) -> Result<JsonText<'_>, Box<Failure>> {
 }
 
 /// The failure for a field of a body.
-pub fn refused(error: athena_domain::RequestError) -> Box<Failure> {
+pub fn refused(error: RequestError) -> Box<Failure> {
     error::from_request(error, Route::Admin)
+}
+
+/// The failure for a field of a body, under a title of its own where it has one.
+pub fn retitled(error: RequestError, title: Option<&'static str>) -> Box<Failure> {
+    let mut failure = refused(error);
+    if let Some(title) = title {
+        failure.error = Some(std::mem::replace(&mut failure.message, title.into()));
+    }
+    failure
+}
+
+/// The name of a client in a path.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn client_name(name: &str) -> Result<ClientName, Box<Failure>> {
+    ClientName::parse(name).ok_or_else(|| {
+        Failure::new(StatusCode::BAD_REQUEST, "invalid_field", "validation", "Invalid client name")
+            .error("The client name must not be empty.")
+            .detail("field", "client_name")
+    })
+}
+
+/// Why there is nothing to administer.
+#[derive(Debug, Clone)]
+pub enum StoreAbsence {
+    /// No client is named for it.
+    NotConfigured,
+    /// The client that is named cannot be used.
+    NotConnected(String),
+}
+
+/// The failure of a store under the title of what was tried: `away` when it does not answer; anything else is ours.
+pub fn store_failure(
+    error: PortError,
+    title: &'static str,
+    away: impl FnOnce() -> Box<Failure>,
+) -> Box<Failure> {
+    match error.kind {
+        PortErrorKind::Unavailable
+        | PortErrorKind::Lost
+        | PortErrorKind::TimedOut
+        | PortErrorKind::TooManyConnections => {
+            tracing::warn!(%error, "the control database does not answer");
+            away()
+        }
+        PortErrorKind::Rejected(_)
+        | PortErrorKind::Conflict
+        | PortErrorKind::Exhausted
+        | PortErrorKind::QueueFull
+        | PortErrorKind::Internal => port_failure(error, title),
+    }
+}
+
+/// The failure of an operation on the catalog or its statistics, under the title of what was tried.
+pub fn catalog_failure(error: PortError, title: &'static str) -> Box<Failure> {
+    store_failure(error, title, || catalog_unavailable("The control database does not answer."))
+}
+
+/// The failure where catalog and statistics have no store.
+pub fn catalog_absent(absence: &StoreAbsence) -> Box<Failure> {
+    catalog_unavailable(match absence {
+        StoreAbsence::NotConfigured => "No athena_logging client is configured.".to_owned(),
+        StoreAbsence::NotConnected(name) => format!("Logging client '{name}' is not connected."),
+    })
+}
+
+/// The failure where the catalog cannot be asked or told, for the reason in `error`.
+pub fn catalog_unavailable(error: impl Into<Text>) -> Box<Failure> {
+    let (code, category) = ("client_catalog_unavailable", "database_connection");
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, category, "Client catalog unavailable")
+        .error(error)
+        .retry_after(5)
 }
 
 /// Writes an outcome as the envelope of contract 2.1.

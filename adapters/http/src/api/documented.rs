@@ -12,13 +12,11 @@ use crate::headers::describe;
 /// Name of a gateway key in the specification.
 const SCHEME: &str = "ApiKey";
 
-fn scheme() -> MetaSecurityScheme {
+/// A key in the header `X-Athena-Key`; `description` says which, and where else it may stand.
+pub fn key_scheme(description: &'static str) -> MetaSecurityScheme {
     MetaSecurityScheme {
         ty: "apiKey",
-        description: Some(
-            "An API key, `ath_<id>.<secret>`, where the gateway demands keys. Also taken as `Authorization: Bearer`, \
-             `apikey` or `x-api-key`. The right that an operation needs stands beside it.",
-        ),
+        description: Some(description),
         name: Some("X-Athena-Key"),
         key_in: Some("header"),
         scheme: None,
@@ -61,7 +59,11 @@ impl<T: OpenApi> OpenApi for Documented<T> {
 
     fn register(registry: &mut Registry) {
         T::register(registry);
-        registry.create_security_scheme(SCHEME, scheme());
+        let scheme = key_scheme(
+            "An API key, `ath_<id>.<secret>`, where the gateway demands keys. Also taken as `Authorization: Bearer`, \
+             `apikey` or `x-api-key`. The right that an operation needs stands beside it.",
+        );
+        registry.create_security_scheme(SCHEME, scheme);
     }
 
     fn add_routes(self, routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {

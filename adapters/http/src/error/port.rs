@@ -1,5 +1,6 @@
 //! Failures of the database → status, code and words (contract 2.3 and 8.5).
 
+use athena_application::error::Chain;
 use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
 use poem::http::StatusCode;
 use serde_json::json;
@@ -28,21 +29,6 @@ pub fn log(error: &PortError, request_id: &str) {
         | PortErrorKind::QueueFull => {
             tracing::debug!(request_id, error = %Chain(error), "the database did not answer a request");
         }
-    }
-}
-
-/// An error and its sources, in one line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(source) = next {
-            write!(f, ": {source}")?;
-            next = source.source();
-        }
-        Ok(())
     }
 }
 

@@ -7,8 +7,9 @@ use athena_application::ports::{
     KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey, PortError, StoredSecret,
 };
 use athena_domain::access::NewCredential;
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection as _, Row as _};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{Connection as _, Postgres, Row as _};
 
 use super::ControlDatabase;
 
@@ -78,6 +79,25 @@ fn loaded(row: &PgRow) -> Result<LoadedKey, sqlx::Error> {
             _ => None,
         },
     })
+}
+
+/// Binds what an operator sets, in the order of the columns from `name` to `budget`.
+fn with_fields<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    fields: &'q KeyFields,
+) -> Query<'q, Postgres, PgArguments> {
+    query
+        .bind(&fields.name)
+        .bind(&fields.description)
+        .bind(&fields.client_name)
+        .bind(&fields.clients)
+        .bind(fields.expires_at)
+        .bind(fields.is_active)
+        .bind(&fields.operations)
+        .bind(&fields.tables)
+        .bind(&fields.columns)
+        .bind(&fields.row_filters)
+        .bind(&fields.budget)
 }
 
 /// Reads one record, wherever the row stands in its transaction.
@@ -181,7 +201,7 @@ impl KeyStore for PostgresKeyStore {
     ) -> Result<KeyRecord, KeyStoreError> {
         let port = |error| KeyStoreError::Port(self.failed(error));
         let mut transaction = self.database.pool().begin().await.map_err(port)?;
-        let id: Result<i64, sqlx::Error> = sqlx::query_scalar(
+        let inserted = sqlx::query(
             "INSERT INTO api_keys (public_id, key_salt, key_hash, name, description, client_name, clients, expires_at, \
                                    is_active, operations, tables, columns, row_filters, budget) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13::text::jsonb, $14::text::jsonb) \
@@ -189,21 +209,11 @@ impl KeyStore for PostgresKeyStore {
         )
         .bind(&credential.public_id)
         .bind(&credential.salt)
-        .bind(&credential.hash)
-        .bind(&fields.name)
-        .bind(&fields.description)
-        .bind(&fields.client_name)
-        .bind(&fields.clients)
-        .bind(fields.expires_at)
-        .bind(fields.is_active)
-        .bind(&fields.operations)
-        .bind(&fields.tables)
-        .bind(&fields.columns)
-        .bind(&fields.row_filters)
-        .bind(&fields.budget)
-        .fetch_one(&mut *transaction)
-        .await;
-        let id = id.map_err(|error| rights::duplicate_or(error, &self.database))?;
+        .bind(&credential.hash);
+        let row = with_fields(inserted, fields).fetch_one(&mut *transaction).await;
+        let id = row
+            .and_then(|row| row.try_get("id"))
+            .map_err(|error| rights::duplicate_or(error, &self.database))?;
         grant(&mut transaction, id, rights).await?;
         let record = read(&mut transaction, id).await.map_err(port)?;
         transaction.commit().await.map_err(port)?;
@@ -221,26 +231,13 @@ impl KeyStore for PostgresKeyStore {
         let Some(internal) = locked(&mut transaction, id).await.map_err(port)? else { return Ok(None) };
         let mut fields = read(&mut transaction, internal).await.map_err(port)?.fields;
         change(&mut fields);
-        sqlx::query(
+        let updated = sqlx::query(
             "UPDATE api_keys SET name = $2, description = $3, client_name = $4, clients = $5, expires_at = $6, \
                     is_active = $7, operations = $8, tables = $9, columns = $10::text::jsonb, \
                     row_filters = $11::text::jsonb, budget = $12::text::jsonb, updated_at = now() WHERE id = $1",
         )
-        .bind(internal)
-        .bind(&fields.name)
-        .bind(&fields.description)
-        .bind(&fields.client_name)
-        .bind(&fields.clients)
-        .bind(fields.expires_at)
-        .bind(fields.is_active)
-        .bind(&fields.operations)
-        .bind(&fields.tables)
-        .bind(&fields.columns)
-        .bind(&fields.row_filters)
-        .bind(&fields.budget)
-        .execute(&mut *transaction)
-        .await
-        .map_err(port)?;
+        .bind(internal);
+        with_fields(updated, &fields).execute(&mut *transaction).await.map_err(port)?;
         if let Some(rights) = rights {
             grant(&mut transaction, internal, rights).await?;
         }

@@ -1,24 +1,20 @@
 //! Bodies of the client routes, read strictly: absent keeps, null clears, unknown is refused.
 
+use athena_domain::RequestError;
 use athena_domain::catalog::TargetTexts;
 use athena_domain::error::RequestCode;
-use athena_domain::query::{Decoding, JsonText, Object};
-use athena_domain::{ClientName, RequestError};
+use athena_domain::query::{JsonText, Object};
 
+use crate::fields::{Given, STRICT, client_name, nullable, text};
 use crate::ports::{ClientFields, NewClient};
-
-const STRICT: Decoding = Decoding { refuse_unknown_fields: true, schema_prefix: true };
-
-/// A text that may be absent, null or there.
-type Given = Option<Option<String>>;
 
 /// Body of adding and changing a client.
 #[derive(Clone, Default)]
 pub struct ClientBody {
     client_name: Option<String>,
-    description: Given,
-    pg_uri: Given,
-    pg_uri_env_var: Given,
+    description: Given<String>,
+    pg_uri: Given<String>,
+    pg_uri_env_var: Given<String>,
     is_active: Option<bool>,
 }
 
@@ -30,8 +26,8 @@ impl ClientBody {
     pub fn decode(body: JsonText<'_>) -> Result<Self, RequestError> {
         let mut body = body.expect_object("")?;
         let read = Self {
-            client_name: text(&mut body, "client_name")?.flatten(),
-            description: text(&mut body, "description")?,
+            client_name: trimmed(&mut body, "client_name")?.flatten(),
+            description: trimmed(&mut body, "description")?,
             pg_uri: either(&mut body, "pg_uri", "uri")?,
             pg_uri_env_var: either(&mut body, "pg_uri_env_var", "uri_env_var")?,
             is_active: body.take_bool("is_active")?,
@@ -61,9 +57,7 @@ impl ClientBody {
                 "Provide client_name in the request body when creating a client.",
             ));
         };
-        let name = ClientName::parse(&name).ok_or_else(|| {
-            RequestError::invalid("client_name", "`client_name` is not the name of a client")
-        })?;
+        let name = client_name(&name, "client_name")?;
         let target = TargetTexts {
             pg_uri: body.pg_uri.flatten(),
             pg_uri_env_var: body.pg_uri_env_var.flatten(),
@@ -154,24 +148,19 @@ impl FreezeBody {
     }
 }
 
-fn text(body: &mut Object<'_>, name: &'static str) -> Result<Given, RequestError> {
-    match body.take_nullable(name) {
-        None => Ok(None),
-        Some(value) if value.is_null() => Ok(Some(None)),
-        Some(value) => {
-            let text = value.expect_string(name)?;
-            if text.contains('\0') {
-                return Err(RequestError::invalid(name, format!("`{name}` contains a NUL character")));
-            }
-            // Blank means nothing, as in the catalog itself.
-            Ok(Some(Some(text.trim().to_owned()).filter(|text| !text.is_empty())))
-        }
-    }
+/// Blank means null, as in the catalog itself.
+fn trimmed(body: &mut Object<'_>, name: &'static str) -> Result<Given<String>, RequestError> {
+    let given = nullable(body, name, text)?;
+    Ok(given.map(|text| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())))
 }
 
 /// A field that has a second name.
-fn either(body: &mut Object<'_>, name: &'static str, synonym: &'static str) -> Result<Given, RequestError> {
-    match (text(body, name)?, text(body, synonym)?) {
+fn either(
+    body: &mut Object<'_>,
+    name: &'static str,
+    synonym: &'static str,
+) -> Result<Given<String>, RequestError> {
+    match (trimmed(body, name)?, trimmed(body, synonym)?) {
         (Some(_), Some(_)) => Err(RequestError::invalid(
             synonym,
             format!("`{synonym}` means the same as `{name}`; give one of them"),

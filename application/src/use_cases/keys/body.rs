@@ -1,12 +1,13 @@
 //! Bodies of the key routes, read strictly: absent keeps, null clears, unknown is refused.
 
+use athena_domain::RequestError;
 use athena_domain::access::{Budget, Mode, Right, Scope};
 use athena_domain::error::RequestCode;
-use athena_domain::query::{Decoding, JsonText, Object};
-use athena_domain::{ClientName, RequestError};
+use athena_domain::query::{JsonText, Object};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::fields::{Given, STRICT, client_name, nullable, text};
 use crate::ports::KeyFields;
 
 /// Longest name, in characters.
@@ -17,11 +18,6 @@ const MAX_OVERLAP_SECS: u64 = 604_800;
 
 /// Overlap when none is given, in seconds.
 const OVERLAP_SECS: u64 = 3600;
-
-const STRICT: Decoding = Decoding { refuse_unknown_fields: true, schema_prefix: true };
-
-/// A value that may be absent, null or there.
-type Given<T> = Option<Option<T>>;
 
 /// Body of creating and changing a key.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +61,10 @@ impl KeyBody {
             description: nullable(&mut body, "description", text)?,
             client_name: nullable(&mut body, "client_name", client)?,
             clients: nullable(&mut body, "clients", |list, field| {
-                texts(list, field)?.into_iter().map(|(name, path)| client_named(&name, &path)).collect()
+                texts(list, field)?
+                    .into_iter()
+                    .map(|(name, path)| Ok(client_name(&name, &path)?.to_string()))
+                    .collect()
             })?,
             expires_at: nullable(&mut body, "expires_at", moment)?,
             is_active: body.take_bool("is_active")?,
@@ -203,52 +202,18 @@ impl RotateBody {
     }
 }
 
-fn nullable<'a, T>(
-    body: &mut Object<'a>,
-    name: &'static str,
-    read: impl FnOnce(JsonText<'a>, &str) -> Result<T, RequestError>,
-) -> Result<Given<T>, RequestError> {
-    match body.take_nullable(name) {
-        None => Ok(None),
-        Some(value) if value.is_null() => Ok(Some(None)),
-        Some(value) => read(value, name).map(|value| Some(Some(value))),
-    }
-}
-
 fn take_name(body: &mut Object<'_>) -> Result<Option<String>, RequestError> {
     let Some(value) = body.take_nullable("name") else { return Ok(None) };
-    let name = value.expect_string("name")?.trim().to_owned();
+    let name = text(value, "name")?.trim().to_owned();
     if name.is_empty() || name.chars().count() > MAX_NAME {
         let message = format!("`name` must have 1 to {MAX_NAME} characters");
         return Err(RequestError::invalid("name", message));
     }
-    stored(&name, "name")?;
     Ok(Some(name))
 }
 
-fn text(value: JsonText<'_>, field: &str) -> Result<String, RequestError> {
-    let text = value.expect_string(field)?.into_owned();
-    stored(&text, field)?;
-    Ok(text)
-}
-
-/// PostgreSQL keeps no NUL in a text.
-fn stored(text: &str, field: &str) -> Result<(), RequestError> {
-    if text.contains('\0') {
-        return Err(RequestError::invalid(field, format!("`{field}` contains a NUL character")));
-    }
-    Ok(())
-}
-
 fn client(value: JsonText<'_>, field: &str) -> Result<String, RequestError> {
-    client_named(&value.expect_string(field)?, field)
-}
-
-fn client_named(name: &str, field: &str) -> Result<String, RequestError> {
-    let parsed = ClientName::parse(name);
-    parsed
-        .map(|name| name.to_string())
-        .ok_or_else(|| RequestError::invalid(field, format!("`{field}` is not the name of a client")))
+    Ok(client_name(&value.expect_string(field)?, field)?.to_string())
 }
 
 fn moment(value: JsonText<'_>, field: &str) -> Result<OffsetDateTime, RequestError> {
@@ -264,9 +229,7 @@ fn texts(list: JsonText<'_>, field: &str) -> Result<Vec<(String, String)>, Reque
     items
         .map(|(index, item)| {
             let path = format!("{field}[{index}]");
-            let text = item.expect_string(&path)?.into_owned();
-            stored(&text, &path)?;
-            Ok((text, path))
+            Ok((text(item, &path)?, path))
         })
         .collect()
 }

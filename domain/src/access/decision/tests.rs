@@ -1,28 +1,16 @@
 use std::time::Duration;
 
 use super::*;
+use crate::access::Policy;
 use crate::access::credential::{NewCredential, RANDOM_BYTES};
-use crate::access::{Policy, RightSet, Scope};
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)
 }
 
 fn key(made: &NewCredential) -> ApiKey {
-    ApiKey {
-        id: 1,
-        external_id: "id".into(),
-        public_id: made.public_id.as_str().into(),
-        name: "key".into(),
-        secret: KeySecret::stored(&made.salt, &made.hash),
-        previous: None,
-        is_active: true,
-        expires_at: None,
-        clients: None,
-        rights: RightSet::default(),
-        scope: Scope::default(),
-        budget: None,
-    }
+    let secret = KeySecret::stored(&made.salt, &made.hash);
+    ApiKey { secret, ..ApiKey::new(1, made.public_id.as_str()) }
 }
 
 fn made(seed: u8) -> NewCredential {

@@ -3,24 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::access::{ApiKey, RightSet, Scope};
+use crate::access::{ApiKey, AuthReason, RightSet, Scope};
 use crate::query::RawRequest;
 
 fn key(rights: &[&str], scope: Scope) -> ApiKey {
-    ApiKey {
-        id: 1,
-        external_id: "".into(),
-        public_id: "".into(),
-        name: "".into(),
-        secret: None,
-        previous: None,
-        is_active: true,
-        expires_at: None,
-        clients: None,
-        rights: RightSet::new(rights.iter().copied()),
-        scope,
-        budget: None,
-    }
+    ApiKey { rights: RightSet::new(rights.iter().copied()), scope, ..ApiKey::new(1, "") }
 }
 
 fn scope(tables: Option<&str>, columns: Option<&str>, filters: Option<&str>) -> Scope {

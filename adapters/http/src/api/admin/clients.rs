@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use athena_application::ClientInfo;
-use athena_application::ports::{PortErrorKind, Reason};
+use athena_application::ports::Reason;
 use athena_application::use_cases::clients::{self, Administered, ClientError, ManageClients};
-use athena_domain::ClientName;
 use athena_domain::catalog::{ClientRecord, redact_uri};
 use poem::Request;
 use poem::http::StatusCode;
@@ -13,13 +12,15 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
 use serde_json::{Value, json};
 
-use super::keys::StoreAbsence;
-use super::{Admin, Bodies, answered, json as read_json, moment, refused};
+use super::{
+    Admin, Bodies, StoreAbsence, answered, catalog_absent, catalog_failure, client_name as named,
+    json as read_json, moment, refused, retitled,
+};
 use crate::api::Tag;
 use crate::api::answer::{Answer, Described};
 use crate::api::docs::{AdminAnswer, ClientBody, ClientNames, FreezeBody};
 use crate::body::RawJson;
-use crate::error::{Failure, json_response, port_failure};
+use crate::error::{Failure, json_response};
 
 /// The client catalog.
 pub struct ClientsApi {
@@ -211,11 +212,7 @@ impl ClientsApi {
     }
 
     fn absent(&self) -> Box<Failure> {
-        let error = match &self.absence {
-            StoreAbsence::NotConfigured => "No athena_logging client is configured.".to_owned(),
-            StoreAbsence::NotConnected(name) => format!("Logging client '{name}' is not connected."),
-        };
-        unavailable(error).hint("Name the control database's client in gateway.logging_client.")
+        catalog_absent(&self.absence).hint("Name the control database's client in gateway.logging_client.")
     }
 
     fn failed(&self, error: ClientError, name: &str, title: &'static str) -> Box<Failure> {
@@ -250,37 +247,17 @@ impl ClientsApi {
             )
             .error(reason)
             .detail("field", "pg_uri"),
-            ClientError::Port(error) => match error.kind {
-                PortErrorKind::Unavailable
-                | PortErrorKind::Lost
-                | PortErrorKind::TimedOut
-                | PortErrorKind::TooManyConnections => {
-                    tracing::warn!(%error, "the client catalog does not answer");
-                    unavailable("The control database does not answer.".to_owned())
-                }
-                _ if error.reason() == Some(Reason::Check) => Failure::new(
-                    StatusCode::BAD_REQUEST,
-                    "missing_field",
-                    "validation",
-                    "Missing connection details",
-                )
-                .error("Provide either pg_uri or pg_uri_env_var for database-backed clients.")
-                .detail("field", "pg_uri"),
-                _ => port_failure(error, title),
-            },
+            ClientError::Port(error) if error.reason() == Some(Reason::Check) => Failure::new(
+                StatusCode::BAD_REQUEST,
+                "missing_field",
+                "validation",
+                "Missing connection details",
+            )
+            .error("Provide either pg_uri or pg_uri_env_var for database-backed clients.")
+            .detail("field", "pg_uri"),
+            ClientError::Port(error) => catalog_failure(error, title),
         }
     }
-}
-
-fn unavailable(error: String) -> Box<Failure> {
-    Failure::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "client_catalog_unavailable",
-        "database_connection",
-        "Client catalog unavailable",
-    )
-    .error(error)
-    .retry_after(5)
 }
 
 /// The titles that missing fields of a new client have of their own.
@@ -291,20 +268,7 @@ fn titled(error: athena_domain::RequestError) -> Box<Failure> {
         (MissingField, Some("pg_uri")) => Some("Missing connection details"),
         _ => None,
     };
-    let mut failure = refused(error);
-    if let Some(title) = title {
-        let text = std::mem::replace(&mut failure.message, title.into());
-        failure.error = Some(text);
-    }
-    failure
-}
-
-fn named(name: &str) -> Result<ClientName, Box<Failure>> {
-    ClientName::parse(name).ok_or_else(|| {
-        Failure::new(StatusCode::BAD_REQUEST, "invalid_field", "validation", "Invalid client name")
-            .error("The client name must not be empty.")
-            .detail("field", "client_name")
-    })
+    retitled(error, title)
 }
 
 fn administered(administered: &Administered) -> Value {

@@ -12,23 +12,14 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
 use serde_json::json;
 
-use super::{Admin, Bodies, answered, json as read_json, refused};
+use super::{Admin, Bodies, StoreAbsence, answered, client_name as named, json as read_json, refused};
 use crate::api::Tag;
 use crate::api::answer::{Answer, Described};
 use crate::api::docs::{AdminAnswer, KeyBody, PolicyBody, RightBody, RotateBody};
 use crate::body::RawJson;
 use crate::error::Failure;
-use failures::{absent, client, key_id, not_found, right_id, titled};
+use failures::{absent, key_id, not_found, right_id, titled};
 use records::{client_policy, effective, global_policy, key, right};
-
-/// Why there is nothing to administer.
-#[derive(Debug, Clone)]
-pub enum StoreAbsence {
-    /// No client is named for it.
-    NotConfigured,
-    /// The client that is named cannot be used.
-    NotConnected(String),
-}
 
 /// API keys, rights and policy.
 pub struct KeysApi {
@@ -288,7 +279,7 @@ impl KeysApi {
     ) -> Answer<Told> {
         let outcome = async {
             let bytes = self.bodies.read(request, body.body).await?;
-            let name = client(&client_name)?;
+            let name = named(&client_name)?.to_string();
             let mode = keys::PolicyBody::decode(read_json(&bytes)?).map_err(refused)?.mode;
             let set = self.manage()?.set_client_policy(&name, mode).await;
             let set = set.map_err(self.failed("Failed to update API key client config"))?;
@@ -310,7 +301,7 @@ impl KeysApi {
         client_name: Path<String>,
     ) -> Answer<Told> {
         let outcome = async {
-            let name = client(&client_name)?;
+            let name = named(&client_name)?.to_string();
             let deleted = self.manage()?.delete_client_policy(&name).await;
             deleted.map_err(|error| match error {
                 AdminError::NotFound => not_found(

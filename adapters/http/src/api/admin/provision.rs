@@ -13,7 +13,7 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
 use serde_json::json;
 
-use super::{Admin, Bodies, answered, json as read_json, refused};
+use super::{Admin, Bodies, answered, catalog_unavailable, json as read_json, retitled};
 use crate::api::Tag;
 use crate::api::answer::{Answer, Described};
 use crate::api::docs::{AdminAnswer, ProvisionBody};
@@ -111,11 +111,7 @@ fn titled(error: RequestError) -> Box<Failure> {
         (RequestCode::InvalidField, Some("uri")) => Some("Ambiguous target"),
         _ => None,
     };
-    let mut failure = refused(error);
-    if let Some(title) = title {
-        failure.error = Some(std::mem::replace(&mut failure.message, title.into()));
-    }
-    failure
+    retitled(error, title)
 }
 
 fn failed(error: ProvisionError) -> Box<Failure> {
@@ -146,10 +142,7 @@ fn failed(error: ProvisionError) -> Box<Failure> {
         .detail("field", "register_name"),
         ProvisionError::NotRegistered(cause) => {
             tracing::warn!(error = %cause, "a provisioned database could not be registered");
-            let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, "client_catalog_unavailable");
-            Failure::new(status, code, "database_connection", "Client catalog unavailable")
-                .error("The database is provisioned, but it could not be registered as a client.")
-                .retry_after(5)
+            catalog_unavailable("The database is provisioned, but it could not be registered as a client.")
         }
     }
 }

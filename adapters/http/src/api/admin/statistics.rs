@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use athena_application::ports::{
-    ClientStatistics, PortError, PortErrorKind, StatisticsStore, TableStatistics,
-};
+use athena_application::ports::{ClientStatistics, PortError, StatisticsStore, TableStatistics};
 use poem::Request;
 use poem::http::StatusCode;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
 use serde_json::{Value, json};
 
-use super::keys::StoreAbsence;
-use super::{Admin, answered, moment};
+use super::{Admin, StoreAbsence, answered, catalog_absent, catalog_failure, moment};
 use crate::api::Tag;
 use crate::api::answer::{Answer, Described};
 use crate::api::docs::AdminAnswer;
-use crate::error::{Failure, port_failure};
+use crate::error::Failure;
 
 /// How much every client has asked for.
 pub struct StatisticsApi {
@@ -98,13 +95,7 @@ impl StatisticsApi {
     }
 
     fn store(&self) -> Result<&dyn StatisticsStore, Box<Failure>> {
-        self.store.as_deref().ok_or_else(|| {
-            let error = match &self.absence {
-                StoreAbsence::NotConfigured => "No athena_logging client is configured.".to_owned(),
-                StoreAbsence::NotConnected(name) => format!("Logging client '{name}' is not connected."),
-            };
-            unavailable(error)
-        })
+        self.store.as_deref().ok_or_else(|| catalog_absent(&self.absence))
     }
 
     async fn listed(&self) -> Result<Value, Box<Failure>> {
@@ -114,27 +105,8 @@ impl StatisticsApi {
     }
 }
 
-fn unavailable(error: String) -> Box<Failure> {
-    let (code, category) = ("client_catalog_unavailable", "database_connection");
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, category, "Client catalog unavailable")
-        .error(error)
-        .retry_after(5)
-}
-
 fn failed(title: &'static str) -> impl FnOnce(PortError) -> Box<Failure> {
-    move |error| match error.kind {
-        PortErrorKind::Unavailable
-        | PortErrorKind::Lost
-        | PortErrorKind::TimedOut
-        | PortErrorKind::TooManyConnections => {
-            unavailable("The control database does not answer.".to_owned())
-        }
-        PortErrorKind::Rejected(_)
-        | PortErrorKind::Conflict
-        | PortErrorKind::Exhausted
-        | PortErrorKind::QueueFull
-        | PortErrorKind::Internal => port_failure(error, title),
-    }
+    move |error| catalog_failure(error, title)
 }
 
 fn row(counts: &ClientStatistics) -> Value {

@@ -1,13 +1,13 @@
 //! What goes wrong with keys, rights and policy, in the words of contract 5.6.
 
-use athena_application::ports::{PortError, PortErrorKind};
+use athena_application::ports::PortError;
 use athena_application::use_cases::keys::AdminError;
 use poem::http::StatusCode;
 use poem_openapi::param::Path;
 
 use super::{KeysApi, StoreAbsence};
-use crate::api::admin::refused;
-use crate::error::{Failure, port_failure};
+use crate::api::admin::{retitled, store_failure};
+use crate::error::Failure;
 
 /// The failure where there is no store.
 pub(super) fn absent(absence: &StoreAbsence) -> Box<Failure> {
@@ -40,12 +40,7 @@ fn unavailable(error: String) -> Box<Failure> {
 /// The title that a malformed timestamp has of its own.
 pub(super) fn titled(error: athena_domain::RequestError) -> Box<Failure> {
     let timestamp = error.field.as_deref() == Some("expires_at");
-    let mut failure = refused(error);
-    if timestamp {
-        let text = std::mem::replace(&mut failure.message, "Invalid timestamp".into());
-        failure.error = Some(text);
-    }
-    failure
+    retitled(error, timestamp.then_some("Invalid timestamp"))
 }
 
 fn bad_request(code: &'static str, message: &'static str, error: &'static str) -> Box<Failure> {
@@ -72,14 +67,6 @@ pub(super) fn right_id(id: &Path<String>) -> Result<&str, Box<Failure>> {
     is_uuid(id).then_some(id.as_str()).ok_or_else(|| {
         bad_request("invalid_field", "Invalid API key right id", "The right id must be a UUID.")
             .detail("field", "id")
-    })
-}
-
-pub(super) fn client(name: &str) -> Result<String, Box<Failure>> {
-    let parsed = athena_domain::ClientName::parse(name);
-    parsed.map(|name| name.to_string()).ok_or_else(|| {
-        bad_request("invalid_field", "Invalid client name", "The client name must not be empty.")
-            .detail("field", "client_name")
     })
 }
 
@@ -130,26 +117,14 @@ impl KeysApi {
         }
     }
 
-    /// A store that is away is 503; anything else is ours.
     fn store_failed(&self, error: PortError, title: &'static str) -> Box<Failure> {
-        match error.kind {
-            PortErrorKind::Unavailable
-            | PortErrorKind::Lost
-            | PortErrorKind::TimedOut
-            | PortErrorKind::TooManyConnections => {
-                tracing::warn!(%error, "the auth store does not answer");
-                unavailable(match &self.manage {
-                    Ok(manage) => not_connected(&manage.client),
-                    Err(absence) => reason(absence),
-                })
-                .hint("The control database does not answer; nothing is known to have changed.")
-                .retry_after(5)
-            }
-            PortErrorKind::Rejected(_)
-            | PortErrorKind::Conflict
-            | PortErrorKind::Exhausted
-            | PortErrorKind::QueueFull
-            | PortErrorKind::Internal => port_failure(error, title),
-        }
+        store_failure(error, title, || {
+            unavailable(match &self.manage {
+                Ok(manage) => not_connected(&manage.client),
+                Err(absence) => reason(absence),
+            })
+            .hint("The control database does not answer; nothing is known to have changed.")
+            .retry_after(5)
+        })
     }
 }

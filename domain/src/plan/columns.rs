@@ -1,0 +1,117 @@
+//! Names of columns → their positions, and a selection → the columns of the answer.
+
+use std::sync::Arc;
+
+use super::{Output, Planner};
+use crate::access::{AuthReason, denied};
+use crate::error::{RequestCode, RequestError};
+use crate::query::{Identifier, Selection};
+use crate::schema::Relation;
+use crate::shape::case::camel_to_snake;
+
+impl Planner<'_> {
+    /// Position of a column that the caller may name.
+    pub(super) fn column(&self, relation: &Relation, name: &Identifier) -> Result<usize, RequestError> {
+        let found = self.find_column(relation, name);
+        match &self.authority {
+            Some(authority) if self.limits_columns(relation) => found
+                .ok()
+                .filter(|place| self.reaches(relation, *place))
+                .ok_or_else(|| authority.column_denied(name.as_str())),
+            _ => found,
+        }
+    }
+
+    /// Position of a column: by its exact name, then without regard to case, then from camelCase.
+    fn find_column(&self, relation: &Relation, name: &Identifier) -> Result<usize, RequestError> {
+        let wanted = name.as_str();
+        let undefined = || {
+            RequestError::field(
+                RequestCode::UndefinedColumn,
+                wanted,
+                format!("The column '{wanted}' does not exist in '{}'.", relation.name),
+            )
+            .hint("Please verify the column name and try again.")
+        };
+        if self.options.camel_to_snake
+            && let Some(place) = relation.position(&camel_to_snake(wanted))
+        {
+            return Ok(place);
+        }
+        if let Some(place) = relation.position(wanted) {
+            return Ok(place);
+        }
+        let mut folded = relation
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.name.eq_ignore_ascii_case(wanted));
+        match (folded.next(), folded.next()) {
+            (Some((place, _)), None) => Ok(place),
+            (Some(_), Some(_)) => Err(RequestError::field(
+                RequestCode::UndefinedColumn,
+                wanted,
+                format!(
+                    "'{wanted}' fits several columns of '{}' that differ in case; write one exactly",
+                    relation.name
+                ),
+            )),
+            (None, _) => relation.position(&camel_to_snake(wanted)).ok_or_else(undefined),
+        }
+    }
+
+    pub(super) fn outputs(
+        &self,
+        relation: &Relation,
+        selection: &Selection,
+    ) -> Result<Vec<Output>, RequestError> {
+        let label = |name: &Arc<str>| -> Arc<str> {
+            if self.options.camel_to_snake { camel_to_snake(name).as_ref().into() } else { name.clone() }
+        };
+        let items = match selection {
+            Selection::All => {
+                let reached =
+                    relation.columns.iter().enumerate().filter(|(at, _)| self.reaches(relation, *at));
+                let every: Vec<Output> = reached
+                    .map(|(column, c)| Output { column, cast: None, label: label(&c.name), hidden: false })
+                    .collect();
+                if every.is_empty() && !relation.columns.is_empty() {
+                    return Err(denied(
+                        AuthReason::ColumnOutOfScope,
+                        "columns",
+                        format!("The API key reaches no column of '{}'.", relation.name),
+                    ));
+                }
+                return Ok(every);
+            }
+            Selection::Items(items) => items,
+        };
+        let mut outputs: Vec<Output> = Vec::with_capacity(items.len());
+        for item in items {
+            let column = self.column(relation, &item.column)?;
+            let cast = match &item.cast {
+                None => None,
+                Some(name) => Some(self.schema.type_named(name).cloned().ok_or_else(|| {
+                    RequestError::field(
+                        RequestCode::UnsupportedSelect,
+                        "columns",
+                        format!("`{name}` is not a type of this database that a column can be cast to"),
+                    )
+                })?),
+            };
+            let spelled: Arc<str> = item.column.as_str().into();
+            let key = item.alias.as_deref().map_or_else(|| label(&spelled), Arc::from);
+            if let Some(twice) = outputs.iter().find(|output| output.label == key) {
+                if twice.column == column && twice.cast == cast {
+                    continue;
+                }
+                return Err(RequestError::invalid(
+                    "columns",
+                    format!("`columns` names two different columns `{key}`; give one an alias"),
+                ));
+            }
+            outputs.push(Output { column, cast, label: key, hidden: false });
+        }
+        Ok(outputs)
+    }
+}
