@@ -53,7 +53,7 @@ impl Composed {
 pub fn compose(config: &Config) -> Composed {
     let instance = instance_name();
     let control = ControlPlane::start(config, &instance);
-    let records = Records::start(config, &instance, control.logging.as_ref(), control.catalog.registry());
+    let records = Records::start(config, &instance, &control);
     let statistics = control
         .logging
         .clone()

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_application::ClientRegistry;
 use athena_application::ports::{Observer, Observers};
 use athena_application::slow_queries::SlowQueries;
+use athena_domain::access::AccessState;
 use athena_logging::{LogCounters, LogPipeline, LogSettings};
-use athena_metrics::{Metrics, Reading};
-use athena_postgres::control::{ControlDatabase, PostgresLogStore, RetentionWindows, keep_tidy};
+use athena_metrics::{Metrics, Reading, Readings};
+use athena_postgres::control::{PostgresLogStore, RetentionWindows, keep_tidy};
 use athena_traces::{TraceSettings, Traces};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, RetentionConfig, TracesConfig};
+use crate::control::ControlPlane;
 
 /// What is kept of requests. Dropped, it stops throwing old records away.
 pub struct Records {
@@ -36,20 +37,15 @@ impl Drop for Records {
 
 impl Records {
     /// Starts what the configuration asks for, for the gateway of this name. Needs a running runtime.
-    pub fn start(
-        config: &Config,
-        instance: &str,
-        database: Option<&ControlDatabase>,
-        clients: &Arc<ClientRegistry>,
-    ) -> Self {
+    pub fn start(config: &Config, instance: &str, control: &ControlPlane) -> Self {
+        let database = control.logging.as_ref();
         let pipeline = database.map(|database| {
             let store = Arc::new(PostgresLogStore::new(database.clone()));
             Arc::new(LogPipeline::start(store, settings(config)))
         });
         let metrics = config.server.metrics.then(|| {
-            let logged = pipeline.clone();
-            let readings = move || logged.as_deref().map(readings).unwrap_or_default();
-            Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clients.clone(), Box::new(readings)))
+            let readings = readings(pipeline.clone(), control, config.redis.is_some());
+            Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), control.catalog.registry().clone(), readings))
         });
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         observers.extend(metrics.clone().map(|metrics| metrics as Arc<dyn Observer>));
@@ -109,8 +105,28 @@ fn traces(config: &TracesConfig, instance: &str) -> Option<Arc<Traces>> {
     }
 }
 
+/// Numbers that are asked for when somebody reads the metrics.
+fn readings(pipeline: Option<Arc<LogPipeline>>, control: &ControlPlane, shared: bool) -> Readings {
+    let (authenticator, budgets) = (control.authenticator.clone(), control.budgets.clone());
+    Box::new(move || {
+        let mut readings = pipeline.as_deref().map(logged).unwrap_or_default();
+        if let AccessState::Loaded(keys) = authenticator.state() {
+            readings.push(reading("athena_api_keys", "API keys that are not archived.", keys.len() as u64));
+        }
+        if shared {
+            let help = "Whether the Redis that shares budgets answered last.";
+            readings.push(reading("athena_budgets_shared", help, u64::from(budgets.are_shared())));
+        }
+        readings
+    })
+}
+
+fn reading(name: &'static str, help: &'static str, value: u64) -> Reading {
+    Reading { name, help, value }
+}
+
 /// What the pipeline has done and lost.
-fn readings(pipeline: &LogPipeline) -> Vec<Reading> {
+fn logged(pipeline: &LogPipeline) -> Vec<Reading> {
     let LogCounters {
         queued,
         written,
@@ -123,18 +139,18 @@ fn readings(pipeline: &LogPipeline) -> Vec<Reading> {
         ..
     } = pipeline.counters();
     vec![
-        ("athena_log_queued", "Records that wait in memory.", queued),
-        ("athena_log_written", "Records written since the start.", written),
-        ("athena_log_spooled_batches", "Batches that wait on disk.", spooled_batches),
-        ("athena_log_spooled_bytes", "Bytes that wait on disk.", spooled_bytes),
-        ("athena_log_dropped_queue", "Records dropped because the queue was full.", dropped_queue),
-        ("athena_log_dropped_spool", "Records dropped because the spool was full.", dropped_spool),
-        (
-            "athena_log_dropped_rejected",
-            "Records dropped because the database refused them.",
+        reading("athena_log_queued", "Records that wait in memory.", queued),
+        reading("athena_log_written_total", "Records written.", written),
+        reading("athena_log_spooled_batches", "Batches that wait on disk.", spooled_batches),
+        reading("athena_log_spooled_bytes", "Bytes that wait on disk.", spooled_bytes),
+        reading("athena_log_dropped_queue_total", "Records dropped: the queue was full.", dropped_queue),
+        reading("athena_log_dropped_spool_total", "Records dropped: the spool was full.", dropped_spool),
+        reading(
+            "athena_log_dropped_rejected_total",
+            "Records dropped: the database refused them.",
             dropped_rejected,
         ),
-        ("athena_log_failures", "Attempts to write a batch that failed.", failures),
+        reading("athena_log_failures_total", "Attempts to write a batch that failed.", failures),
     ]
 }
 

@@ -2,7 +2,7 @@
 //! Where several gateways share a ledger, what each has used reaches the others beside the requests.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -85,6 +85,8 @@ impl Account {
 #[derive(Debug)]
 pub struct Budgets {
     accounts: ArcSwap<HashMap<KeyId, Arc<Account>>>,
+    /// Whether the ledger answered last.
+    shared: AtomicBool,
     /// The clock of the buckets begins here.
     began: Instant,
 }
@@ -102,7 +104,7 @@ pub struct BudgetRefusal {
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { accounts: ArcSwap::default(), began: Instant::now() }
+        Self { accounts: ArcSwap::default(), shared: AtomicBool::new(false), began: Instant::now() }
     }
 }
 
@@ -151,6 +153,11 @@ impl Budgets {
         }
     }
 
+    /// Whether other gateways hear of what is used here.
+    pub fn are_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
+    }
+
     /// Shares what is used with other gateways, for ever. While the ledger does not answer, every gateway
     /// grants the whole budget by itself.
     pub async fn share(&self, ledger: &dyn BudgetLedger) {
@@ -158,6 +165,7 @@ impl Budgets {
         loop {
             let outcome = self.exchange(ledger).await;
             let was_away = std::mem::replace(&mut away, outcome.is_err());
+            self.shared.store(!away, Ordering::Relaxed);
             match outcome {
                 Ok(()) if was_away => tracing::info!("budgets are shared with other gateways again"),
                 Err(error) if !was_away => {
@@ -174,8 +182,7 @@ impl Budgets {
         let accounts = self.accounts.load_full();
         let (told, uses): (Vec<_>, Vec<_>) =
             accounts.values().filter_map(|account| Some((account, account.report()?))).unzip();
-        let outcome = if uses.is_empty() { Ok(Vec::new()) } else { ledger.exchange(&uses).await };
-        match outcome {
+        match ledger.exchange(&uses).await {
             Ok(standings) => {
                 let now = self.began.elapsed();
                 told.iter().zip(&standings).for_each(|(account, standing)| account.adopt(standing, now));
@@ -215,25 +222,12 @@ impl Drop for Spending {
 
 #[cfg(test)]
 mod tests {
-    use athena_domain::access::{Policy, RightSet, Scope};
+    use athena_domain::access::Policy;
 
     use super::*;
 
     fn key(id: KeyId, budget: Option<Budget>) -> ApiKey {
-        ApiKey {
-            id,
-            external_id: "".into(),
-            public_id: id.to_string().into(),
-            name: "".into(),
-            secret: None,
-            previous: None,
-            is_active: true,
-            expires_at: None,
-            clients: None,
-            rights: RightSet::default(),
-            scope: Scope::default(),
-            budget,
-        }
+        ApiKey { budget, ..ApiKey::new(id, id.to_string()) }
     }
 
     fn keys(list: &[ApiKey]) -> Keys {

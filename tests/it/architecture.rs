@@ -12,6 +12,8 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
     ("athena-postgres", "adapters/postgres", &["athena-domain", "athena-application"]),
     ("athena-logging", "adapters/logging", &["athena-domain", "athena-application"]),
     ("athena-metrics", "adapters/metrics", &["athena-domain", "athena-application"]),
+    ("athena-redis", "adapters/redis", &["athena-domain", "athena-application"]),
+    ("athena-traces", "adapters/traces", &["athena-application"]),
     ("athena-memory", "adapters/memory", &["athena-domain", "athena-application"]),
 ];
 
@@ -21,6 +23,8 @@ const OWNED: &[(&str, &[&str])] = &[
     ("deadpool", &["adapters/postgres"]),
     ("poem", &["adapters/http"]),
     ("poem-openapi", &["adapters/http"]),
+    ("deadpool-redis", &["adapters/redis"]),
+    ("opentelemetry", &["adapters/traces"]),
     ("clap", &["adapters/cli"]),
     ("config", &["."]),
     ("anyhow", &[".", "tests/support"]),

@@ -187,6 +187,26 @@ async fn a_request_leaves_its_true_trace_and_no_secret() {
 }
 
 #[tokio::test]
+async fn what_only_the_database_finds_out_of_scope_is_logged_as_refused() {
+    // The row's owner is the database's doing, so no plan can know it.
+    let plane =
+        Plane::start("CREATE TABLE things (id bigint PRIMARY KEY, owner text DEFAULT 'other');").await;
+    plane.policy("enforce").await;
+    let filters = json!({"things": [{"eq_column": "owner", "eq_value": "me"}]});
+    let (key, _) = plane.key(json!({"name": "k", "rights": ["*"], "row_filters": filters})).await;
+    let request = plane.gateway.bare(Method::PUT, "/gateway/insert").header("X-Athena-Client", CLIENT);
+    let request = request.header("apikey", &key).header("X-Request-Id", "row-out-of-scope");
+    let body = json!({"table_name": "things", "insert_body": {"id": 1}});
+    plane.gateway.send(request.json(&body)).await.refused(403, "api_key_row_out_of_scope");
+    let sql = "SELECT authenticated, authorized, failure_reason FROM api_key_auth_log \
+               WHERE request_id = 'row-out-of-scope'";
+    until("the refusal is logged", async || control(&plane, sql).await != json!([])).await;
+    let expected =
+        json!([{"authenticated": true, "authorized": false, "failure_reason": "api_key_row_out_of_scope"}]);
+    assert_eq!(control(&plane, sql).await, expected);
+}
+
+#[tokio::test]
 async fn nothing_is_lost_or_doubled_while_the_control_database_is_away() {
     let spool = std::env::temp_dir().join(format!("athena-spool-{}", std::process::id()));
     let yaml = format!("logging: {{spool_dir: {}, flush_interval_ms: 100}}", spool.display());

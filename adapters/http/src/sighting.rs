@@ -93,7 +93,10 @@ pub struct Sighting {
 impl Sighting {
     /// Begins to watch a request.
     pub fn begin(observer: Option<&Arc<dyn Observer>>, request: &Request, names: &RouteNames) -> Self {
-        let told = observer.map(|observer| (observer.clone(), Box::new(seen(request, names))));
+        let told = observer.map(|observer| {
+            observer.begins();
+            (observer.clone(), Box::new(seen(request, names)))
+        });
         Self { told, began: Instant::now(), bytes: 0, whole: false, trail: None, spending: None }
     }
 

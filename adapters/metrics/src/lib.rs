@@ -3,19 +3,29 @@
 //! Labels are few: routes are patterns, clients are those that exist, reasons are names of the code. Nothing a caller
 //! makes up becomes a label.
 
-mod process;
 mod requests;
 
 use std::sync::Arc;
 
-use athena_application::ClientRegistry;
-use athena_application::ports::{MetricsSource, Observation, Observer, Rendered};
-use prometheus::{Encoder as _, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use athena_application::ports::{BackendStatus, MetricsSource, Observation, Observer, Rendered};
+use athena_application::{ClientRegistry, ClientState};
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder as _, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use requests::Requests;
 
-/// A number that is asked for when somebody reads: name, help, and the number.
-pub type Reading = (&'static str, &'static str, u64);
+/// A number that is asked for when somebody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Name of the family; that of a count ends in `_total`.
+    pub name: &'static str,
+    /// What it is.
+    pub help: &'static str,
+    /// The number.
+    pub value: u64,
+}
 
 /// Gives further numbers when somebody reads.
 pub type Readings = Box<dyn Fn() -> Vec<Reading> + Send + Sync>;
@@ -37,24 +47,18 @@ impl Metrics {
             Opts::new("athena_build_info", "The version that runs; always 1."),
             &["version"],
         );
-        if let Ok(build) = build {
-            build.with_label_values(&[version]).set(1);
-            // Names are fixed and differ, so registering cannot fail.
-            drop(registry.register(Box::new(build)));
-        }
-        if let Ok(started) =
-            IntGauge::new("athena_process_start_time_seconds", "When the process began, in Unix seconds.")
-        {
-            started.set(process::now_seconds());
-            drop(registry.register(Box::new(started)));
-        }
+        made(&registry, build).with_label_values(&[version]).set(1);
+        #[cfg(target_os = "linux")]
+        registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("no two families have one name");
         Self { registry, requests, clients, readings }
     }
 
-    /// The state of pools and bulkheads, read now.
-    fn pools(&self) -> Registry {
-        type Number = fn(&athena_application::ports::BackendStatus) -> u64;
-        const NUMBERS: [(&str, &str, Number); 7] = [
+    /// The state of pools and bulkheads, and the readings, as they are now.
+    fn now(&self) -> Registry {
+        type Number = fn(&BackendStatus) -> u64;
+        const GAUGES: [(&str, &str, Number); 6] = [
             ("athena_pool_connected", "Whether the database answered when it was asked last.", |s| {
                 u64::from(s.connected)
             }),
@@ -63,35 +67,53 @@ impl Metrics {
             ("athena_pool_max", "Most connections.", |s| s.max as u64),
             ("athena_pool_waiting", "Requests that wait for a connection.", |s| s.waiting as u64),
             ("athena_bulkhead_queued", "Requests that wait before the bulkhead.", |s| s.queued as u64),
-            (
-                "athena_bulkhead_rejected",
-                "Requests that the bulkhead has turned away since the start.",
-                |s| s.rejected,
-            ),
         ];
         let registry = Registry::new();
-        let clients = self.clients.all();
-        for (name, help, number) in NUMBERS {
-            let Ok(gauge) = IntGaugeVec::new(Opts::new(name, help), &["client"]) else { continue };
-            for client in &clients {
-                if let athena_application::ClientState::Ready { backend, .. } = &client.state {
-                    let value = i64::try_from(number(&backend.status())).unwrap_or(i64::MAX);
-                    gauge.with_label_values(&[client.name.key()]).set(value);
-                }
+        let all = self.clients.all();
+        let states = all.iter().filter_map(|client| match &client.state {
+            ClientState::Ready { backend, .. } => Some((client.name.key(), backend.status())),
+            ClientState::Frozen | ClientState::Inactive | ClientState::Misconfigured { .. } => None,
+        });
+        let states: Vec<_> = states.collect();
+        for (name, help, number) in GAUGES {
+            let gauge = made(&registry, IntGaugeVec::new(Opts::new(name, help), &["client"]));
+            for (client, status) in &states {
+                gauge.with_label_values(&[client]).set(signed(number(status)));
             }
-            drop(registry.register(Box::new(gauge)));
         }
-        for (name, help, value) in (self.readings)().into_iter().chain(process::readings()) {
-            if let Ok(gauge) = IntGauge::new(name, help) {
-                gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-                drop(registry.register(Box::new(gauge)));
+        let rejected =
+            Opts::new("athena_bulkhead_rejected_total", "Requests that the bulkhead has turned away.");
+        let rejected = made(&registry, IntCounterVec::new(rejected, &["client"]));
+        for (client, status) in &states {
+            rejected.with_label_values(&[client]).inc_by(status.rejected);
+        }
+        for Reading { name, help, value } in (self.readings)() {
+            if name.ends_with("_total") {
+                made(&registry, IntCounter::new(name, help)).inc_by(value);
+            } else {
+                made(&registry, IntGauge::new(name, help)).set(signed(value));
             }
         }
         registry
     }
 }
 
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Registers a family. Names and labels are constants that a scrape in the tests goes through: none can fail.
+fn made<T: Clone + Collector + 'static>(registry: &Registry, family: prometheus::Result<T>) -> T {
+    let family = family.expect("names and labels of families are constants, and right");
+    registry.register(Box::new(family.clone())).expect("no two families have one name");
+    family
+}
+
 impl Observer for Metrics {
+    fn begins(&self) {
+        self.requests.begins();
+    }
+
     fn observe(&self, observation: &Arc<Observation>) {
         self.requests.observe(observation);
     }
@@ -100,10 +122,11 @@ impl Observer for Metrics {
 impl MetricsSource for Metrics {
     fn render(&self) -> Rendered {
         let mut families = self.registry.gather();
-        families.extend(self.pools().gather());
+        families.extend(self.now().gather());
         let mut text = Vec::new();
-        // Writing to memory cannot fail.
-        drop(TextEncoder::new().encode(&families, &mut text));
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
+            tracing::error!(%error, "some metrics cannot be written");
+        }
         Rendered {
             content_type: "text/plain; version=0.0.4; charset=utf-8",
             text: String::from_utf8(text).unwrap_or_default(),

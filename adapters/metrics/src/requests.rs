@@ -1,7 +1,11 @@
 //! What is counted and timed of every request.
 
 use athena_application::ports::Observation;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+use crate::made;
 
 /// Bounds of latencies, in seconds.
 const SECONDS: [f64; 15] =
@@ -9,6 +13,7 @@ const SECONDS: [f64; 15] =
 
 /// Counters and histograms of requests.
 pub struct Requests {
+    in_flight: IntGauge,
     total: IntCounterVec,
     seconds: HistogramVec,
     database: HistogramVec,
@@ -23,15 +28,6 @@ pub struct Requests {
 impl Requests {
     /// Registers every family.
     pub fn new(registry: &Registry) -> Self {
-        // Names and labels are constants that the tests go through once: none of this can fail.
-        fn made<T: Clone + prometheus::core::Collector + 'static>(
-            registry: &Registry,
-            family: prometheus::Result<T>,
-        ) -> T {
-            let family = family.expect("names and labels of families are constants, and right");
-            registry.register(Box::new(family.clone())).expect("no two families have one name");
-            family
-        }
         let counters = |name: &str, help: &str, labels: &[&str]| {
             made(registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
@@ -43,7 +39,10 @@ impl Requests {
         };
         let wait =
             HistogramOpts::new("athena_pool_wait_seconds", "Time that operations waited for a connection.");
+        let in_flight =
+            IntGauge::new("athena_http_requests_in_flight", "Requests whose answers have not left whole.");
         Self {
+            in_flight: made(registry, in_flight),
             total: counters(
                 "athena_http_requests_total",
                 "Requests answered.",
@@ -86,8 +85,14 @@ impl Requests {
         }
     }
 
-    /// Counts and times one request.
+    /// Counts a request that has come.
+    pub fn begins(&self) {
+        self.in_flight.inc();
+    }
+
+    /// Counts and times one request that is over.
     pub fn observe(&self, seen: &Observation) {
+        self.in_flight.dec();
         let client = seen.client.as_ref().filter(|_| seen.client_known).map_or("", |client| client.key());
         let status = seen.status.to_string();
         self.total.with_label_values(&[seen.route, method(&seen.method), &status, client]).inc();

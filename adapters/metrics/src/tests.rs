@@ -53,12 +53,15 @@ fn observation(client: &str, known: bool, status: u16) -> Arc<Observation> {
 }
 
 fn metrics() -> Metrics {
-    Metrics::new("1.2.3", Arc::default(), Box::new(|| vec![("athena_log_queue_entries", "Waiting.", 7)]))
+    let reading = |name, value| Reading { name, help: "Something.", value };
+    let readings = move || vec![reading("athena_log_queued", 7), reading("athena_log_written_total", 9)];
+    Metrics::new("1.2.3", Arc::default(), Box::new(readings))
 }
 
 #[test]
 fn requests_are_counted_by_route_client_and_status() {
     let metrics = metrics();
+    (0..7).for_each(|_| metrics.begins());
     for _ in 0..3 {
         metrics.observe(&observation("Demo", true, 200));
     }
@@ -74,6 +77,10 @@ fn requests_are_counted_by_route_client_and_status() {
     has(r#"athena_auth_refusals_total{client="",reason="missing_api_key"} 2"#);
     has(r#"athena_auth_would_refuse_total{client="demo",reason="missing_api_key"} 3"#);
     has(r#"athena_build_info{version="1.2.3"} 1"#);
-    has("athena_log_queue_entries 7");
+    has("# TYPE athena_log_queued gauge");
+    has("athena_log_queued 7");
+    has("# TYPE athena_log_written_total counter");
+    has("athena_log_written_total 9");
+    has("athena_http_requests_in_flight 2");
     assert!(!text.contains("made-up") && !text.contains("secret-table"), "{text}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use athena_application::ports::{BudgetLedger, BudgetStanding, BudgetUse, PortError, PortErrorKind};
-use deadpool_redis::redis::{RedisError, Script, pipe};
+use deadpool_redis::redis::{RedisError, Script, cmd, pipe};
 use deadpool_redis::{Manager, Pool, Runtime};
 
 use crate::url::{InvalidRedisUrl, RedisUrl};
@@ -43,9 +43,13 @@ impl RedisLedger {
         })
     }
 
+    async fn ping(&self) -> Result<(), PortError> {
+        let mut connection = self.pool.get().await.map_err(unavailable)?;
+        cmd("PING").exec_async(&mut connection).await.map_err(unavailable)
+    }
+
     async fn ask(&self, uses: &[BudgetUse]) -> Result<Vec<BudgetStanding>, PortError> {
-        let unavailable = || PortError::new(PORT, PortErrorKind::Unavailable);
-        let mut connection = self.pool.get().await.map_err(|error| unavailable().caused_by(error))?;
+        let mut connection = self.pool.get().await.map_err(unavailable)?;
         let mut asked = pipe();
         asked.load_script(&self.script).ignore();
         for used in uses {
@@ -60,7 +64,7 @@ impl RedisLedger {
             asked.invoke_script(&call);
         }
         let answers: Vec<(String, String, String, u64)> =
-            asked.query_async(&mut connection).await.map_err(|error| unavailable().caused_by(error))?;
+            asked.query_async(&mut connection).await.map_err(unavailable)?;
         let standing =
             |(requests, rows, bytes, running_elsewhere): (String, String, String, u64)| BudgetStanding {
                 levels: [requests, rows, bytes].map(|level| level.parse().ok()),
@@ -70,17 +74,23 @@ impl RedisLedger {
     }
 }
 
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PortError {
+    PortError::new(PORT, PortErrorKind::Unavailable).caused_by(error)
+}
+
 #[async_trait::async_trait]
 impl BudgetLedger for RedisLedger {
     async fn exchange(&self, uses: &[BudgetUse]) -> Result<Vec<BudgetStanding>, PortError> {
         let asked = async {
+            if uses.is_empty() {
+                self.ping().await?;
+            }
             let mut standings = Vec::with_capacity(uses.len());
             for some in uses.chunks(AT_ONCE) {
                 standings.extend(self.ask(some).await?);
             }
             Ok(standings)
         };
-        let late = |_| Err(PortError::new(PORT, PortErrorKind::Unavailable).caused_by("no answer in time"));
-        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(late)
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|late| Err(unavailable(late)))
     }
 }

@@ -33,7 +33,7 @@ pub struct BudgetStanding {
 #[async_trait::async_trait]
 pub trait BudgetLedger: Send + Sync + 'static {
     /// Takes what was used out of the shared buckets, and tells how every one of these keys stands, in the same
-    /// order.
+    /// order. Without any it only finds out whether the store answers.
     ///
     /// - MUST let the buckets fill with time by one clock for all gateways, and hold no more than the budget says.
     /// - MUST let a debt grow no further than one bucket.

@@ -7,10 +7,13 @@ use std::time::{Duration, SystemTime};
 use athena_domain::ClientName;
 use athena_domain::access::{ApiKey, AuthReason};
 
-/// Hears of every finished request.
+/// Hears of every request.
 ///
 /// - MUST return at once: no I/O, no lock that is held long, no panic. What cannot be kept is counted.
 pub trait Observer: Send + Sync + 'static {
+    /// Hears that a request has come; it will be observed when it is over.
+    fn begins(&self) {}
+
     /// Hears of one request, after its answer has left or broken off.
     fn observe(&self, observation: &Arc<Observation>);
 }
@@ -179,6 +182,10 @@ pub struct TraceParent {
 pub struct Observers(pub Vec<Arc<dyn Observer>>);
 
 impl Observer for Observers {
+    fn begins(&self) {
+        self.0.iter().for_each(|observer| observer.begins());
+    }
+
     fn observe(&self, observation: &Arc<Observation>) {
         self.0.iter().for_each(|observer| observer.observe(observation));
     }

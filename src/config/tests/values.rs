@@ -56,6 +56,10 @@ fn the_environment_overrides_every_key() {
             "logging_client" | "auth_client" => "shop",
             "format" => "json",
             "flush_interval_ms" => "50",
+            "url" => "redis://r",
+            "otlp_endpoint" => "http://c:4318",
+            "otlp_headers" => "a=b",
+            "sample_ratio" => "0.5",
             _ => "9",
         },
     };
