@@ -52,7 +52,7 @@ impl RetentionWindows {
         let windows = [
             ("gateway_request_log", "id", "created_at", self.request_log),
             ("gateway_operation_log", "id", "created_at", self.operation_log),
-            ("api_key_auth_log", "id", "created_at", self.auth_log),
+            ("api_key_auth_log", "id", "\"time\"", self.auth_log),
             ("client_connections", "id", "recorded_at", self.connections),
             ("client_alert_queries", "id", "created_at", self.alerts),
             ("gateway_log_batches", "batch_id", "written_at", Some(BATCHES)),

@@ -83,6 +83,13 @@ async fn rows_hold_what_was_observed() {
         "shop|192.0.2.7|https://athena.example|ANON1,shop|192.0.2.7|https://athena.example|aa1",
     )
     .await;
+    // A key that is deleted by hand leaves its rows in the log, without the number.
+    control.run("DELETE FROM api_keys").await;
+    check(
+        "SELECT string_agg(coalesce(api_key_id::text, '-') || api_key_public_id, ',' ORDER BY id) FROM api_key_auth_log",
+        "-aa,-bb",
+    )
+    .await;
     // The registry is purged by age, and the keys' version was not touched by any of this.
     assert_eq!(purge_realtime(&control.database, Duration::from_secs(300)).await.unwrap(), 2);
 }
