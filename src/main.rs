@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use athena_cli::{Invocation, Surroundings, VERSION, diagnosis, parse_from};
 
+/// What one thread reads another one logs and frees, which the system's allocator does slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let invocation = match parse_from(std::env::args_os()) {
         Ok(invocation) => invocation,

@@ -1,5 +1,6 @@
 //! From a request to what observers are told of it, once its answer has left, broken off, or been given up.
 
+use std::collections::HashSet;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +46,11 @@ const CALLER_LEFT: u16 = 499;
 
 /// Patterns of the routes, for a bounded number of names.
 #[derive(Debug, Default)]
-pub struct RouteNames(Vec<&'static str>);
+pub struct RouteNames {
+    /// Paths without parameters.
+    fixed: HashSet<&'static str>,
+    with_parameters: Vec<&'static str>,
+}
 
 /// What a path is called that no route has.
 const UNMATCHED: &str = "unmatched";
@@ -53,13 +58,12 @@ const UNMATCHED: &str = "unmatched";
 impl RouteNames {
     /// The names of these patterns, such as `/admin/api-keys/:id`. Made once for the life of the process.
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut names: Vec<&'static str> =
-            patterns.into_iter().map(|pattern| &*Box::leak(pattern.to_owned().into_boxed_str())).collect();
-        // Fixed segments win over parameters.
-        names.sort_by_key(|name| name.contains(':'));
-        Self(names)
+        let names = patterns.into_iter().map(|pattern| &*Box::leak(pattern.to_owned().into_boxed_str()));
+        let (with_parameters, fixed) = names.partition::<Vec<_>, _>(|name| name.contains(':'));
+        Self { fixed: fixed.into_iter().collect(), with_parameters }
     }
 
+    /// Fixed segments win over parameters.
     fn of(&self, path: &str) -> &'static str {
         let fits = |pattern: &str| {
             let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
@@ -71,8 +75,8 @@ impl RouteNames {
                 }
             }
         };
-        let exact = self.0.iter().find(|name| **name == path);
-        exact.or_else(|| self.0.iter().find(|name| fits(name))).copied().unwrap_or(UNMATCHED)
+        let fixed = self.fixed.get(path);
+        fixed.or_else(|| self.with_parameters.iter().find(|name| fits(name))).copied().unwrap_or(UNMATCHED)
     }
 }
 
