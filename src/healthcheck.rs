@@ -1,6 +1,6 @@
 //! `athena_rs healthcheck`: one question to a running server, for supervisors that can only start a program.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,10 @@ use anyhow::{Context as _, anyhow, bail};
 use athena_cli::HealthcheckOptions;
 
 use crate::config::{Config, Environment, LoadOptions};
+
+mod pinned;
+
+use pinned::Pinned;
 
 /// Time for the whole exchange. Supervisors wait longer than this before they give up on the program itself.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -25,7 +29,7 @@ const MOST: usize = 256;
 pub fn run(options: &HealthcheckOptions) -> anyhow::Result<()> {
     let target = match &options.url {
         Some(url) => Target::parse(url)?,
-        None => Target::of(server(options)?),
+        None => server(options)?,
     };
     let status = target.ask(TIMEOUT).with_context(|| format!("{target} does not answer"))?;
     match status {
@@ -34,9 +38,9 @@ pub fn run(options: &HealthcheckOptions) -> anyhow::Result<()> {
     }
 }
 
-/// Where the server that is configured like this listens. Looks for no configuration that is not named: the
+/// Where the server that is configured like this listens, and the certificate it shows. Looks for no configuration that is not named: the
 /// search would write one.
-fn server(options: &HealthcheckOptions) -> anyhow::Result<SocketAddr> {
+fn server(options: &HealthcheckOptions) -> anyhow::Result<Target> {
     let (config, _) = match &options.config {
         Some(path) => Config::load(&LoadOptions::from_process(Some(path.clone()), options.port)?)?,
         None => Config::from_text("built-in defaults", "{}", &Environment::from_process(), options.port)?,
@@ -49,27 +53,35 @@ fn server(options: &HealthcheckOptions) -> anyhow::Result<SocketAddr> {
     if config.server.port == 0 {
         bail!("the server takes any free port: name it with --port or --url");
     }
-    Ok(SocketAddr::new(host, config.server.port))
+    let pinned = config.server.tls.as_ref().map(|tls| Pinned::read(&tls.certificate)).transpose()?;
+    Ok(Target { pinned, ..Target::of(SocketAddr::new(host, config.server.port)) })
 }
 
 /// A URL, taken apart.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Target {
     /// `host:port`, as a name to look up and as the header `Host`.
     authority: String,
     /// Path and query.
     path: String,
+    /// The certificate that the server has to show; none without TLS.
+    pinned: Option<Pinned>,
 }
+
+/// What is written to and read from: a connection, or TLS over one.
+trait Exchange: Read + Write {}
+
+impl<T: Read + Write> Exchange for T {}
 
 impl Target {
     fn of(server: SocketAddr) -> Self {
-        Self { authority: server.to_string(), path: PATH.to_owned() }
+        Self { authority: server.to_string(), path: PATH.to_owned(), pinned: None }
     }
 
     fn parse(url: &str) -> anyhow::Result<Self> {
-        let rest = url
-            .strip_prefix("http://")
-            .ok_or_else(|| anyhow!("--url must begin with http://: the check does not speak TLS"))?;
+        let rest = url.strip_prefix("http://").ok_or_else(|| {
+            anyhow!("--url must begin with http://; a server with TLS is asked by its --config")
+        })?;
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, "/"),
@@ -83,15 +95,20 @@ impl Target {
             true => authority.to_owned(),
             false => format!("{authority}:80"),
         };
-        Ok(Self { authority, path: path.to_owned() })
+        Ok(Self { authority, path: path.to_owned(), pinned: None })
     }
 
     /// The status of the answer to one GET.
     fn ask(&self, timeout: Duration) -> anyhow::Result<u16> {
         let deadline = Instant::now() + timeout;
-        let mut stream = self.connect(deadline)?;
-        let Self { authority, path } = self;
-        stream.set_write_timeout(Some(left(deadline)?))?;
+        let socket = self.connect(deadline)?;
+        let Self { authority, path, pinned } = self;
+        let mut stream: Box<dyn Exchange> = match pinned {
+            None => Box::new(socket.try_clone()?),
+            Some(pinned) => Box::new(pinned.over(socket.try_clone()?)?),
+        };
+        socket.set_write_timeout(Some(left(deadline)?))?;
+        socket.set_read_timeout(Some(left(deadline)?))?;
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: athena_rs-healthcheck\r\nConnection: close\r\n\r\n"
         );
@@ -100,7 +117,7 @@ impl Target {
         let mut part = [0; MOST];
         while !head.contains(&b'\n') && head.len() < MOST {
             // The deadline is of the whole exchange: a server that answers byte by byte does not move it.
-            stream.set_read_timeout(Some(left(deadline)?))?;
+            socket.set_read_timeout(Some(left(deadline)?))?;
             match stream.read(&mut part)? {
                 0 => break,
                 length => head.extend_from_slice(&part[..length]),
@@ -123,7 +140,8 @@ impl Target {
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.path)
+        let scheme = if self.pinned.is_some() { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
     }
 }
 

@@ -88,14 +88,14 @@ fn a_closed_port_is_named() {
 
 #[test]
 fn urls() {
-    let target = |authority: &str, path: &str| Target { authority: authority.into(), path: path.into() };
-    for (url, expected) in [
-        ("http://h:1/livez", target("h:1", "/livez")),
-        ("http://h", target("h:80", "/")),
-        ("http://[::1]/readyz", target("[::1]:80", "/readyz")),
-        ("http://[::1]:4052/readyz", target("[::1]:4052", "/readyz")),
+    for (url, authority, path) in [
+        ("http://h:1/livez", "h:1", "/livez"),
+        ("http://h", "h:80", "/"),
+        ("http://[::1]/readyz", "[::1]:80", "/readyz"),
+        ("http://[::1]:4052/readyz", "[::1]:4052", "/readyz"),
     ] {
-        assert_eq!(Target::parse(url).unwrap(), expected, "{url}");
+        let target = Target::parse(url).unwrap();
+        assert_eq!((target.authority.as_str(), target.path.as_str()), (authority, path), "{url}");
     }
     for url in [
         "",
@@ -116,15 +116,62 @@ fn urls() {
 fn the_port_is_that_of_the_server() {
     let of = |config: Option<&std::path::Path>, port| {
         let config = config.map(std::path::Path::to_owned);
-        server(&HealthcheckOptions { url: None, config, port }).map_err(|error| error.to_string())
+        let target = server(&HealthcheckOptions { url: None, config, port });
+        target.map(|target| target.authority).map_err(|error| error.to_string())
     };
-    assert_eq!(of(None, Some(5000)), Ok("127.0.0.1:5000".parse().unwrap()));
+    assert_eq!(of(None, Some(5000)), Ok("127.0.0.1:5000".to_owned()));
     assert!(of(None, Some(0)).unwrap_err().contains("--url"));
     let file = std::env::temp_dir().join(format!("athena-healthcheck-{}.yaml", std::process::id()));
     std::fs::write(&file, "api: {host: '::', port: 4999}").unwrap();
     let (own, overridden) = (of(Some(&file), None), of(Some(&file), Some(5000)));
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(own, Ok("[::1]:4999".parse().unwrap()));
-    assert_eq!(overridden, Ok("[::1]:5000".parse().unwrap()));
+    assert_eq!(own, Ok("[::1]:4999".to_owned()));
+    assert_eq!(overridden, Ok("[::1]:5000".to_owned()));
     assert!(of(Some(&file), None).unwrap_err().contains("athena-healthcheck"), "a missing file is said");
+}
+
+/// A server for one connection over TLS, and a configuration that names `shown` as its certificate.
+fn over_tls(own: &rcgen::CertifiedKey<rcgen::KeyPair>, shown: &str) -> Result<(), String> {
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(std::sync::Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let mut stream =
+            StreamOwned::new(ServerConnection::new(std::sync::Arc::new(config)).unwrap(), socket);
+        let mut head = [0; 512];
+        // The asker leaves in the handshake when it is shown another certificate.
+        if stream.read(&mut head).is_ok_and(|length| length > 0) {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        }
+    });
+    let dir = std::env::temp_dir().join(format!("athena-healthcheck-{}-{port}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (certificate, file) = (dir.join("tls.crt"), dir.join("config.yaml"));
+    std::fs::write(&certificate, shown).unwrap();
+    let text = format!(
+        "api: {{host: 127.0.0.1, port: {port}, tls_cert: {certificate:?}, tls_key: {certificate:?}}}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let outcome = run(&HealthcheckOptions { url: None, config: Some(file), port: None });
+    served.join().unwrap();
+    drop(std::fs::remove_dir_all(&dir));
+    outcome.map_err(|error| format!("{error:#}"))
+}
+
+#[test]
+fn a_server_with_tls_shows_the_certificate_of_its_configuration() {
+    let make = || rcgen::generate_simple_self_signed(["db.example".to_owned()]).unwrap();
+    let (own, other) = (make(), make());
+    assert_eq!(over_tls(&own, &own.cert.pem()), Ok(()));
+    let error = over_tls(&own, &other.cert.pem()).expect_err("another certificate");
+    assert!(error.contains("https://127.0.0.1:") && error.contains("does not answer"), "{error}");
 }

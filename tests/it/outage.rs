@@ -104,3 +104,49 @@ async fn an_unreachable_client_is_told_and_retried() {
         assert_eq!(gateway.fetch(FETCH).await.rows(), json!([{"id":1,"v":"one"}]));
     }
 }
+
+#[tokio::test]
+async fn one_slow_client_starves_no_other() {
+    let database =
+        TestDatabase::with("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one');")
+            .await;
+    let calm = database.uri();
+    let joined = if calm.contains('?') { '&' } else { '?' };
+    let busy = format!("{calm}{joined}max_concurrent=2&queue_length=3&queue_wait_ms=400");
+    let gateway = Arc::new(Gateway::over(&[(CLIENT, &calm), ("busy", &busy)], "").await);
+    let slow: Vec<_> = (0..12)
+        .map(|_| {
+            let gateway = gateway.clone();
+            tokio::spawn(async move {
+                let request = gateway.bare(Method::POST, "/gateway/query").header("X-Athena-Client", "busy");
+                gateway.send(request.json(&json!({"query": "select pg_sleep(1.5)"}))).await
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = Instant::now();
+    for _ in 0..20 {
+        gateway.fetch(FETCH).await.ok();
+    }
+    assert!(began.elapsed() < Duration::from_secs(1), "the calm client waits for the busy one");
+    let mut counts = std::collections::BTreeMap::new();
+    for task in slow {
+        let answer = task.await.expect("an answer");
+        let what = match answer.status {
+            200 => "ran".to_owned(),
+            status => {
+                assert_eq!(status, 503, "{}", answer.text);
+                assert!(answer.header("retry-after").is_some(), "{}", answer.text);
+                answer.json()["code"].as_str().expect("a code").to_owned()
+            }
+        };
+        *counts.entry(what).or_insert(0) += 1;
+    }
+    // Two run, three wait in vain, the others are sent away at once.
+    assert_eq!(
+        counts.into_iter().collect::<Vec<_>>(),
+        [("pool_timeout".to_owned(), 3), ("queue_full".to_owned(), 7), ("ran".to_owned(), 2)]
+    );
+    let metrics = gateway.send(gateway.bare(Method::GET, "/metrics")).await.text;
+    assert!(metrics.contains("athena_bulkhead_rejected_total{client=\"busy\"} 7"), "{metrics}");
+}
