@@ -20,7 +20,7 @@ ATHENA_REDIS_SERVER=$(scripts/ensure-test-server.sh redis)
 export ATHENA_PGBOUNCER ATHENA_REDIS_SERVER
 
 failed=()
-cargo test --workspace "$@" || failed+=("cargo test --workspace")
+cargo test --workspace --no-fail-fast "$@" || failed+=("cargo test --workspace")
 
 # The binary that the tests were built with: building it alone would compile half of it again.
 built=${CARGO_TARGET_DIR:-target}/debug/athena_rs

@@ -149,20 +149,22 @@ fn the_bundled_file_says_what_the_code_does() {
     assert_eq!(shipped.gateway.auth_client.as_deref(), Some("athena_logging"));
     assert_eq!(shipped.cors.allowed_origins.len(), 6);
     // What is commented out must be right as well: it is there to be switched on.
+    let sections = ["limits:", "pool:", "logging:", "retention:", "realtime:", "redis:", "traces:"];
     let lines = BUNDLED.lines().map(|line| {
         let bare = line.trim_start().strip_prefix("# ").unwrap_or("");
-        match bare.trim_start().starts_with("- ") || matches!(bare, "limits:" | "pool:" | "logging:") {
+        match bare.trim_start().starts_with("- ") || sections.contains(&bare) {
             true => line.replacen("# ", "", 1),
             false => line.to_owned(),
         }
     });
     let all = lines.collect::<Vec<_>>().join("\n");
-    let uri = [uri[0], ("SHOP_PASSWORD", "x")];
-    let all = quiet(&all, &uri);
+    let redis = ("ATHENA_REDIS_URL", "redis://redis:6379");
+    let all = quiet(&all, &[uri[0], redis, ("SHOP_PASSWORD", "x"), ("OTLP_HEADERS", "x-token=abc")]);
     assert_eq!(all.clients.len(), 2);
     assert_eq!(all.limits, bare.limits);
     assert_eq!(all.pool, bare.pool);
     assert_eq!(all.server.http_workers, Some(8));
+    assert!(all.redis.is_some() && all.traces.endpoint.is_some() && all.retention.auth_log.is_some());
 }
 
 #[test]
