@@ -209,7 +209,8 @@ impl Spending {
         let (cost, now) = (Cost { requests: 0, rows, bytes }, self.began.elapsed());
         self.account.with(|state, budget| {
             state.buckets.settle(budget, cost, now);
-            (state.unheard += cost, state.active = ACTIVE);
+            state.unheard += cost;
+            state.active = ACTIVE;
         });
     }
 }
