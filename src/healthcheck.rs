@@ -38,8 +38,8 @@ pub fn run(options: &HealthcheckOptions) -> anyhow::Result<()> {
     }
 }
 
-/// Where the server that is configured like this listens, and the certificate it shows. Looks for no configuration that is not named: the
-/// search would write one.
+/// Where the server that is configured like this listens, and the certificate it shows. Looks for no configuration
+/// that is not named: the search would write one.
 fn server(options: &HealthcheckOptions) -> anyhow::Result<Target> {
     let (config, _) = match &options.config {
         Some(path) => Config::load(&LoadOptions::from_process(Some(path.clone()), options.port)?)?,

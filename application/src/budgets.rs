@@ -134,6 +134,8 @@ impl Budgets {
         let Some(account) = self.accounts.load().get(&key.id).cloned() else { return Ok(None) };
         let spending = Spending { account, began: self.began };
         let usage = &spending.account.usage;
+        // Refused ones too: what runs elsewhere is only known of an account that takes part.
+        spending.account.with(|state, _| state.active = ACTIVE);
         let running = usage.running.fetch_add(1, Ordering::AcqRel) + 1;
         // From here on dropping `spending` frees the place.
         let everywhere = running.saturating_add(usage.elsewhere.load(Ordering::Acquire));
@@ -143,7 +145,6 @@ impl Budgets {
         let now = self.began.elapsed();
         let verdict = spending.account.with(|state, budget| {
             let verdict = state.buckets.begin(budget, now);
-            state.active = ACTIVE;
             state.unheard.requests += u64::from(verdict == Verdict::Granted);
             verdict
         });
