@@ -16,6 +16,7 @@ use athena_postgres::control::{PostgresProvisioner, PostgresStatistics};
 
 use crate::config::{self, Config, ConnectionUri, Environment, PoolConfig, Secret, UnknownFields};
 use crate::control::ControlPlane;
+use crate::instance::Instance;
 use crate::records::Records;
 
 /// The WebSocket contract, served as it stands.
@@ -51,7 +52,7 @@ impl Composed {
 /// Composes a gateway. Waits for nothing: databases are connected to in the background, the control database
 /// too. Needs a running runtime.
 pub fn compose(config: &Config) -> Composed {
-    let instance = instance_name();
+    let instance = Instance::new();
     let control = ControlPlane::start(config, &instance);
     let records = Records::start(config, &instance, &control);
     let statistics = control
@@ -75,12 +76,6 @@ pub fn compose(config: &Config) -> Composed {
         observer: records.observer.clone(),
     };
     Composed { services, control, records }
-}
-
-/// A name that no other gateway has, also in the same process: its host, and something random.
-fn instance_name() -> String {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{host}-{:08x}", getrandom::u32().unwrap_or_else(|_| std::process::id()))
 }
 
 fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {

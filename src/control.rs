@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::compose::Databases;
 use crate::config::{ClientConfig, Config, RedisUrl};
+use crate::instance::Instance;
 
 /// Shortest and longest pause between two attempts to bring the control database to the current schema.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -76,8 +77,8 @@ impl Store {
 }
 
 impl ControlPlane {
-    /// Starts what the configuration asks for, as the gateway of this name; nothing is waited for. Needs a running runtime.
-    pub fn start(config: &Config, instance: &str) -> Self {
+    /// Starts what the configuration asks for, as this gateway; nothing is waited for. Needs a running runtime.
+    pub fn start(config: &Config, instance: &Instance) -> Self {
         let gateway = &config.gateway;
         let key = |name: &Option<String>| name.as_ref().map(|name| name.trim().to_lowercase());
         let logging = Store::of(gateway.logging_client.as_ref(), config);
@@ -118,8 +119,8 @@ impl ControlPlane {
 }
 
 /// Shares the budgets of keys with the gateways that use the same Redis.
-fn share(url: &RedisUrl, instance: &str, budgets: Arc<Budgets>) -> Option<JoinHandle<()>> {
-    match RedisLedger::open(url, instance) {
+fn share(url: &RedisUrl, instance: &Instance, budgets: Arc<Budgets>) -> Option<JoinHandle<()>> {
+    match RedisLedger::open(url, &instance.to_string()) {
         Ok(ledger) => Some(tokio::spawn(async move { budgets.share(&ledger).await })),
         Err(error) => {
             tracing::error!(%error, "budgets are not shared with other gateways");

@@ -6,6 +6,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod healthcheck;
+pub mod instance;
 pub mod records;
 pub mod reload;
 pub mod retention;

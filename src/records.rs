@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use athena_application::pool_history::keep_pool_history;
 use athena_application::ports::{Observer, Observers};
 use athena_application::slow_queries::SlowQueries;
 use athena_domain::access::AccessState;
 use athena_logging::{LogCounters, LogPipeline, LogSettings};
 use athena_metrics::{Metrics, Reading, Readings};
-use athena_postgres::control::{PostgresLogStore, RetentionWindows, keep_tidy};
+use athena_postgres::control::{PostgresLogStore, PostgresPoolHistory, RetentionWindows, keep_tidy};
 use athena_traces::{TraceSettings, Traces};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, RetentionConfig, TracesConfig};
 use crate::control::ControlPlane;
+use crate::instance::Instance;
 
-/// What is kept of requests. Dropped, it stops throwing old records away.
+/// What is kept of requests and pools. Dropped, it notes no pools and throws no old records away any more.
 pub struct Records {
     /// Writes to the control database; none without one.
     pub pipeline: Option<Arc<LogPipeline>>,
@@ -24,20 +26,18 @@ pub struct Records {
     /// Everybody who hears of requests.
     pub observer: Option<Arc<dyn Observer>>,
     traces: Option<Arc<Traces>>,
-    tidying: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Drop for Records {
     fn drop(&mut self) {
-        if let Some(tidying) = &self.tidying {
-            tidying.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
 impl Records {
-    /// Starts what the configuration asks for, for the gateway of this name. Needs a running runtime.
-    pub fn start(config: &Config, instance: &str, control: &ControlPlane) -> Self {
+    /// Starts what the configuration asks for, for this gateway. Needs a running runtime.
+    pub fn start(config: &Config, instance: &Instance, control: &ControlPlane) -> Self {
         let database = control.logging.as_ref();
         let pipeline = database.map(|database| {
             let store = Arc::new(PostgresLogStore::new(database.clone()));
@@ -60,15 +60,17 @@ impl Records {
             _ => Some(Arc::new(Observers(observers))),
         };
         let RetentionConfig { inactive_after, purge_interval, .. } = config.retention;
-        let tidying = database.map(|database| {
-            tokio::spawn(keep_tidy(
-                database.clone(),
-                windows(&config.retention),
-                purge_interval,
-                inactive_after,
-            ))
-        });
-        Self { pipeline, metrics, observer, traces, tidying }
+        let mut tasks = Vec::new();
+        if let Some(database) = database {
+            let windows = windows(&config.retention);
+            tasks.push(tokio::spawn(keep_tidy(database.clone(), windows, purge_interval, inactive_after)));
+        }
+        if let (Some(database), Some(every)) = (database, config.pool.monitor_interval) {
+            let registry = control.catalog.registry().clone();
+            let history = PostgresPoolHistory::new(database.clone(), instance.host.clone(), instance.id);
+            tasks.push(tokio::spawn(async move { keep_pool_history(&registry, &history, every).await }));
+        }
+        Self { pipeline, metrics, observer, traces, tasks }
     }
 
     /// Writes what waits, at most for `within`; the rest waits on disk.
@@ -87,13 +89,13 @@ impl Records {
     }
 }
 
-fn traces(config: &TracesConfig, instance: &str) -> Option<Arc<Traces>> {
+fn traces(config: &TracesConfig, instance: &Instance) -> Option<Arc<Traces>> {
     let settings = TraceSettings {
         endpoint: config.endpoint.clone()?,
         headers: config.headers.clone(),
         service_name: config.service_name.clone(),
         service_version: env!("CARGO_PKG_VERSION"),
-        instance: instance.to_owned(),
+        instance: instance.to_string(),
         sample_ratio: config.sample_ratio,
     };
     match Traces::start(&settings) {

@@ -8,6 +8,7 @@
 //! Not checked here, since no plan can show it: that a request leaves no trace of its session.
 
 mod budget_ledger;
+mod client_store;
 mod filters;
 mod fixture;
 mod flow;
@@ -22,6 +23,7 @@ mod scope;
 mod writes;
 
 pub use budget_ledger::{budgets_are_shared, silent_gateways_are_forgotten};
+pub use client_store::client_store;
 pub use filters::filters_follow_sql;
 pub use fixture::{FIXTURE_SQL, TableSpec, fixture};
 pub use flow::{

@@ -12,6 +12,7 @@ pub mod contract;
 pub mod error;
 mod fields;
 mod follow;
+pub mod pool_history;
 pub mod ports;
 pub mod registry;
 pub mod slow_queries;

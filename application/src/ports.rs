@@ -10,6 +10,7 @@ mod key_store;
 mod log_store;
 mod metrics;
 mod observer;
+mod pool_history;
 mod provisioner;
 mod schema_reader;
 mod statistics_store;
@@ -32,6 +33,7 @@ pub use observer::{
     AuditIds, AuthObservation, CallerAddress, Observation, Observer, Observers, OperationObservation, Stages,
     TraceParent,
 };
+pub use pool_history::{PoolHistory, PoolSample};
 pub use provisioner::{ProvisionFailure, ProvisionStatus, Provisioned, Provisioner};
 pub use schema_reader::SchemaReader;
 pub use statistics_store::{ClientStatistics, StatisticsStore, TableStatistics};

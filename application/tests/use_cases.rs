@@ -6,6 +6,8 @@
 mod bench;
 #[path = "use_cases/bulkhead.rs"]
 mod bulkhead;
+#[path = "use_cases/catalog.rs"]
+mod catalog;
 #[path = "use_cases/clients.rs"]
 mod clients;
 #[path = "use_cases/reading.rs"]

@@ -22,6 +22,9 @@ pub struct PoolConfig {
     pub max_lifetime: Duration,
     /// `pool.test_before_acquire`, `ATHENA_PG_POOL_TEST_BEFORE_ACQUIRE`: costs a round trip per query.
     pub test_before_acquire: bool,
+    /// `pool.monitor_interval_secs`, `ATHENA_POOL_MONITOR_INTERVAL_SECS`: how often the control database is told
+    /// how full the pools are; `None` is never.
+    pub monitor_interval: Option<Duration>,
 }
 
 impl PoolConfig {
@@ -44,6 +47,8 @@ impl PoolConfig {
                     _ => None,
                 },
             ),
+            monitor_interval: Some(reader.seconds(key("monitor_interval_secs"), 30, 0..=86_400))
+                .filter(|interval| !interval.is_zero()),
         };
         pool.check(reader, limits);
         pool

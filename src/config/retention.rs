@@ -37,8 +37,9 @@ impl RetentionConfig {
             operation_log: days("operation_log_days"),
             auth_log: days("auth_log_days"),
             alerts: days("alerts_days"),
-            connections: reader
-                .optional_integer(("retention", "connections_hours"), 1..=876_000)
+            // The one table that grows without requests, so it is not kept for ever unless asked.
+            connections: Some(reader.integer(("retention", "connections_hours"), 24, 0..=876_000))
+                .filter(|hours| *hours > 0)
                 .map(|hours| Duration::from_secs(hours * 3600)),
             inactive_after: reader.seconds(("realtime", "inactive_after_secs"), 300, 1..=DAY),
             purge_interval: reader.seconds(("realtime", "purge_interval_secs"), 30, 1..=DAY),

@@ -10,11 +10,16 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::witness;
+
 /// Name of the client over the test's database.
 pub const CLIENT: &str = "Main";
 
 /// The static admin key of every gateway in tests.
 pub const ADMIN_KEY: &str = "admin-key-marker-of-tests";
+
+/// A password in the URI of every database; the tests' server lets everybody in who reaches its socket.
+pub const DATABASE_PASSWORD: &str = "password-marker-of-tests";
 
 /// An HTTP client; it wants to be told the process's cryptography, as it chooses none.
 pub fn http() -> reqwest::ClientBuilder {
@@ -33,6 +38,8 @@ pub struct Gateway {
     /// What the gateway is composed of.
     #[expect(dead_code, reason = "dropped with the gateway, it ends what runs beside it")]
     composed: compose::Composed,
+    /// Where its databases are.
+    uris: Vec<String>,
     /// Stops the server when the test lets go of it.
     _stop: oneshot::Sender<()>,
     /// The database behind [`CLIENT`].
@@ -84,6 +91,14 @@ impl Answer {
     }
 }
 
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            witness::check_tables(&self.uris);
+        }
+    }
+}
+
 impl Gateway {
     /// A gateway over a fresh database that `sql` has set up.
     pub async fn with(sql: &str) -> Self {
@@ -100,7 +115,12 @@ impl Gateway {
 
     /// A gateway over these clients.
     pub async fn over(clients: &[(&str, &str)], yaml: &str) -> Self {
-        let clients: BTreeMap<&str, &str> = clients.iter().copied().collect();
+        witness::listen();
+        let secretly =
+            |uri: &str| uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1);
+        let clients: BTreeMap<&str, String> =
+            clients.iter().map(|(name, uri)| (*name, secretly(uri))).collect();
+        let uris = clients.values().cloned().collect();
         let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
         let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}");
         let environment = Environment::from_iter([("ATHENA_KEY_12".to_owned(), ADMIN_KEY.to_owned())]);
@@ -122,6 +142,7 @@ impl Gateway {
             base: format!("http://{address}"),
             address,
             http: http().build().expect("an HTTP client"),
+            uris,
             _stop: stop,
             composed,
             database: None,
@@ -148,6 +169,7 @@ impl Gateway {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = response.text().await.expect("a whole answer");
+        witness::check(&text);
         Answer { status, headers, text }
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::enforcement::Plane;
 use crate::harness::{Answer, CLIENT};
+use crate::witness;
 
 const SQL: &str =
     "CREATE TABLE things (id bigint PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'one');";
@@ -262,4 +263,69 @@ async fn sqlx_rows(plane: &Plane, sql: &str) -> (i64, i64) {
     use sqlx::Connection as _;
     let mut connection = sqlx::PgConnection::connect(&plane.control.uri()).await.expect("a connection");
     sqlx::query_as(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await.expect("two counts")
+}
+
+#[tokio::test]
+async fn slow_operations_are_told_with_where_the_time_went_and_no_value() {
+    let sql = "CREATE TABLE things (id bigint PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'one'); \
+               CREATE VIEW late AS SELECT id, name, pg_sleep(0.2)::text AS slept FROM things;";
+    let plane = Plane::configured(sql, "logging: {slow_query_ms: 100}").await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (table, id) in [("late", "slow-one"), ("things", "quick-one")] {
+        let body = json!({"table_name": table, "conditions": [{"eq_column": "name", "eq_value": "one"}]});
+        let headers = [("X-Request-Id", id), ("traceparent", trace)];
+        assert_eq!(fetch(&plane, body, &headers).await.rows()[0]["id"], 1);
+    }
+    let told = |id: &str| {
+        let mut lines = witness::lines("slow operation");
+        lines.retain(|line| line.contains(id));
+        lines
+    };
+    until("the slow one is told", async || !told("slow-one").is_empty()).await;
+    let lines = told("slow-one");
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    for field in [
+        "WARN",
+        r#"trace_id="0af7651916cd43dd8448eb211c80319c""#,
+        r#"route="/gateway/fetch""#,
+        r#"client="Main""#,
+        r#"operation="fetch""#,
+        r#"table="late""#,
+        "rows=1",
+        "status=200",
+        "decode_ms=0",
+        "auth_ms=0",
+        "plan_ms=",
+        "pool_ms=",
+        "shape_ms=",
+    ] {
+        assert!(line.contains(field), "{field} in {line}");
+    }
+    let millis = |field: &str| -> u64 {
+        let (_, rest) = line.split_once(&format!("{field}=")).unwrap_or_else(|| panic!("{field} in {line}"));
+        rest.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+    };
+    assert!(millis("duration_ms") >= 200 && millis("db_ms") >= 200, "{line}");
+    assert!(!line.contains("'one'") && !line.contains("SELECT") && !line.contains("eq_value"), "{line}");
+    assert!(told("quick-one").is_empty());
+}
+
+#[tokio::test]
+async fn how_full_the_pools_are_is_noted_every_so_often() {
+    let plane = Plane::configured(SQL, "pool: {monitor_interval_secs: 1, max_connections: 7}").await;
+    assert_eq!(fetch(&plane, json!({"table_name": "things"}), &[]).await.status, 200);
+    let sql = "SELECT client_name, host <> '' AS host, pool_size, idle_connections, active_connections, max_connections \
+               FROM client_connections WHERE client_name = 'main' AND pool_size > 0";
+    until("a sample is there", async || control(&plane, sql).await != json!([])).await;
+    let sample = &control(&plane, sql).await[0];
+    assert_eq!((&sample["max_connections"], &sample["host"]), (&json!(7), &json!(true)), "{sample}");
+    let number = |field: &str| sample[field].as_i64().expect("a number");
+    assert_eq!(number("idle_connections") + number("active_connections"), number("pool_size"), "{sample}");
+    let gateways = async || {
+        let sql = "SELECT count(DISTINCT instance_id) AS n FROM client_connections WHERE client_name = 'athena_logging'";
+        control(&plane, sql).await[0]["n"].clone()
+    };
+    assert_eq!(gateways().await, 1);
+    let _sibling = plane.sibling("pool: {monitor_interval_secs: 1}").await;
+    until("the other gateway notes its own", async || gateways().await == 2).await;
 }

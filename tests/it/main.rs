@@ -23,4 +23,5 @@ mod spec;
 mod streaming;
 mod traces;
 mod values;
+mod witness;
 mod writes;

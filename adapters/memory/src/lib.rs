@@ -5,6 +5,7 @@
 
 mod backend;
 mod budget_ledger;
+mod client_store;
 mod database;
 mod filter;
 mod key_store;
@@ -17,6 +18,7 @@ mod value;
 mod write;
 
 pub use budget_ledger::MemoryBudgets;
+pub use client_store::MemoryClientStore;
 pub use database::MemoryDatabase;
 pub use key_store::MemoryKeyStore;
 pub use log_store::MemoryLog;

@@ -1,0 +1,152 @@
+//! Watches the whole suite for secrets: every line of the process's log, every answer, and what gateways leave in
+//! their control databases. A secret that turns up fails the test that is next to look.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tracing_subscriber::EnvFilter;
+
+use crate::harness::{ADMIN_KEY, DATABASE_PASSWORD};
+
+/// What stands in for a secret wherever a test sends one of no use.
+const MARKER: &str = "secret-marker";
+
+/// Everything is logged but what the test's own HTTP client has to say.
+const LEVEL: &str = "debug,hyper_util=info,reqwest=info";
+
+static WITNESS: Mutex<Witness> =
+    Mutex::new(Witness { secrets: BTreeSet::new(), lines: Vec::new(), leaks: Vec::new() });
+
+#[derive(Default)]
+struct Witness {
+    secrets: BTreeSet<String>,
+    lines: Vec<String>,
+    leaks: Vec<String>,
+}
+
+fn witness() -> MutexGuard<'static, Witness> {
+    WITNESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Witness {
+    fn hear(&mut self, line: String) {
+        if self.secrets.iter().any(|secret| line.contains(secret)) {
+            self.leaks.push(line.clone());
+        }
+        self.lines.push(line);
+    }
+}
+
+/// One line of the log on its way to the witness.
+#[derive(Default)]
+struct Line(Vec<u8>);
+
+impl io::Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            witness().hear(String::from_utf8_lossy(&self.0).into_owned());
+        }
+    }
+}
+
+/// Listens from now on; to be called before a gateway starts.
+pub fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for secret in [ADMIN_KEY, DATABASE_PASSWORD, MARKER] {
+            guard(secret);
+        }
+        let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(LEVEL)).with_ansi(false);
+        lines.with_writer(Line::default).init();
+    });
+}
+
+/// From now on this is a secret, and it always was.
+pub fn guard(secret: &str) {
+    let mut witness = witness();
+    let said: Vec<String> = witness.lines.iter().filter(|line| line.contains(secret)).cloned().collect();
+    witness.leaks.extend(said);
+    witness.secrets.insert(secret.to_owned());
+}
+
+/// Lines of the log that hold `text`.
+pub fn lines(text: &str) -> Vec<String> {
+    witness().lines.iter().filter(|line| line.contains(text)).cloned().collect()
+}
+
+/// Checks an answer, and that nothing has been logged meanwhile. The credential of a key that is made or rotated is
+/// the one secret that an answer may hold; it is guarded from then on.
+#[track_caller]
+pub fn check(answer: &str) {
+    if let Some((_, rest)) = answer.split_once(r#""api_key":"ath_"#) {
+        let credential = rest.split('"').next().unwrap_or_default();
+        guard(credential.split_once('.').expect("id and secret").1);
+        return;
+    }
+    let witness = witness();
+    assert!(witness.leaks.is_empty(), "secrets in the log:\n{}", witness.leaks.join(""));
+    for secret in &witness.secrets {
+        assert!(!answer.contains(secret), "the answer holds the secret {secret:?}: {answer}");
+    }
+}
+
+/// Checks every table that gateways write to but the catalog, which keeps URIs as they are.
+pub fn check_tables(uris: &[String]) {
+    // A runtime waits for nothing inside another, and this is called where values are dropped.
+    let checked = std::thread::scope(|scope| {
+        let check = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let all = join_all(uris.iter().map(|uri| leaks(uri)));
+            runtime.expect("a runtime").block_on(all)
+        };
+        scope.spawn(check).join()
+    });
+    let leaks = checked.expect("a check of the tables").concat();
+    assert!(leaks.is_empty(), "secrets in the control database:\n{}", leaks.join("\n"));
+}
+
+async fn leaks(uri: &str) -> Vec<String> {
+    use sqlx::Connection as _;
+    const TABLES: [&str; 8] = [
+        "gateway_request_log",
+        "gateway_operation_log",
+        "gateway_connection_registry_realtime",
+        "api_key_auth_log",
+        "api_keys",
+        "client_statistics",
+        "client_table_statistics",
+        "client_connections",
+    ];
+    // A database that is gone or away has been tested for something else.
+    let connecting = tokio::time::timeout(Duration::from_secs(2), sqlx::PgConnection::connect(uri));
+    let Ok(Ok(mut connection)) = connecting.await else { return Vec::new() };
+    let found = "SELECT to_regclass('gateway_request_log') IS NOT NULL";
+    if !sqlx::query_scalar(found).fetch_one(&mut connection).await.unwrap_or(false) {
+        return Vec::new();
+    }
+    let secrets: Vec<String> = witness().secrets.iter().cloned().collect();
+    let mut leaks = Vec::new();
+    for table in TABLES {
+        let sql = format!(
+            "SELECT '{table}: ' || t::text FROM {table} AS t, unnest($1::text[]) AS secret \
+             WHERE position(secret IN t::text) > 0"
+        );
+        let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&secrets).fetch_all(&mut connection);
+        leaks.extend(rows.await.unwrap_or_else(|error| vec![format!("{table}: {error}")]));
+    }
+    leaks
+}
