@@ -40,6 +40,8 @@ pub struct ControlPlane {
     pub catalog_absence: StoreAbsence,
     /// The database of catalog, logs and statistics.
     pub logging: Option<ControlDatabase>,
+    /// The database of the keys, where that is another one.
+    pub auth: Option<ControlDatabase>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -98,7 +100,8 @@ impl ControlPlane {
                 Some(catalog.clone()),
             )));
         }
-        if let Some(database) = own.as_ref().and_then(Store::database) {
+        let auth = own.as_ref().and_then(Store::database).cloned();
+        if let Some(database) = &auth {
             let follower = Some(authenticator.clone());
             tasks.push(tokio::spawn(follow(database.clone(), gateway.auto_migrate, follower, None)));
         }
@@ -113,6 +116,7 @@ impl ControlPlane {
                 Store::NotConfigured | Store::Database(..) => StoreAbsence::NotConfigured,
             },
             logging: logging.database().cloned(),
+            auth,
             tasks,
         }
     }

@@ -10,7 +10,8 @@ use athena_domain::access::AccessState;
 use athena_logging::{LogCounters, LogPipeline, LogSettings};
 use athena_metrics::{Metrics, Reading, Readings};
 use athena_postgres::control::{PostgresLogStore, PostgresPoolHistory, RetentionWindows, keep_tidy};
-use athena_traces::{TraceSettings, Traces};
+use athena_traces::{TraceCounters, TraceSettings, Traces};
+use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, RetentionConfig, TracesConfig};
@@ -19,8 +20,8 @@ use crate::instance::Instance;
 
 /// What is kept of requests and pools. Dropped, it notes no pools and throws no old records away any more.
 pub struct Records {
-    /// Writes to the control database; none without one.
-    pub pipeline: Option<Arc<LogPipeline>>,
+    /// Write to the control database, and to that of the keys where it is another one; none without either.
+    pub pipelines: Vec<Arc<LogPipeline>>,
     /// Numbers about the gateway; none when they are switched off.
     pub metrics: Option<Arc<Metrics>>,
     /// Everybody who hears of requests.
@@ -39,20 +40,17 @@ impl Records {
     /// Starts what the configuration asks for, for this gateway. Needs a running runtime.
     pub fn start(config: &Config, instance: &Instance, control: &ControlPlane) -> Self {
         let database = control.logging.as_ref();
-        let pipeline = database.map(|database| {
-            let store = Arc::new(PostgresLogStore::new(database.clone()));
-            Arc::new(LogPipeline::start(store, settings(config)))
-        });
+        let pipelines = pipelines(config, control);
+        let traces = traces(&config.traces, instance);
         let metrics = config.server.metrics.then(|| {
-            let readings = readings(pipeline.clone(), control, config.redis.is_some());
+            let readings = readings(pipelines.clone(), traces.clone(), control, config.redis.is_some());
             Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), control.catalog.registry().clone(), readings))
         });
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         observers.extend(metrics.clone().map(|metrics| metrics as Arc<dyn Observer>));
-        observers.extend(pipeline.clone().map(|pipeline| pipeline as Arc<dyn Observer>));
+        observers.extend(pipelines.iter().map(|pipeline| pipeline.clone() as Arc<dyn Observer>));
         let slow = config.logging.slow_query.map(SlowQueries::new);
         observers.extend(slow.map(|slow| Arc::new(slow) as Arc<dyn Observer>));
-        let traces = traces(&config.traces, instance);
         observers.extend(traces.clone().map(|traces| traces as Arc<dyn Observer>));
         let observer: Option<Arc<dyn Observer>> = match observers.len() {
             0 => None,
@@ -61,7 +59,7 @@ impl Records {
         };
         let RetentionConfig { inactive_after, purge_interval, .. } = config.retention;
         let mut tasks = Vec::new();
-        if let Some(database) = database {
+        for database in database.into_iter().chain(&control.auth) {
             let windows = windows(&config.retention);
             tasks.push(tokio::spawn(keep_tidy(database.clone(), windows, purge_interval, inactive_after)));
         }
@@ -70,22 +68,36 @@ impl Records {
             let history = PostgresPoolHistory::new(database.clone(), instance.host.clone(), instance.id);
             tasks.push(tokio::spawn(async move { keep_pool_history(&registry, &history, every).await }));
         }
-        Self { pipeline, metrics, observer, traces, tasks }
+        Self { pipelines, metrics, observer, traces, tasks }
     }
 
     /// Writes what waits, at most for `within`; the rest waits on disk.
     pub async fn stop(self, within: Duration) {
-        let pipeline = async {
-            if let Some(pipeline) = &self.pipeline {
-                pipeline.shutdown(within).await;
-            }
-        };
+        let pipelines = join_all(self.pipelines.iter().map(|pipeline| pipeline.shutdown(within)));
         let traces = async {
             if let Some(traces) = &self.traces {
                 traces.stop(within).await;
             }
         };
-        tokio::join!(pipeline, traces);
+        tokio::join!(pipelines, traces);
+    }
+}
+
+/// Logging to the control database; what belongs to keys goes where the keys are.
+fn pipelines(config: &Config, control: &ControlPlane) -> Vec<Arc<LogPipeline>> {
+    let start = |store, spool| {
+        let mut settings = settings(config);
+        settings.spool_dir = settings.spool_dir.map(|directory| directory.join(spool));
+        Arc::new(LogPipeline::start(Arc::new(store), settings))
+    };
+    match (control.logging.clone(), control.auth.clone()) {
+        (Some(logging), None) => vec![start(PostgresLogStore::new(logging), "")],
+        (Some(logging), Some(auth)) => vec![
+            start(PostgresLogStore::without_keys(logging), ""),
+            start(PostgresLogStore::of_keys(auth), "keys"),
+        ],
+        (None, Some(auth)) => vec![start(PostgresLogStore::of_keys(auth), "keys")],
+        (None, None) => Vec::new(),
     }
 }
 
@@ -108,10 +120,23 @@ fn traces(config: &TracesConfig, instance: &Instance) -> Option<Arc<Traces>> {
 }
 
 /// Numbers that are asked for when somebody reads the metrics.
-fn readings(pipeline: Option<Arc<LogPipeline>>, control: &ControlPlane, shared: bool) -> Readings {
+fn readings(
+    pipelines: Vec<Arc<LogPipeline>>,
+    traces: Option<Arc<Traces>>,
+    control: &ControlPlane,
+    shared: bool,
+) -> Readings {
     let (authenticator, budgets) = (control.authenticator.clone(), control.budgets.clone());
     Box::new(move || {
-        let mut readings = pipeline.as_deref().map(logged).unwrap_or_default();
+        let mut readings = if pipelines.is_empty() { Vec::new() } else { logged(&pipelines) };
+        if let Some(traces) = &traces {
+            let TraceCounters { made, sent, failed } = traces.counters();
+            readings.extend([
+                reading("athena_spans_made_total", "Spans of sampled requests.", made),
+                reading("athena_spans_sent_total", "Spans that the collector has taken.", sent),
+                reading("athena_spans_failed_total", "Spans lost: the collector did not take them.", failed),
+            ]);
+        }
         if let AccessState::Loaded(keys) = authenticator.state() {
             readings.push(reading("athena_api_keys", "API keys that are not archived.", keys.len() as u64));
         }
@@ -127,8 +152,8 @@ fn reading(name: &'static str, help: &'static str, value: u64) -> Reading {
     Reading { name, help, value }
 }
 
-/// What the pipeline has done and lost.
-fn logged(pipeline: &LogPipeline) -> Vec<Reading> {
+/// What the pipelines have done and lost.
+fn logged(pipelines: &[Arc<LogPipeline>]) -> Vec<Reading> {
     let LogCounters {
         queued,
         written,
@@ -139,7 +164,7 @@ fn logged(pipeline: &LogPipeline) -> Vec<Reading> {
         dropped_rejected,
         failures,
         ..
-    } = pipeline.counters();
+    } = pipelines.iter().map(|pipeline| pipeline.counters()).sum();
     vec![
         reading("athena_log_queued", "Records that wait in memory.", queued),
         reading("athena_log_written_total", "Records written.", written),

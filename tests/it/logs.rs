@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use athena_test_support::TestDatabase;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::enforcement::Plane;
-use crate::harness::{Answer, CLIENT};
+use crate::harness::{ADMIN_KEY, Answer, CLIENT, Gateway};
 use crate::witness;
 
 const SQL: &str =
@@ -16,8 +17,16 @@ const SQL: &str =
 
 /// Rows of a query on the control database, read directly.
 async fn control(plane: &Plane, sql: &str) -> Value {
+    rows(&plane.control, sql).await
+}
+
+async fn connect(database: &TestDatabase) -> sqlx::PgConnection {
     use sqlx::Connection as _;
-    let mut connection = sqlx::PgConnection::connect(&plane.control.uri()).await.expect("a connection");
+    sqlx::PgConnection::connect(&database.uri()).await.expect("a connection")
+}
+
+async fn rows(database: &TestDatabase, sql: &str) -> Value {
+    let mut connection = connect(database).await;
     let sql = format!("SELECT coalesce(json_agg(row_to_json(found)), '[]')::text FROM ({sql}) found");
     let text: String =
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.expect("rows");
@@ -260,8 +269,7 @@ async fn nothing_is_lost_or_doubled_while_the_control_database_is_away() {
 
 /// Two counts, read directly.
 async fn sqlx_rows(plane: &Plane, sql: &str) -> (i64, i64) {
-    use sqlx::Connection as _;
-    let mut connection = sqlx::PgConnection::connect(&plane.control.uri()).await.expect("a connection");
+    let mut connection = connect(&plane.control).await;
     sqlx::query_as(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await.expect("two counts")
 }
 
@@ -328,4 +336,48 @@ async fn how_full_the_pools_are_is_noted_every_so_often() {
     assert_eq!(gateways().await, 1);
     let _sibling = plane.sibling("pool: {monitor_interval_secs: 1}").await;
     until("the other gateway notes its own", async || gateways().await == 2).await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_keys_is_written_where_the_keys_are() {
+    let (data, logging, auth) =
+        (TestDatabase::with(SQL).await, TestDatabase::fresh().await, TestDatabase::fresh().await);
+    let uris = [(CLIENT, data.uri()), ("athena_logging", logging.uri()), ("keys", auth.uri())];
+    let clients: Vec<(&str, &str)> = uris.iter().map(|(name, uri)| (*name, uri.as_str())).collect();
+    let yaml = "gateway: {logging_client: athena_logging, auth_client: keys, require_audit_headers: lenient}";
+    let gateway = Gateway::over(&clients, yaml).await;
+    let admin = async |method: Method, path: &str, body: Value| {
+        gateway.send(gateway.bare(method, path).header("X-Athena-Key", ADMIN_KEY).json(&body)).await
+    };
+    until("the keys can be administered", async || {
+        admin(Method::PUT, "/admin/api-key-config", json!({"mode": "enforce"})).await.status == 200
+    })
+    .await;
+    let made = admin(Method::POST, "/admin/api-keys", json!({"name": "k", "rights": ["*"]})).await.json();
+    // A key of the same number in the other database is another key.
+    until("the other database is migrated", async || {
+        rows(&logging, "SELECT to_regclass('api_keys') IS NOT NULL AS there").await[0]["there"] == true
+    })
+    .await;
+    let key = "INSERT INTO api_keys (public_id, name, key_salt, key_hash) VALUES ('other', 'other', 's', 'h')";
+    sqlx::query(key).execute(&mut connect(&logging).await).await.expect("a key");
+    let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
+    let request = request.header("apikey", made["data"]["api_key"].as_str().expect("a credential"));
+    let request = request.header("X-Request-Id", "elsewhere").json(&json!({"table_name": "things"}));
+    gateway.send(request).await.ok();
+    let logged = async |database: &TestDatabase, table: &str| {
+        let sql = format!("SELECT count(*) AS n FROM {table} WHERE request_id = 'elsewhere'");
+        rows(database, &sql).await[0]["n"].as_i64().expect("a number")
+    };
+    until("both have their part", async || {
+        logged(&auth, "api_key_auth_log").await == 1 && logged(&logging, "gateway_request_log").await == 1
+    })
+    .await;
+    assert_eq!(logged(&logging, "api_key_auth_log").await, 0);
+    assert_eq!(logged(&auth, "gateway_request_log").await, 0);
+    assert_eq!(logged(&logging, "gateway_operation_log").await, 1);
+    let sql = "SELECT api_key_id IS NOT NULL AS known FROM api_key_auth_log WHERE request_id = 'elsewhere'";
+    assert_eq!(rows(&auth, sql).await, json!([{"known": true}]));
+    let used = "SELECT count(*) AS n FROM api_keys WHERE last_used_at IS NOT NULL";
+    assert_eq!((&rows(&auth, used).await[0]["n"], &rows(&logging, used).await[0]["n"]), (&json!(1), &json!(0)));
 }

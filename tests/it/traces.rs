@@ -151,6 +151,15 @@ async fn requests_arrive_as_spans() {
     for marker in [secret, "value-marker", "hunter2"] {
         assert!(!received.contains(marker), "{marker}");
     }
+    // Sent, and every one counted: the collector has been there all the time.
+    let metrics = plane.gateway.send(plane.gateway.bare(Method::GET, "/metrics")).await.text;
+    let count = |name: &str| -> u64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} in {metrics}"))
+    };
+    let (made, sent) = (count("athena_spans_made_total"), count("athena_spans_sent_total"));
+    assert!(sent >= 5 && sent <= made, "{sent} of {made}");
+    assert_eq!(count("athena_spans_failed_total"), 0);
     let resource = collector.received()[0].resource_spans[0].resource.clone().unwrap();
     assert_eq!(attributes(&resource.attributes).get("service.name"), Some(&json!("gw")));
 }

@@ -23,6 +23,22 @@ pub struct LogCounters {
     pub failures: u64,
 }
 
+/// Of several pipelines together.
+impl std::iter::Sum for LogCounters {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            queued: sum.queued + one.queued,
+            written: sum.written + one.written,
+            spooled_batches: sum.spooled_batches + one.spooled_batches,
+            spooled_bytes: sum.spooled_bytes + one.spooled_bytes,
+            dropped_queue: sum.dropped_queue + one.dropped_queue,
+            dropped_spool: sum.dropped_spool + one.dropped_spool,
+            dropped_rejected: sum.dropped_rejected + one.dropped_rejected,
+            failures: sum.failures + one.failures,
+        })
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     pub written: Count,

@@ -1,6 +1,7 @@
 //! The way of spans to a collector.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use athena_application::ports::{Observation, Observer};
@@ -8,8 +9,10 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData,
+    SpanExporter as _,
 };
 use tokio::runtime::Handle;
 
@@ -43,6 +46,54 @@ pub struct TraceSettings {
 pub struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
+    counted: Arc<Counted>,
+}
+
+/// What has become of spans so far. What is in none but the first waits, or did not fit into the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TraceCounters {
+    /// Made.
+    pub made: u64,
+    /// Taken by the collector.
+    pub sent: u64,
+    /// Lost: the collector did not take them.
+    pub failed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    made: AtomicU64,
+    sent: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Counts what an exporter did.
+#[derive(Debug)]
+struct CountingExporter {
+    exporter: SpanExporter,
+    counted: Arc<Counted>,
+}
+
+impl opentelemetry_sdk::trace::SpanExporter for CountingExporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len() as u64;
+        let outcome = self.exporter.export(batch).await;
+        let count = if outcome.is_ok() { &self.counted.sent } else { &self.counted.failed };
+        count.fetch_add(spans, Ordering::Relaxed);
+        outcome
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
 }
 
 impl Traces {
@@ -61,6 +112,8 @@ impl Traces {
             .with_timeout(PATIENCE)
             .with_http_client(OnRuntime { http, runtime: Handle::current() })
             .build()?;
+        let counted = Arc::new(Counted::default());
+        let exporter = CountingExporter { exporter, counted: counted.clone() };
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE)
             .with_scheduled_delay(Duration::from_secs(1))
@@ -79,7 +132,14 @@ impl Traces {
             .with_resource(resource)
             .build();
         let tracer = provider.tracer("athena");
-        Ok(Self { provider, tracer })
+        Ok(Self { provider, tracer, counted })
+    }
+
+    /// What has become of spans so far.
+    pub fn counters(&self) -> TraceCounters {
+        let Counted { made, sent, failed } = &*self.counted;
+        let [made, sent, failed] = [made, sent, failed].map(|count| count.load(Ordering::Relaxed));
+        TraceCounters { made, sent, failed }
     }
 
     /// Sends what waits, at most for `within`.
@@ -94,7 +154,8 @@ impl Traces {
 
 impl Observer for Traces {
     fn observe(&self, observation: &Arc<Observation>) {
-        spans::emit(&self.tracer, observation);
+        let made = spans::emit(&self.tracer, observation);
+        self.counted.made.fetch_add(made, Ordering::Relaxed);
     }
 }
 

@@ -8,4 +8,4 @@ mod exporter;
 mod spans;
 
 pub use endpoint::{InvalidEndpoint, InvalidHeaders, OtlpEndpoint, OtlpHeaders};
-pub use exporter::{TraceSettings, Traces};
+pub use exporter::{TraceCounters, TraceSettings, Traces};

@@ -7,15 +7,16 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue, SpanId, StringValue};
 use opentelemetry_sdk::trace::SdkTracer;
 
-/// A span for the request, and one inside it for what was done to the database.
-pub fn emit(tracer: &SdkTracer, observation: &Observation) {
+/// A span for the request, and one inside it for what was done to the database; none when it is not sampled. Tells how
+/// many.
+pub fn emit(tracer: &SdkTracer, observation: &Observation) -> u64 {
     let span = tracer
         .span_builder(format!("{} {}", observation.method, observation.route))
         .with_kind(SpanKind::Server)
         .with_start_time(observation.began);
     let mut span = span.start_with_context(tracer, &parent(observation));
     if !span.is_recording() {
-        return;
+        return 0;
     }
     span.set_attributes(request(observation));
     // What a caller did wrong is no fault of this service.
@@ -40,6 +41,7 @@ pub fn emit(tracer: &SdkTracer, observation: &Observation) {
         child.end_with_timestamp((began + spent).min(end));
     }
     span.end_with_timestamp(end);
+    1 + u64::from(observation.operation.is_some())
 }
 
 /// The caller's span, if it told one.

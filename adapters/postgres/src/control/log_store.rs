@@ -20,16 +20,36 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 15000; \
                      SET LOCAL lock_timeout = 15000; SET LOCAL statement_timeout = 15000";
 
+/// Which tables a store writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Everything,
+    Requests,
+    Keys,
+}
+
 /// The log tables of the control database.
 #[derive(Clone)]
 pub struct PostgresLogStore {
     database: ControlDatabase,
+    part: Part,
 }
 
 impl PostgresLogStore {
-    /// A store over these connections.
+    /// Everything about requests, in the one database that holds the keys too.
     pub fn new(database: ControlDatabase) -> Self {
-        Self { database }
+        Self { database, part: Part::Everything }
+    }
+
+    /// Everything but what belongs to the keys, where those are in another database.
+    pub fn without_keys(database: ControlDatabase) -> Self {
+        Self { database, part: Part::Requests }
+    }
+
+    /// Only what belongs to the keys (`api_key_auth_log`, and when a key was last used), in the database that holds
+    /// them.
+    pub fn of_keys(database: ControlDatabase) -> Self {
+        Self { database, part: Part::Keys }
     }
 
     async fn write_in_time(&self, batch: &LogBatch<'_>) -> Result<(), sqlx::Error> {
@@ -37,7 +57,7 @@ impl PostgresLogStore {
         // A connection that broke off in the middle, here or because nobody waits any more, is not used again.
         let mut guard = Unfinished(Some(&mut connection));
         if let Some(connection) = guard.0.as_mut() {
-            write(connection, batch).await?;
+            write(connection, batch, self.part).await?;
         }
         guard.0 = None;
         Ok(())
@@ -65,7 +85,11 @@ impl LogStore for PostgresLogStore {
     }
 }
 
-async fn write(connection: &mut PgConnection, batch: &LogBatch<'_>) -> Result<(), sqlx::Error> {
+async fn write(
+    connection: &mut PgConnection,
+    batch: &LogBatch<'_>,
+    part: Part,
+) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
     // A batch of that name that is still being written by a session that we have lost is waited for here.
     let new = sqlx::query("INSERT INTO gateway_log_batches (batch_id) VALUES ($1) ON CONFLICT DO NOTHING")
@@ -78,18 +102,22 @@ async fn write(connection: &mut PgConnection, batch: &LogBatch<'_>) -> Result<()
         sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
         return Ok(());
     }
-    let keys = counts::keys(&mut *connection, batch.entries).await?;
-    copy(connection, log_copy::REQUESTS, log_copy::requests(batch.entries)).await?;
-    if batch.entries.iter().any(|entry| entry.operation.is_some()) {
-        copy(connection, log_copy::OPERATIONS, log_copy::operations(batch.entries)).await?;
+    if part != Part::Requests {
+        let known = counts::keys(&mut *connection, batch.entries).await?;
+        if batch.entries.iter().any(|entry| entry.auth.as_ref().is_some_and(|auth| auth.logged)) {
+            copy(connection, log_copy::AUTHENTICATIONS, log_copy::authentications(batch, &known)).await?;
+        }
     }
-    if batch.entries.iter().any(|entry| entry.auth.as_ref().is_some_and(|auth| auth.logged)) {
-        copy(connection, log_copy::AUTHENTICATIONS, log_copy::authentications(batch, &keys)).await?;
+    if part != Part::Keys {
+        copy(connection, log_copy::REQUESTS, log_copy::requests(batch.entries)).await?;
+        if batch.entries.iter().any(|entry| entry.operation.is_some()) {
+            copy(connection, log_copy::OPERATIONS, log_copy::operations(batch.entries)).await?;
+        }
+        counts::clients(&mut *connection, batch.entries).await?;
+        counts::tables(&mut *connection, batch.entries).await?;
+        counts::connections(&mut *connection, batch.entries).await?;
+        counts::seen_clients(&mut *connection, batch.entries).await?;
     }
-    counts::clients(&mut *connection, batch.entries).await?;
-    counts::tables(&mut *connection, batch.entries).await?;
-    counts::connections(&mut *connection, batch.entries).await?;
-    counts::seen_clients(&mut *connection, batch.entries).await?;
     sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
     Ok(())
 }
