@@ -26,7 +26,8 @@ pub fn run(options: &RetentionOptions) -> anyhow::Result<String> {
         for name in &names {
             let database = database_of(name, &config).map_err(|reason| anyhow!("client {name}: {reason}"))?;
             let done = retain(&database, &windows(&config.retention), options.dry_run).await;
-            let Some(done) = done.with_context(|| format!("the database of client {name} does not answer"))?
+            let Some(done) =
+                done.with_context(|| format!("the database of client {name} does not answer"))?
             else {
                 bail!("another gateway is deleting old records of client {name} at this moment");
             };

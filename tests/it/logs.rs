@@ -359,7 +359,8 @@ async fn what_belongs_to_keys_is_written_where_the_keys_are() {
         rows(&logging, "SELECT to_regclass('api_keys') IS NOT NULL AS there").await[0]["there"] == true
     })
     .await;
-    let key = "INSERT INTO api_keys (public_id, name, key_salt, key_hash) VALUES ('other', 'other', 's', 'h')";
+    let key =
+        "INSERT INTO api_keys (public_id, name, key_salt, key_hash) VALUES ('other', 'other', 's', 'h')";
     sqlx::query(key).execute(&mut connect(&logging).await).await.expect("a key");
     let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
     let request = request.header("apikey", made["data"]["api_key"].as_str().expect("a credential"));
@@ -379,5 +380,8 @@ async fn what_belongs_to_keys_is_written_where_the_keys_are() {
     let sql = "SELECT api_key_id IS NOT NULL AS known FROM api_key_auth_log WHERE request_id = 'elsewhere'";
     assert_eq!(rows(&auth, sql).await, json!([{"known": true}]));
     let used = "SELECT count(*) AS n FROM api_keys WHERE last_used_at IS NOT NULL";
-    assert_eq!((&rows(&auth, used).await[0]["n"], &rows(&logging, used).await[0]["n"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&rows(&auth, used).await[0]["n"], &rows(&logging, used).await[0]["n"]),
+        (&json!(1), &json!(0))
+    );
 }

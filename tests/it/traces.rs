@@ -153,13 +153,30 @@ async fn requests_arrive_as_spans() {
     }
     // Sent, and every one counted: the collector has been there all the time.
     let metrics = plane.gateway.send(plane.gateway.bare(Method::GET, "/metrics")).await.text;
-    let count = |name: &str| -> u64 {
-        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
-        line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} in {metrics}"))
-    };
-    let (made, sent) = (count("athena_spans_made_total"), count("athena_spans_sent_total"));
+    let (made, sent) =
+        (count(&metrics, "athena_spans_made_total"), count(&metrics, "athena_spans_sent_total"));
     assert!(sent >= 5 && sent <= made, "{sent} of {made}");
-    assert_eq!(count("athena_spans_failed_total"), 0);
+    assert_eq!(count(&metrics, "athena_spans_failed_total"), 0);
     let resource = collector.received()[0].resource_spans[0].resource.clone().unwrap();
     assert_eq!(attributes(&resource.attributes).get("service.name"), Some(&json!("gw")));
+}
+
+fn count(metrics: &str, name: &str) -> u64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+    line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} in {metrics}"))
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
+    let plane = Plane::configured(SQL, "traces: {otlp_endpoint: 'http://127.0.0.1:1'}").await;
+    for _ in 0..100 {
+        let metrics = plane.gateway.send(plane.gateway.bare(Method::GET, "/metrics")).await;
+        assert_eq!(metrics.status, 200);
+        if count(&metrics.text, "athena_spans_failed_total") > 0 {
+            assert_eq!(count(&metrics.text, "athena_spans_sent_total"), 0);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("no span is counted as lost within 10 s");
 }

@@ -85,11 +85,7 @@ impl LogStore for PostgresLogStore {
     }
 }
 
-async fn write(
-    connection: &mut PgConnection,
-    batch: &LogBatch<'_>,
-    part: Part,
-) -> Result<(), sqlx::Error> {
+async fn write(connection: &mut PgConnection, batch: &LogBatch<'_>, part: Part) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
     // A batch of that name that is still being written by a session that we have lost is waited for here.
     let new = sqlx::query("INSERT INTO gateway_log_batches (batch_id) VALUES ($1) ON CONFLICT DO NOTHING")
