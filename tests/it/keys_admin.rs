@@ -370,3 +370,27 @@ async fn a_store_that_is_away_is_said_to_be() {
     let answer = sent(&gateway, Method::POST, "/admin/api-keys", &json!({}), Some(ADMIN_KEY)).await;
     answer.refused(400, "missing_field");
 }
+
+#[tokio::test]
+async fn numbers_of_a_filter_keep_their_digits() {
+    let plane = Plane::start("CREATE TABLE amounts (id bigint PRIMARY KEY, amount numeric)").await;
+    let number = "12345678901234567890.123456789012345";
+    let body = format!(
+        r#"{{"name": "k", "rights": ["*"], "row_filters": {{"amounts": [{{"operator": "gte", "column": "amount", "value": {number}}}]}}}}"#
+    );
+    let request = plane.gateway.bare(Method::POST, "/admin/api-keys").header("X-Athena-Key", ADMIN_KEY);
+    let made = plane.gateway.send(request.header("Content-Type", "application/json").body(body)).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let id = made.json()["data"]["record"]["id"].as_str().expect("an id").to_owned();
+    let mut texts = vec![made.text];
+    for path in [
+        format!("/admin/api-keys/{id}"),
+        format!("/admin/api-keys/{id}/effective"),
+        "/admin/api-keys".to_owned(),
+    ] {
+        texts.push(plane.admin(Method::GET, &path, Value::Null).await.text);
+    }
+    for text in texts {
+        assert!(text.contains(number), "{text}");
+    }
+}

@@ -14,6 +14,7 @@ use athena_application::Error;
 use athena_domain::ClientName;
 use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::headers::Audit;
@@ -210,9 +211,9 @@ pub fn origin_refused(request_id: &str) -> Response {
 }
 
 /// A JSON answer.
-pub fn json_response(status: StatusCode, body: &Value) -> Response {
+pub fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
     Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, content_type(athena_domain::rows::RowFormat::Json))
-        .body(body.to_string())
+        .body(serde_json::to_vec(body).unwrap_or_default())
 }

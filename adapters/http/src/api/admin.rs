@@ -67,7 +67,14 @@ impl<'a> ApiExtractor<'a> for Admin {
 }
 
 /// A finished admin operation: status, title and data.
-pub type Outcome<T = &'static str> = Result<(StatusCode, T, Value), Box<Failure>>;
+pub type Outcome<T = &'static str, D = Value> = Result<(StatusCode, T, D), Box<Failure>>;
+
+#[derive(Serialize)]
+struct Success<T, D> {
+    data: D,
+    message: T,
+    status: &'static str,
+}
 
 /// Reads bodies of admin routes.
 #[derive(Debug, Clone)]
@@ -176,11 +183,9 @@ pub fn catalog_unavailable(error: impl Into<Text>) -> Box<Failure> {
 }
 
 /// Writes an outcome as the envelope of contract 2.1.
-pub fn answered<T: Serialize>(outcome: Outcome<T>, request: &Request) -> Response {
+pub fn answered<T: Serialize, D: Serialize>(outcome: Outcome<T, D>, request: &Request) -> Response {
     match outcome {
-        Ok((status, message, data)) => {
-            json_response(status, &json!({ "status": "success", "message": message, "data": data }))
-        }
+        Ok((status, message, data)) => json_response(status, &Success { data, message, status: "success" }),
         Err(failure) => failed(*failure, request),
     }
 }

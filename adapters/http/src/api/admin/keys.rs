@@ -3,6 +3,7 @@
 mod failures;
 mod records;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use athena_application::use_cases::keys::{self, AdminError, Issued, ManageKeys};
@@ -10,9 +11,11 @@ use poem::Request;
 use poem::http::StatusCode;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use super::{Admin, Bodies, StoreAbsence, answered, client_name as named, json as read_json, refused};
+use super::{Admin, Bodies, StoreAbsence, answered, client_name as client_named, json as read_json, refused};
 use crate::api::Tag;
 use crate::api::answer::{Answer, Described};
 use crate::api::docs::{AdminAnswer, KeyBody, PolicyBody, RightBody, RotateBody};
@@ -54,7 +57,7 @@ impl KeysApi {
         let outcome = async {
             let records = self.manage()?.list().await.map_err(self.failed("Failed to list API keys"))?;
             let records: Vec<_> = records.iter().map(key).collect();
-            Ok((StatusCode::OK, "Listed API keys", json!({ "api_keys": records })))
+            Ok((StatusCode::OK, "Listed API keys", named("api_keys", records)))
         };
         Answer::new(answered(outcome.await, request))
     }
@@ -80,7 +83,7 @@ impl KeysApi {
         let outcome = async {
             let id = key_id(&id)?;
             let record = self.manage()?.find(id).await.map_err(self.on_key(id, "Failed to load API key"))?;
-            Ok((StatusCode::OK, "Loaded API key", json!({ "record": key(&record) })))
+            Ok((StatusCode::OK, "Loaded API key", named("record", key(&record))))
         };
         Answer::new(answered(outcome.await, request))
     }
@@ -105,7 +108,7 @@ impl KeysApi {
                 .update(id, &body)
                 .await
                 .map_err(self.on_key(id, "Failed to update API key"))?;
-            Ok((StatusCode::OK, "Updated API key", json!({ "record": key(&record) })))
+            Ok((StatusCode::OK, "Updated API key", named("record", key(&record))))
         };
         Answer::new(answered(outcome.await, request))
     }
@@ -279,7 +282,7 @@ impl KeysApi {
     ) -> Answer<Told> {
         let outcome = async {
             let bytes = self.bodies.read(request, body.body).await?;
-            let name = named(&client_name)?.to_string();
+            let name = client_named(&client_name)?.to_string();
             let mode = keys::PolicyBody::decode(read_json(&bytes)?).map_err(refused)?.mode;
             let set = self.manage()?.set_client_policy(&name, mode).await;
             let set = set.map_err(self.failed("Failed to update API key client config"))?;
@@ -301,7 +304,7 @@ impl KeysApi {
         client_name: Path<String>,
     ) -> Answer<Told> {
         let outcome = async {
-            let name = named(&client_name)?.to_string();
+            let name = client_named(&client_name)?.to_string();
             let deleted = self.manage()?.delete_client_policy(&name).await;
             deleted.map_err(|error| match error {
                 AdminError::NotFound => not_found(
@@ -327,9 +330,22 @@ impl KeysApi {
     }
 }
 
-fn issued_data(issued: &Issued) -> serde_json::Value {
-    let until = records::moment(issued.record.previous_valid_until);
-    json!({
-        "api_key": issued.credential.reveal(), "record": key(&issued.record), "previous_valid_until": until,
-    })
+/// Data of one field.
+fn named<T>(name: &'static str, value: T) -> BTreeMap<&'static str, T> {
+    BTreeMap::from([(name, value)])
+}
+
+#[derive(Serialize)]
+struct IssuedData {
+    api_key: String,
+    previous_valid_until: Value,
+    record: Box<RawValue>,
+}
+
+fn issued_data(issued: &Issued) -> IssuedData {
+    IssuedData {
+        api_key: issued.credential.reveal().to_owned(),
+        previous_valid_until: records::moment(issued.record.previous_valid_until),
+        record: key(&issued.record),
+    }
 }
