@@ -88,7 +88,6 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
         },
         authenticator: control.authenticator.clone(),
         budgets: control.budgets.clone(),
-        control_clients: control.catalog.essential().to_vec(),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,
@@ -137,7 +136,8 @@ impl Connector for Databases {
             queue_wait: settings.queue_wait.unwrap_or(settings.acquire_timeout),
         };
         let (backend, schema) = athena_postgres::open(&settings);
-        Ok(Opened { backend: Arc::new(Bulkhead::new(backend, bulkhead)), schema })
+        let place = settings.place();
+        Ok(Opened { backend: Arc::new(Bulkhead::new(backend, bulkhead)), schema, place })
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -193,11 +193,24 @@ impl Config {
         let mut problems = Vec::new();
         let clients = clients::read(&document, &reader, &gateway, &mut warnings, &mut problems);
         problems.splice(0..0, reader.into_problems());
+        let admin_key = environment.var("ATHENA_KEY_12").filter(|key| !key.is_empty());
+        // Whatever else it holds would never arrive in a header as it was sent.
+        if admin_key
+            .is_some_and(|key| key.trim() != key || key.bytes().any(|byte| !matches!(byte, b' '..=b'~')))
+        {
+            problems.push(Problem {
+                origin: "environment".to_owned(),
+                key: "ATHENA_KEY_12".to_owned(),
+                message:
+                    "must consist of visible ASCII characters, as headers do, without blanks around them"
+                        .to_owned(),
+            });
+        }
         if !problems.is_empty() {
             return Err(ConfigErrorKind::Invalid { problems });
         }
         let file = ConfigFile { path: None, seeded: false };
-        let admin_key = environment.var("ATHENA_KEY_12").filter(|key| !key.is_empty()).map(Secret::new);
+        let admin_key = admin_key.map(Secret::new);
         Ok((
             Self {
                 file,

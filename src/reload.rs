@@ -45,6 +45,8 @@ impl Reloader {
         let options = LoadOptions::from_process(self.options.config.clone(), self.options.port);
         let (config, warnings) =
             options.and_then(|options| Config::load(&options)).map_err(|e| format!("{e:#}"))?;
+        let before = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.check_clients(&config, &before)?;
         let renewed = match &self.tls {
             None => false,
             Some(tls) => {
@@ -54,7 +56,6 @@ impl Reloader {
             }
         };
         config.announce(&warnings);
-        let before = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut applied = Vec::new();
         if renewed {
             applied.push("api.tls_cert");
@@ -86,6 +87,19 @@ impl Reloader {
         let in_force = Config { clients: config.clients, logging, ..before };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
         Ok(Reloaded { applied, restart_needed })
+    }
+
+    /// Refuses clients that could not be used, which a start puts up with: a file may be written at this moment.
+    fn check_clients(&self, config: &Config, before: &Config) -> Result<(), String> {
+        if config.clients.is_empty() && !before.clients.is_empty() {
+            return Err("it names no client any more; to run without any, restart".to_owned());
+        }
+        for client in config.clients.iter().filter(|client| !before.clients.contains(client)) {
+            let uri = client.target.as_ref().map_err(String::clone);
+            let opened = uri.and_then(|uri| self.catalog.connector().open(&client.name, uri.expose()));
+            opened.map_err(|reason| format!("client {}: {reason}", client.name))?;
+        }
+        Ok(())
     }
 }
 

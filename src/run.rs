@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use athena_application::Authenticator;
+use athena_application::{Authenticator, ClientRegistry};
 use athena_cli::ServerOptions;
 use athena_domain::access::AccessState;
 use athena_http::{App, Face, Listener, Tls};
@@ -94,7 +94,11 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
     };
     let beside = [
         tokio::spawn(reload_when_asked(reloader)),
-        tokio::spawn(ready_when_known(app, composed.control.authenticator.clone())),
+        tokio::spawn(ready_when_known(
+            app,
+            composed.control.authenticator.clone(),
+            composed.control.catalog.registry().clone(),
+        )),
     ];
     if let Some(private) = &private {
         private.announce(address, &config);
@@ -109,9 +113,9 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
     Ok(())
 }
 
-/// Says that requests are taken once keys and policy are known: until then every request is refused anyway.
-async fn ready_when_known(app: App, authenticator: Arc<Authenticator>) {
-    while matches!(authenticator.state(), AccessState::Unavailable) {
+/// Says that requests are taken once keys, policy and clients are known: until then every request is refused anyway.
+async fn ready_when_known(app: App, authenticator: Arc<Authenticator>, clients: Arc<ClientRegistry>) {
+    while matches!(authenticator.state(), AccessState::Unavailable) || !clients.is_read() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     app.ready();

@@ -2,7 +2,7 @@
 
 mod pulse;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use athena_domain::ClientName;
@@ -56,6 +56,7 @@ impl Catalog {
         let catalog = Self { registry: Arc::default(), connector, store, essential, state: Mutex::default() };
         let plan = reconcile(&state.config, &[], &catalog.essential);
         catalog.apply(&mut state.running, &plan.clients);
+        catalog.registry.set_unread(catalog.store.is_some());
         Self { state: Mutex::new(state), ..catalog }
     }
 
@@ -108,6 +109,7 @@ impl Catalog {
             tracing::warn!(client = %key, "the catalog stops a client that the gateway needs; it is served all the same");
         }
         self.apply(&mut state.running, &plan.clients);
+        self.registry.set_unread(false);
         Ok(())
     }
 
@@ -160,6 +162,8 @@ impl Catalog {
                 }
             }
         }
+        let own: BTreeSet<String> =
+            self.essential.iter().filter_map(|key| Some(running.get(key)?.opened.place.clone())).collect();
         let before = self.registry.snapshot();
         let clients = desired.iter().filter_map(|(key, client)| {
             let name = ClientName::parse(&client.name)?;
@@ -167,7 +171,7 @@ impl Catalog {
                 Standing::Frozen => ClientState::Frozen,
                 Standing::Inactive => ClientState::Inactive,
                 Standing::Served => match (running.get(key), unusable.get(key)) {
-                    (Some(Running { opened: Opened { backend, schema }, .. }), _) => {
+                    (Some(Running { opened: Opened { backend, schema, .. }, .. }), _) => {
                         ClientState::Ready { backend: backend.clone(), schema: schema.clone() }
                     }
                     (None, reason) => {
@@ -182,7 +186,9 @@ impl Catalog {
                     }
                 },
             };
-            Some(Arc::new(Client { name, state, info: info(client) }))
+            let leads_to_own = running.get(key).is_some_and(|running| own.contains(&running.opened.place));
+            let is_control = leads_to_own || self.is_essential(key);
+            Some(Arc::new(Client { name, state, info: info(client), is_control }))
         });
         self.registry.replace(clients);
     }

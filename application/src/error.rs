@@ -14,6 +14,9 @@ pub enum Error {
     /// No client of that name may be used.
     #[error("client '{0}' is not configured")]
     UnknownClient(ClientName),
+    /// The catalog has not been read since the start, so that what it stops is not known.
+    #[error("the client catalog has not been read yet")]
+    ClientsUnread,
     /// The client is known, but its target is not configured right.
     #[error("client '{name}' cannot be used: {reason}")]
     ClientUnavailable {

@@ -46,3 +46,26 @@ pub fn client_name(text: &str, field: &str) -> Result<ClientName, RequestError> 
     ClientName::parse(text)
         .ok_or_else(|| RequestError::invalid(field, format!("`{field}` is not the name of a client")))
 }
+
+/// The name of a client that is new.
+///
+/// # Errors
+/// When it cannot be one, is that of a route, or does not have one lower-case form everywhere.
+pub fn new_client_name(text: &str, field: &str) -> Result<ClientName, RequestError> {
+    let name = client_name(text, field)?;
+    // `/admin/clients/statistics` would never reach it.
+    if name.key() == "statistics" {
+        return Err(RequestError::invalid(
+            field,
+            format!("`{field}` must not be 'statistics': a route has that name"),
+        ));
+    }
+    // What PostgreSQL makes of other capitals depends on the database.
+    if !name.has_one_folding() {
+        let message = format!(
+            "`{field}` must not hold capitals beyond A to Z, as not every database knows their small forms"
+        );
+        return Err(RequestError::invalid(field, message));
+    }
+    Ok(name)
+}

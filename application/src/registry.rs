@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use athena_domain::ClientName;
@@ -67,12 +68,14 @@ pub struct Client {
     pub state: ClientState,
     /// What is told of it.
     pub info: ClientInfo,
+    /// Whether its database is one that the gateway keeps its own tables in.
+    pub is_control: bool,
 }
 
 impl Client {
     /// A client of the configuration.
     pub fn new(name: ClientName, state: ClientState) -> Self {
-        Self { name, state, info: ClientInfo::default() }
+        Self { name, state, info: ClientInfo::default(), is_control: false }
     }
 
     /// Whether callers may know of it.
@@ -99,6 +102,8 @@ pub type Clients = HashMap<Box<str>, Arc<Client>>;
 #[derive(Default)]
 pub struct ClientRegistry {
     snapshot: ArcSwap<Clients>,
+    /// Whether an administrator may have said something about the clients that nobody has read yet.
+    is_unread: AtomicBool,
 }
 
 impl ClientRegistry {
@@ -116,13 +121,24 @@ impl ClientRegistry {
         self.snapshot.store(Arc::new(by_key));
     }
 
+    /// Whether what an administrator has stopped is not known yet: then nobody is served.
+    pub fn set_unread(&self, is_unread: bool) {
+        self.is_unread.store(is_unread, Ordering::Release);
+    }
+
+    /// Whether clients are known.
+    pub fn is_read(&self) -> bool {
+        !self.is_unread.load(Ordering::Acquire)
+    }
+
     /// Finds a client that callers may use.
     ///
     /// # Errors
-    /// [`Error::UnknownClient`].
+    /// [`Error::UnknownClient`], [`Error::ClientsUnread`].
     pub fn find(&self, name: &ClientName) -> Result<Arc<Client>, Error> {
         let found = self.snapshot.load().get(name.key()).filter(|client| client.is_served()).cloned();
-        found.ok_or_else(|| Error::UnknownClient(name.clone()))
+        let found = found.ok_or_else(|| Error::UnknownClient(name.clone()))?;
+        if self.is_read() { Ok(found) } else { Err(Error::ClientsUnread) }
     }
 
     /// Every client, stopped ones included, sorted by name without regard to case.

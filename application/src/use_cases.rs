@@ -34,7 +34,7 @@ use crate::authenticator::Authenticator;
 use crate::budgets::Budgets;
 use crate::context::{Caller, Context};
 use crate::error::Error;
-use crate::ports::{Backend, Done, PortError, Reason, RowStream, SchemaReader};
+use crate::ports::{Backend, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
 use crate::registry::{ClientRegistry, ClientState};
 
 /// What every use case needs: the clients and the rules that hold for all of them.
@@ -51,8 +51,6 @@ pub struct Gateway {
     pub authenticator: Arc<Authenticator>,
     /// What is left of every key's budget.
     pub budgets: Arc<Budgets>,
-    /// Keys of the clients whose databases are the gateway's own.
-    pub control_clients: Vec<String>,
 }
 
 /// A client whose database can be asked.
@@ -74,10 +72,17 @@ impl Target {
         context.trail.asks(began, self.backend.system());
         let outcome = self.backend.execute(plan, sink, context.deadline).await;
         context.trail.executed(began.elapsed(), outcome.as_ref().ok());
-        outcome.inspect_err(|error| {
+        outcome.map_err(|mut error| {
             if error.reason() == Some(Reason::RowOutOfScope) {
                 context.trail.deny_for(AuthReason::RowOutOfScope);
             }
+            // A detail quotes whole rows and keys, of other tables too.
+            if let PortErrorKind::Rejected(rejection) = &mut error.kind
+                && context.caller.authority().is_some_and(|authority| authority.hides_values())
+            {
+                rejection.detail = None;
+            }
+            error
         })
     }
 }
@@ -96,7 +101,7 @@ impl Gateway {
 
     /// Whether the tables that decide about callers are shut to this caller on this client.
     pub fn shields(&self, client: &ClientName, caller: &Caller) -> bool {
-        let own = self.control_clients.iter().any(|key| key == client.key());
+        let own = self.registry.find(client).is_ok_and(|client| client.is_control);
         own && !caller.is_bound_to(client)
     }
 

@@ -35,6 +35,11 @@ impl ClientName {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// Whether every program and database makes the same lower-case form of it: only letters from A to Z are turned.
+    pub fn has_one_folding(&self) -> bool {
+        *self.key == *self.display.to_ascii_lowercase()
+    }
 }
 
 impl fmt::Display for ClientName {
@@ -66,6 +71,15 @@ impl Hash for ClientName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_ascii_is_folded_alike_everywhere() {
+        let folds = |text: &str| ClientName::parse(text).map(|name| name.has_one_folding());
+        for (text, alike) in [("Demo", true), ("ä", true), ("日本", true), ("Ä", false), ("İstanbul", false)]
+        {
+            assert_eq!(folds(text), Some(alike), "{text}");
+        }
+    }
 
     #[test]
     fn names_meet_without_case_or_margin() {

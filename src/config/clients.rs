@@ -41,6 +41,17 @@ pub(super) fn read(
             });
             continue;
         };
+        if !name.has_one_folding() {
+            problems.push(Problem {
+                origin: reader.origin(CLIENTS, key),
+                key: CLIENTS.to_owned(),
+                message: format!(
+                    "holds the client {:?}, whose name has capitals beyond A to Z; not every database knows their small forms",
+                    redact(name.as_str())
+                ),
+            });
+            continue;
+        }
         let client = client(name, key, reader);
         if let Err(reason) = &client.target {
             let is_role = |role: &Option<String>| same(role.as_deref(), key);

@@ -192,6 +192,11 @@ fn sorted(table: Map<String, Value>) -> BTreeMap<String, Value> {
 fn parse(file: &str, text: &str) -> Result<Map<String, Value>, ConfigErrorKind> {
     // A file of comments alone is an empty map to the operator, and no map to the parser.
     let text = text.trim_start_matches('\u{feff}');
+    // The parser takes one for the end of the file.
+    if text.contains('\0') {
+        let reason = "it holds a NUL character".to_owned();
+        return Err(ConfigErrorKind::Syntax { file: file.to_owned(), reason });
+    }
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Map::new());
     }

@@ -68,6 +68,10 @@ impl ConnectionUri {
         if rest.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("the connection URI holds a space or a control character; write it percent-encoded");
         }
+        // What follows it is no part of the address, so it is part of a password: nobody would know where that ends.
+        if rest.contains('#') {
+            return Err("the connection URI holds a #; write it as %23");
+        }
         Ok(Self(text.into()))
     }
 

@@ -107,7 +107,7 @@ async fn where_nobody_is_refused_a_budget_refuses_nobody() {
             200
         );
     }
-    let metrics = plane.gateway.send(plane.gateway.bare(Method::GET, "/metrics")).await.text;
+    let metrics = plane.gateway.metrics().await.text;
     let line = r#"athena_auth_would_refuse_total{client="main",reason="api_key_budget_exceeded"}"#;
     let found = metrics.lines().find_map(|found| found.strip_prefix(line)?.trim().parse::<u64>().ok());
     assert!(found.is_some_and(|count| count >= 3), "{found:?}");

@@ -158,6 +158,11 @@ impl Gateway {
             .header("X-Organization-Id", "o1")
     }
 
+    /// What Prometheus would be told.
+    pub async fn metrics(&self) -> Answer {
+        self.send(self.bare(Method::GET, "/metrics").bearer_auth(ADMIN_KEY)).await
+    }
+
     /// A request without any header of ours.
     pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))

@@ -147,6 +147,6 @@ async fn one_slow_client_starves_no_other() {
         counts.into_iter().collect::<Vec<_>>(),
         [("pool_timeout".to_owned(), 3), ("queue_full".to_owned(), 7), ("ran".to_owned(), 2)]
     );
-    let metrics = gateway.send(gateway.bare(Method::GET, "/metrics")).await.text;
+    let metrics = gateway.metrics().await.text;
     assert!(metrics.contains("athena_bulkhead_rejected_total{client=\"busy\"} 10"), "{metrics}");
 }

@@ -89,7 +89,8 @@ async fn two_listeners_and_a_file_that_changes() {
     for (base, path) in
         [(data, "/livez"), (data, "/readyz"), (admin, "/livez"), (admin, "/readyz"), (admin, "/metrics")]
     {
-        assert_eq!(status(http.get(format!("{base}{path}"))).await, 200, "{base}{path}");
+        let open = http.get(format!("{base}{path}")).send().await.unwrap();
+        assert_eq!(open.status(), 200, "{base}{path}");
     }
     assert_eq!(status(http.get(format!("{admin}/admin/clients"))).await, 200);
     let fetch = async |base: &str, client: &str| {
@@ -134,5 +135,19 @@ async fn two_listeners_and_a_file_that_changes() {
     let (code, body) = reload().await;
     assert_eq!((code, &body["code"]), (400, &json!("invalid_configuration")));
     assert!(body["error"].as_str().is_some_and(|error| error.contains("limits.max_rows")), "{body}");
+    assert_eq!(fetch(data, "first").await, 200, "everything stays as it was");
+    for (clients, named) in [
+        (&[("first", "garbage")][..], "client first"),
+        (&[("first", &uri), ("second", "postgres://h/d?no_such_option=1")], "client second"),
+        (&[], "no client"),
+    ] {
+        server.configure(more, clients);
+        let (code, body) = reload().await;
+        assert_eq!((code, &body["code"]), (400, &json!("invalid_configuration")), "{body}");
+        assert!(body["error"].as_str().is_some_and(|error| error.contains(named)), "{body}");
+        assert_eq!(fetch(data, "first").await, 200, "everything stays as it was");
+    }
+    std::fs::write(server.dir.join("config.yaml"), "postgres_clients: {}\0{{{").unwrap();
+    assert_eq!(reload().await.0, 400);
     assert_eq!(fetch(data, "first").await, 200, "everything stays as it was");
 }

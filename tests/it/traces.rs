@@ -152,7 +152,7 @@ async fn requests_arrive_as_spans() {
         assert!(!received.contains(marker), "{marker}");
     }
     // Sent, and every one counted: the collector has been there all the time.
-    let metrics = plane.gateway.send(plane.gateway.bare(Method::GET, "/metrics")).await.text;
+    let metrics = plane.gateway.metrics().await.text;
     let (made, sent) =
         (count(&metrics, "athena_spans_made_total"), count(&metrics, "athena_spans_sent_total"));
     assert!(sent >= 5 && sent <= made, "{sent} of {made}");
@@ -170,7 +170,7 @@ fn count(metrics: &str, name: &str) -> u64 {
 async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
     let plane = Plane::configured(SQL, "traces: {otlp_endpoint: 'http://127.0.0.1:1'}").await;
     for _ in 0..100 {
-        let metrics = plane.gateway.send(plane.gateway.bare(Method::GET, "/metrics")).await;
+        let metrics = plane.gateway.metrics().await;
         assert_eq!(metrics.status, 200);
         if count(&metrics.text, "athena_spans_failed_total") > 0 {
             assert_eq!(count(&metrics.text, "athena_spans_sent_total"), 0);

@@ -74,6 +74,7 @@ pub fn from_application(error: Error, scene: &Scene<'_>) -> Box<Failure> {
     match error {
         Error::Request(error) => refusal::from_request(error, scene.route),
         Error::UnknownClient(name) => failure::unknown_client(&name, scene.route),
+        Error::ClientsUnread => failure::clients_unread(),
         Error::ClientUnavailable { name, reason } => failure::client_unavailable(&name, reason),
         Error::Port(error) => {
             port::log(&error, scene.request_id);

@@ -44,6 +44,11 @@ const MAX_TEXT_BYTES: usize = 512;
 /// What is said of a caller who left before the answer began; no answer of ours has this status.
 const CALLER_LEFT: u16 = 499;
 
+/// Whether a segment of a pattern stands for any text: `{id}`, or `:id`.
+fn is_parameter(segment: &str) -> bool {
+    segment.starts_with(['{', ':'])
+}
+
 /// Patterns of the routes, for a bounded number of names.
 #[derive(Debug, Default)]
 pub struct RouteNames {
@@ -56,10 +61,10 @@ pub struct RouteNames {
 const UNMATCHED: &str = "unmatched";
 
 impl RouteNames {
-    /// The names of these patterns, such as `/admin/api-keys/:id`. Made once for the life of the process.
+    /// The names of these patterns, such as `/admin/api-keys/{id}`. Made once for the life of the process.
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
         let names = patterns.into_iter().map(|pattern| &*Box::leak(pattern.to_owned().into_boxed_str()));
-        let (with_parameters, fixed) = names.partition::<Vec<_>, _>(|name| name.contains(':'));
+        let (with_parameters, fixed) = names.partition::<Vec<_>, _>(|name| name.split('/').any(is_parameter));
         Self { fixed: fixed.into_iter().collect(), with_parameters }
     }
 
@@ -70,7 +75,7 @@ impl RouteNames {
             loop {
                 match (pattern.next(), path.next()) {
                     (None, None) => return true,
-                    (Some(segment), Some(given)) if segment == given || segment.starts_with(':') => {}
+                    (Some(segment), Some(given)) if segment == given || is_parameter(segment) => {}
                     _ => return false,
                 }
             }
@@ -323,12 +328,12 @@ mod tests {
     #[test]
     fn paths_get_the_name_of_their_route() {
         let names =
-            RouteNames::new(["/", "/gateway/fetch", "/admin/clients/:name", "/admin/clients/statistics"]);
+            RouteNames::new(["/", "/gateway/fetch", "/admin/clients/{name}", "/admin/clients/statistics"]);
         let check = |path, expected| assert_eq!(names.of(path), expected, "{path}");
         check("/", "/");
         check("/gateway/fetch", "/gateway/fetch");
         check("/admin/clients/statistics", "/admin/clients/statistics");
-        check("/admin/clients/x", "/admin/clients/:name");
+        check("/admin/clients/x", "/admin/clients/{name}");
         check("/admin/clients/x/y", "unmatched");
         check("/gateway/fetch/", "unmatched");
     }

@@ -53,7 +53,6 @@ fn described() -> OpenApiService<Apis, ()> {
         decoding: Default::default(),
         authenticator: Default::default(),
         budgets: Default::default(),
-        control_clients: Vec::new(),
     });
     service(&Services::new(gateway), &HttpSettings::default(), Probe::default(), Documents::default())
 }

@@ -77,6 +77,17 @@ struct Own {
 }
 
 impl PostgresSettings {
+    /// Where the database is: host, port and name, as they are written.
+    pub fn place(&self) -> String {
+        let options = &self.options;
+        let host = options.get_socket().map_or_else(
+            || options.get_host().to_ascii_lowercase().into(),
+            |socket| socket.to_string_lossy(),
+        );
+        let database = options.get_database().unwrap_or(options.get_username());
+        format!("postgres {host}:{}/{database}", options.get_port())
+    }
+
     /// Reads a URI and takes the defaults of everything else.
     ///
     /// # Errors

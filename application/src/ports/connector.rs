@@ -13,6 +13,8 @@ pub struct Opened {
     pub backend: Arc<dyn Backend>,
     /// Knows the schema.
     pub schema: Arc<dyn SchemaReader>,
+    /// Where it is, so that two ways to one database are known for what they are: host, port and database.
+    pub place: String,
 }
 
 /// Opens databases.

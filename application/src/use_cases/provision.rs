@@ -10,7 +10,7 @@ use athena_domain::query::JsonText;
 
 use super::clients::{ClientError, ManageClients};
 use crate::catalog::Catalog;
-use crate::fields::{STRICT, client_name};
+use crate::fields::{STRICT, client_name, new_client_name};
 use crate::ports::{NewClient, ProvisionFailure, ProvisionStatus, Provisioner};
 
 /// Name of a client that is registered without one.
@@ -57,7 +57,7 @@ impl ProvisionBody {
         let register = match (register, &target) {
             (false, _) => None,
             (true, Target::Uri(_)) => {
-                Some(client_name(name.as_deref().unwrap_or(REGISTER_NAME), "register_name")?)
+                Some(new_client_name(name.as_deref().unwrap_or(REGISTER_NAME), "register_name")?)
             }
             (true, Target::Client(_)) => {
                 let message = "`register` goes with `uri`; the client is registered already";
@@ -121,7 +121,13 @@ impl Provision {
     /// See [`ProvisionError`].
     pub async fn run(&self, body: &ProvisionBody) -> Result<ProvisionedTarget, ProvisionError> {
         let (uri, name) = match &body.target {
-            Target::Uri(uri) => (uri.clone(), None),
+            Target::Uri(uri) => {
+                // What could not be a client's is nothing to connect to either.
+                if let Some(name) = ClientName::parse(REGISTER_NAME) {
+                    self.catalog.connector().open(&name, uri).map_err(ProvisionFailure::InvalidTarget)?;
+                }
+                (uri.clone(), None)
+            }
             Target::Client(client) => (self.uri_of(client).await?, Some(client.to_string())),
         };
         let done = self.provisioner.provision(&uri).await?;

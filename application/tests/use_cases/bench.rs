@@ -48,7 +48,6 @@ impl Bench {
             decoding: Decoding::default(),
             authenticator: Default::default(),
             budgets: Default::default(),
-            control_clients: Vec::new(),
         };
         Self { database, gateway: Arc::new(gateway) }
     }

@@ -77,7 +77,7 @@ impl Connector for Databases {
         }
         let backend = Arc::new(Pinged::default());
         self.0.lock().unwrap().entry(uri.to_owned()).or_default().push(backend.clone());
-        Ok(Opened { backend, schema: Arc::new(MemoryDatabase::new([])) })
+        Ok(Opened { backend, schema: Arc::new(MemoryDatabase::new([])), place: uri.to_owned() })
     }
 
     fn variable(&self, _: &str) -> Option<String> {
@@ -151,6 +151,7 @@ async fn a_catalog_that_cannot_be_read_leaves_what_runs() {
         is_active: true,
         description: None,
     };
+    bench.catalog.reload().await.unwrap();
     bench.store.create(&client).await.unwrap();
     bench.store.set_reachable(false);
     assert_eq!(bench.catalog.reload().await.unwrap_err().kind, PortErrorKind::Unavailable);
@@ -179,6 +180,7 @@ async fn what_the_gateway_needs_is_never_stopped() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_database_is_asked_ever_more_rarely_and_never_given_up() {
     let bench = bench(&[("far", "a")]);
+    bench.catalog.reload().await.unwrap();
     let far = bench.databases.at("a").remove(0);
     far.fall_silent();
     let watching = tokio::spawn(bench.catalog.clone().watch_over());
@@ -227,4 +229,33 @@ async fn many_silent_databases_hide_nobody() {
         assert!(!bench.databases.at(uri)[0].asked().is_empty(), "{uri}");
     }
     watching.abort();
+}
+
+#[tokio::test]
+async fn nobody_is_served_before_it_is_known_who_is_stopped() {
+    let bench = bench(&[("control", "c"), ("frozen", "a"), ("steady", "b")]);
+    for client in ["control", "frozen", "steady"] {
+        let unread = bench.catalog.registry().find(&name(client)).err();
+        assert!(matches!(unread, Some(Error::ClientsUnread)), "{client}: {unread:?}");
+    }
+    bench.catalog.reload().await.unwrap();
+    let stop = |fields: &mut athena_application::ports::ClientFields| fields.is_frozen = true;
+    bench.store.update("frozen", &stop).await.unwrap().unwrap();
+    bench.catalog.reload().await.unwrap();
+    bench.backend("steady");
+    assert!(matches!(bench.catalog.registry().find(&name("frozen")).err(), Some(Error::UnknownClient(_))));
+    // What was known once stays known.
+    bench.store.set_reachable(false);
+    bench.catalog.reload().await.unwrap_err();
+    bench.backend("steady");
+}
+
+#[tokio::test]
+async fn every_way_to_the_gateways_own_database_is_known() {
+    let bench = bench(&[("control", "c"), ("alias", "c"), ("other", "a")]);
+    bench.catalog.reload().await.unwrap();
+    let is_control = |client: &str| bench.catalog.registry().find(&name(client)).unwrap().is_control;
+    assert!(is_control("control") && is_control("alias") && !is_control("other"));
+    bench.point("other", "c").await;
+    assert!(is_control("other"));
 }

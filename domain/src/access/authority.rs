@@ -72,7 +72,11 @@ impl<'a> Authority<'a> {
         Err(error)
     }
 
-    fn permit_operation(&self, operation: KeyOperation) -> Result<(), RequestError> {
+    /// Checks that the key may be used for this, whatever the table.
+    ///
+    /// # Errors
+    /// [`RequestCode::Denied`].
+    pub fn permit_operation(&self, operation: KeyOperation) -> Result<(), RequestError> {
         if self.0.scope.allows(operation) {
             return Ok(());
         }
@@ -102,6 +106,11 @@ impl<'a> Authority<'a> {
             column,
             format!("The API key does not reach the column '{column}', or there is no such column."),
         )
+    }
+
+    /// Whether the key sees only a part of some tables, so that nothing the database says of a row may reach its user.
+    pub fn hides_values(&self) -> bool {
+        !self.0.scope.columns.is_empty() || !self.0.scope.row_filters.is_empty()
     }
 
     /// The conditions that rows of the table must meet.

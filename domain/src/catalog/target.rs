@@ -68,6 +68,13 @@ pub fn redact_uri(uri: &str) -> String {
     if uri.starts_with("${") && uri.ends_with('}') {
         return uri.to_owned();
     }
+    // A fragment is the rest of a password that holds a #, wherever that began.
+    if let Some((before, _)) = uri.split_once('#') {
+        return match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://{MASK}"),
+            None => MASK.to_owned(),
+        };
+    }
     let Some((scheme, rest)) = uri.split_once("://") else { return MASK.to_owned() };
     let (main, query) = match rest.split_once('?') {
         Some((main, query)) => (main, Some(query)),
@@ -149,6 +156,8 @@ mod tests {
             "postgres://h/d?user=u&password=***&sslpassword=***",
         );
         check("cql://u:p@a:9042,b/k?consistency=quorum", "cql://u:***@a:9042,b/k?consistency=quorum");
+        check("postgres://u:12#SECRET@h/d", "postgres://***");
+        check("postgres://u:p@h/d#SECRET", "postgres://***");
         check("${PG_URI}", "${PG_URI}");
         check("host=h password=p", "***");
     }

@@ -88,6 +88,14 @@ fn compare(
                 format!("the pattern for '{column}' contains a NUL character"),
             ));
         }
+        // The database would tell only for rows where the match comes to the end of the pattern: of what a row holds
+        // that the caller's key must not see.
+        if pattern.len() - pattern.trim_end_matches('\\').len() & 1 == 1 {
+            let message = format!(
+                "the pattern for '{column}' ends with an escape character; write \\\\ for a backslash"
+            );
+            return Err(RequestError::field(RequestCode::DataException, column, message));
+        }
         let as_text = !matches!(ty.base().kind, TypeKind::Text);
         return Ok(Filter::Compare { column: place, op, value: Bind::text(pattern), as_text });
     }

@@ -25,6 +25,11 @@ impl Planner<'_> {
     /// Unknown names, values that do not fit, a conflict target without a unique index.
     pub fn insert(&self, request: &InsertRequest) -> Result<Plan, RequestError> {
         let relation = self.relation(&request.relation, KeyOperation::Insert)?;
+        if let (Some(upsert), Some(authority)) = (&request.upsert, &self.authority) {
+            // What is there already is changed, or at least shown.
+            let changes = upsert.set.as_ref().is_none_or(|set| !set.is_empty());
+            authority.permit_operation(if changes { KeyOperation::Update } else { KeyOperation::Fetch })?;
+        }
         let rows: Vec<Vec<(usize, &Assignment)>> =
             request.rows.iter().map(|row| self.assigned(&relation, row)).collect::<Result<_, _>>()?;
         let mut columns: Vec<usize> = rows.iter().flatten().map(|(column, _)| *column).collect();

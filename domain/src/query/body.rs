@@ -101,7 +101,11 @@ impl<'a> JsonText<'a> {
     /// [`RequestCode::InvalidField`] when it is not a string (a lone surrogate included).
     pub fn expect_string(self, field: &str) -> Result<Cow<'a, str>, RequestError> {
         self.string().ok_or_else(|| {
-            RequestError::invalid(field, format!("`{field}` must be a string, not {}", self.kind()))
+            let message = match self.0.starts_with('"') {
+                true => format!("`{field}` holds half of a surrogate pair, which is no character"),
+                false => format!("`{field}` must be a string, not {}", self.kind()),
+            };
+            RequestError::invalid(field, message)
         })
     }
 

@@ -22,6 +22,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::documented::key_scheme;
+use crate::app::Face;
 use crate::body::BodyReader;
 use crate::error::failure::Text;
 use crate::error::{self, Failure, Route, Scene, json_response, port_failure};
@@ -40,11 +41,7 @@ impl<'a> ApiExtractor<'a> for Admin {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        let scheme = key_scheme(
-            "The static admin key, the server's variable `ATHENA_KEY_12`. Also taken as \
-             `Authorization: Bearer`, `apikey`, `x-api-key` or `?api_key=`.",
-        );
-        registry.create_security_scheme(SCHEME, scheme);
+        register(registry);
     }
 
     fn security_schemes() -> Vec<&'static str> {
@@ -56,14 +53,51 @@ impl<'a> ApiExtractor<'a> for Admin {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        // Without the key in the request's extensions nothing is open.
-        let shut = AdminKey::default();
-        let key = request.extensions().get::<AdminKey>().unwrap_or(&shut);
-        match key.check(request) {
-            Ok(()) => Ok(Self(())),
-            Err(failure) => Err(poem::Error::from_response(failed(*failure, request))),
-        }
+        admin_key(request).map(|()| Self(())).map_err(poem::Error::from_response)
     }
+}
+
+/// Proof that a request presented the static admin key, or came in by the listener that is for operators alone.
+pub struct Operator(());
+
+impl<'a> ApiExtractor<'a> for Operator {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        if request.extensions().get::<Face>() == Some(&Face::Admin) {
+            return Ok(Self(()));
+        }
+        admin_key(request).map(|()| Self(())).map_err(poem::Error::from_response)
+    }
+}
+
+fn register(registry: &mut Registry) {
+    let scheme = key_scheme(
+        "The static admin key, the server's variable `ATHENA_KEY_12`. Also taken as \
+         `Authorization: Bearer`, `apikey`, `x-api-key` or `?api_key=`.",
+    );
+    registry.create_security_scheme(SCHEME, scheme);
+}
+
+fn admin_key(request: &Request) -> Result<(), Response> {
+    // Without the key in the request's extensions nothing is open.
+    let shut = AdminKey::default();
+    let key = request.extensions().get::<AdminKey>().unwrap_or(&shut);
+    key.check(request).map_err(|failure| failed(*failure, request))
 }
 
 /// A finished admin operation: status, title and data.

@@ -8,6 +8,7 @@ use poem::{Request, Response};
 use poem_openapi::OpenApi;
 
 use super::Tag;
+use super::admin::Operator;
 use super::documents::Text;
 use crate::error;
 use crate::headers::request_id::RequestId;
@@ -21,10 +22,10 @@ pub struct MetricsApi {
 impl MetricsApi {
     /// Metrics
     ///
-    /// Counts, times and pool states in Prometheus' text form. Asks for no key: set `api.admin_port` to keep it from
-    /// the listener that callers reach, or switch it off with `api.prometheus_metrics_enabled`.
+    /// Counts, times and pool states in Prometheus' text form. On the listener that callers reach it asks for the static
+    /// admin key; on the one that `api.admin_port` opens it does not. `api.prometheus_metrics_enabled` switches it off.
     #[oai(path = "/metrics", method = "get", operation_id = "metrics")]
-    async fn metrics(&self, request: &Request) -> Text {
+    async fn metrics(&self, request: &Request, _operator: Operator) -> Text {
         match &self.source {
             Some(source) => {
                 let rendered = source.render();

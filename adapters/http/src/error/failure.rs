@@ -141,6 +141,14 @@ pub fn unknown_client(name: &ClientName, route: Route) -> Box<Failure> {
     }
 }
 
+/// The catalog that may stop a client has not been read since the start.
+pub fn clients_unread() -> Box<Failure> {
+    let (code, category) = ("client_catalog_unavailable", "database_connection");
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, category, "Client catalog unavailable")
+        .error("The client catalog has not been read from the control database yet.")
+        .retry_after(5)
+}
+
 /// A client whose target cannot be used.
 pub fn client_unavailable(name: &ClientName, reason: String) -> Box<Failure> {
     Failure::new(

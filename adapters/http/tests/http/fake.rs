@@ -197,7 +197,6 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         decoding: Default::default(),
         authenticator: Default::default(),
         budgets: Default::default(),
-        control_clients: Vec::new(),
     };
     (app(settings, &Services::new(Arc::new(gateway))), dropped)
 }

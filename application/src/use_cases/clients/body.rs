@@ -5,7 +5,7 @@ use athena_domain::catalog::TargetTexts;
 use athena_domain::error::RequestCode;
 use athena_domain::query::{JsonText, Object};
 
-use crate::fields::{Given, STRICT, client_name, nullable, text};
+use crate::fields::{Given, STRICT, new_client_name, nullable, text};
 use crate::ports::{ClientFields, NewClient};
 
 /// Body of adding and changing a client.
@@ -57,7 +57,7 @@ impl ClientBody {
                 "Provide client_name in the request body when creating a client.",
             ));
         };
-        let name = client_name(&name, "client_name")?;
+        let name = new_client_name(&name, "client_name")?;
         let target = TargetTexts {
             pg_uri: body.pg_uri.flatten(),
             pg_uri_env_var: body.pg_uri_env_var.flatten(),

@@ -4,8 +4,8 @@ use athena_domain::RequestError;
 use athena_domain::access::{Budget, Mode, Right, Scope};
 use athena_domain::error::RequestCode;
 use athena_domain::query::{JsonText, Object};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::fields::{Given, STRICT, client_name, nullable, text};
 use crate::ports::KeyFields;
@@ -218,7 +218,10 @@ fn client(value: JsonText<'_>, field: &str) -> Result<String, RequestError> {
 
 fn moment(value: JsonText<'_>, field: &str) -> Result<OffsetDateTime, RequestError> {
     let text = value.string().unwrap_or_default();
-    OffsetDateTime::parse(text.trim(), &Rfc3339).map_err(|_| {
+    let moment = OffsetDateTime::parse(text.trim(), &Rfc3339).ok();
+    // RFC 3339 has four digits for a year, in whatever zone the moment is shown.
+    let shown = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC));
+    shown.filter(|moment| (1..=9999).contains(&moment.year())).ok_or_else(|| {
         RequestError::invalid(field, format!("'{field}' must be an RFC3339 timestamp."))
             .hint("Write it as 2030-01-31T12:00:00Z.")
     })
@@ -284,7 +287,11 @@ mod tests {
         check(r#"{"name":null}"#, "name");
         check(r#"{"name":5}"#, "name");
         check(r#"{"nme":"x"}"#, "nme");
-        check(r#"{"expires_at":"tomorrow"}"#, "expires_at");
+        for moment in
+            ["tomorrow", "9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59", "0000-06-01T00:00:00Z"]
+        {
+            check(&format!(r#"{{"expires_at":"{moment}"}}"#), "expires_at");
+        }
         check(r#"{"clients":["a",5]}"#, "clients[1]");
         check(r#"{"clients":[" "]}"#, "clients[0]");
         check(r#"{"operations":["reed"]}"#, "operations[0]");
