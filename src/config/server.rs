@@ -17,7 +17,7 @@ pub struct ServerConfig {
     pub keep_alive: Duration,
     /// `api.client_disconnect_timeout_secs`: how long a closing connection may take.
     pub client_disconnect_timeout: Duration,
-    /// `api.client_request_timeout_secs`: how long the head of a request may take to arrive.
+    /// `api.client_request_timeout_secs`: how long the body of a request may take to arrive.
     pub client_request_timeout: Duration,
     /// `api.http_workers`: threads that serve requests; `None` is one per processor.
     pub http_workers: Option<usize>,

@@ -450,7 +450,12 @@ async fn what_the_database_says_of_a_row_tells_nothing_hidden() {
     let change = |set: Value| json!({"table_name": "notes", "update_body": set, "conditions": mine});
     for (method, path, body, code) in [
         (Method::POST, "/gateway/update", change(json!({"name": null})), "not_null_violation"),
-        (Method::POST, "/gateway/update", change(json!({"name": "far too long"})), "check_constraint_violation"),
+        (
+            Method::POST,
+            "/gateway/update",
+            change(json!({"name": "far too long"})),
+            "check_constraint_violation",
+        ),
         (
             Method::DELETE,
             "/gateway/delete",

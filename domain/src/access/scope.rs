@@ -75,14 +75,24 @@ impl TablePattern {
         &self.text
     }
 
-    /// Whether the table is meant.
-    pub fn matches(&self, schema: &str, table: &str, default_schema: &str) -> bool {
+    /// Whether the table is meant by a pattern that opens tables: names as they are.
+    pub fn opens(&self, schema: &str, table: &str, default_schema: &str) -> bool {
+        self.fits(schema, table, default_schema, |written, name| written == name)
+    }
+
+    /// Whether the table is meant by a pattern that limits what is open: names whatever their case, as one that was
+    /// written in another would leave everything open.
+    pub fn limits(&self, schema: &str, table: &str, default_schema: &str) -> bool {
+        self.fits(schema, table, default_schema, str::eq_ignore_ascii_case)
+    }
+
+    fn fits(&self, schema: &str, table: &str, default_schema: &str, same: fn(&str, &str) -> bool) -> bool {
         match self.dot {
             Some(dot) => {
-                &self.text[..dot] == schema
-                    && matches!(&self.text[dot + 1..], name if name == "*" || name == table)
+                let (written, name) = (&self.text[..dot], &self.text[dot + 1..]);
+                same(written, schema) && (name == "*" || same(name, table))
             }
-            None => &*self.text == "*" || (schema == default_schema && &*self.text == table),
+            None => &*self.text == "*" || (schema == default_schema && same(&self.text, table)),
         }
     }
 }
@@ -237,7 +247,7 @@ impl Scope {
 
     /// Whether the key may touch the table.
     pub fn allows_table(&self, schema: &str, table: &str, default_schema: &str) -> bool {
-        let fits = |pattern: &TablePattern| pattern.matches(schema, table, default_schema);
+        let fits = |pattern: &TablePattern| pattern.opens(schema, table, default_schema);
         self.tables.as_ref().is_none_or(|patterns| patterns.iter().any(fits))
     }
 
@@ -245,13 +255,13 @@ impl Scope {
     pub fn allows_column(&self, schema: &str, table: &str, default_schema: &str, column: &str) -> bool {
         self.columns
             .iter()
-            .filter(|(pattern, _)| pattern.matches(schema, table, default_schema))
+            .filter(|(pattern, _)| pattern.limits(schema, table, default_schema))
             .all(|(_, names)| names.iter().any(|name| **name == *column))
     }
 
     /// Whether any rule names columns of the table.
     pub fn limits_columns(&self, schema: &str, table: &str, default_schema: &str) -> bool {
-        self.columns.iter().any(|(pattern, _)| pattern.matches(schema, table, default_schema))
+        self.columns.iter().any(|(pattern, _)| pattern.limits(schema, table, default_schema))
     }
 
     /// The conditions that rows of the table must meet.
@@ -261,7 +271,7 @@ impl Scope {
         table: &'a str,
         default_schema: &'a str,
     ) -> impl Iterator<Item = &'a Condition> {
-        let fits = move |filter: &&RowFilter| filter.tables.matches(schema, table, default_schema);
+        let fits = move |filter: &&RowFilter| filter.tables.limits(schema, table, default_schema);
         self.row_filters.iter().filter(fits).flat_map(|filter| &filter.conditions)
     }
 }
@@ -306,7 +316,7 @@ mod tests {
     fn patterns() {
         let check = |pattern: &str, schema: &str, table: &str, expected: bool| {
             let read = TablePattern::parse(pattern).expect("a pattern");
-            assert_eq!(read.matches(schema, table, "public"), expected, "{pattern} {schema}.{table}");
+            assert_eq!(read.opens(schema, table, "public"), expected, "{pattern} {schema}.{table}");
         };
         check("*", "audit", "users", true);
         check("users", "public", "users", true);
@@ -315,6 +325,12 @@ mod tests {
         check("public.users", "public", "users2", false);
         check("audit.*", "audit", "x", true);
         check("audit.*", "public", "x", false);
+        for pattern in ["Users", "PUBLIC.users", "Public.*"] {
+            let read = TablePattern::parse(pattern).expect("a pattern");
+            let opens_and_limits =
+                (read.opens("public", "users", "public"), read.limits("public", "users", "public"));
+            assert_eq!(opens_and_limits, (false, true), "{pattern}");
+        }
         for bad in ["", "*.users", "a.b.c", "a b", "users*", ".x", "x."] {
             assert!(TablePattern::parse(bad).is_none(), "{bad}");
         }
