@@ -26,7 +26,7 @@ pub use key_store::{
     PolicyRecord, RightRecord, RightStore, StoredSecret,
 };
 pub use log_store::{
-    BatchId, LogBatch, LogEntry, LogStore, LoggedAuth, LoggedKey, LoggedOperation, NOT_FOUND, REDACTED,
+    BatchId, LogBatch, LogEntry, LogStore, LoggedAuth, LoggedKey, LoggedOperation, NOT_FOUND, REDACTED, Text,
 };
 pub use metrics::{MetricsSource, Rendered};
 pub use observer::{

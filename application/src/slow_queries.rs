@@ -1,6 +1,5 @@
 //! Tells the log of operations that took long: which, on what, where the time went. Never a value, never SQL.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ports::{Observation, Observer};
@@ -18,7 +17,7 @@ impl SlowQueries {
 }
 
 impl Observer for SlowQueries {
-    fn observe(&self, observation: &Arc<Observation>) {
+    fn observe(&self, observation: &Observation) {
         let Some(operation) = observation.operation.as_ref().filter(|done| done.duration > self.bound) else {
             return;
         };

@@ -182,7 +182,7 @@ impl Drop for Sighting {
             }
         }
         observation.stages.shape = observation.stages.rest(observation.duration);
-        observer.observe(&Arc::new(*observation));
+        observer.observe(&observation);
     }
 }
 

@@ -1,11 +1,10 @@
 //! From what was observed to what is kept (contract 5.8, 19.3).
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use athena_application::ports::{
-    AuthObservation, LogEntry, LoggedAuth, LoggedKey, LoggedOperation, Observation,
+    AuthObservation, LogEntry, LoggedAuth, LoggedKey, LoggedOperation, Observation, Text,
 };
 use athena_domain::access::AuthReason;
 use serde::{Serialize, Serializer};
@@ -22,35 +21,48 @@ pub fn is_logged(observation: &Observation) -> bool {
         || LOGGED.iter().any(|prefix| observation.route.starts_with(prefix))
 }
 
-/// What is kept of a request.
-pub fn entry(observation: Arc<Observation>) -> LogEntry {
-    // Whoever is the last to hold it moves its texts.
-    let seen = Arc::unwrap_or_clone(observation);
+/// Writes what is kept of a request behind what `bytes` hold already.
+pub fn encode(seen: &Observation, bytes: &mut Vec<u8>) {
+    let written = postcard::to_extend(&entry(seen), std::mem::take(bytes));
+    *bytes = written.expect("texts and numbers serialise, and a vector takes every byte");
+}
+
+/// Reads what [`encode`] has written.
+pub fn decode(bytes: &[u8]) -> Option<LogEntry<'_>> {
+    postcard::from_bytes(bytes).ok()
+}
+
+/// What is kept of a request, borrowed where that is possible: this runs for every request.
+fn entry(seen: &Observation) -> LogEntry<'_> {
+    fn own(text: Option<&str>) -> Option<Text<'_>> {
+        text.map(clean)
+    }
     let known = if seen.client_known { seen.client.as_ref() } else { None };
-    let message = seen.message.map(clean).or_else(|| seen.code.map(Box::from));
-    let details = (seen.status >= 400).then(|| failure(seen.code, message.as_deref()));
+    let message = seen.message.as_deref().map(clean).or_else(|| seen.code.map(Text::from));
+    let details = (seen.status >= 400).then(|| failure(seen.code, message.as_deref()).into());
+    let operation = seen.operation.as_ref().filter(|_| !seen.cached);
     LogEntry {
         at: micros(seen.began),
-        request_id: clean(seen.request_id),
+        request_id: clean(&seen.request_id),
         client: known.map(|client| client.key().into()),
         client_sent: seen.client.as_ref().map(|client| client.as_str().into()),
-        method: seen.method,
-        path: clean(seen.path),
-        query: seen.query.map(clean),
+        method: Text::from(&*seen.method),
+        path: clean(&seen.path),
+        query: own(seen.query.as_deref()),
         status: seen.status,
         address: seen.caller.ip.map(|ip| ip.to_string().into()),
-        host: seen.caller.host.map(clean),
-        origin: seen.caller.origin.map(clean),
-        user_agent: seen.caller.user_agent.map(clean),
-        headers: headers(&seen.headers),
-        user: seen.audit.user.map(clean),
-        company: seen.audit.company.map(clean),
-        organization: seen.audit.organization.map(clean),
+        host: own(seen.caller.host.as_deref()),
+        origin: own(seen.caller.origin.as_deref()),
+        user_agent: own(seen.caller.user_agent.as_deref()),
+        headers: headers(&seen.headers).into(),
+        user: own(seen.audit.user.as_deref()),
+        company: own(seen.audit.company.as_deref()),
+        organization: own(seen.audit.organization.as_deref()),
         cached: seen.cached,
-        auth: seen.auth.map(auth),
-        operation: seen.operation.filter(|_| !seen.cached).map(|operation| LoggedOperation {
+        auth: seen.auth.as_ref().map(auth),
+        operation: operation.map(|operation| LoggedOperation {
             name: operation.name.into(),
-            table: operation.table.map(clean),
+            table: own(operation.table.as_deref()),
             duration_ms: i64::try_from(operation.duration.as_millis()).unwrap_or(i64::MAX),
         }),
         message,
@@ -65,62 +77,59 @@ fn micros(time: SystemTime) -> i64 {
 }
 
 /// The text without NUL characters, which a database cannot hold.
-fn clean(text: Box<str>) -> Box<str> {
-    match without_nul(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(cleaned) => cleaned.into(),
-    }
+fn clean(text: &str) -> Text<'_> {
+    without_nul(text).into()
 }
 
 fn without_nul(text: &str) -> Cow<'_, str> {
     if text.as_bytes().contains(&0) { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
-fn auth(auth: AuthObservation) -> LoggedAuth {
+fn auth(auth: &AuthObservation) -> LoggedAuth<'_> {
     let granted = match &auth.key {
-        Some(key) if auth.authenticated => array(key.rights.names()),
+        Some(key) if auth.authenticated => array(key.rights.names()).into(),
         _ => "[]".into(),
     };
     LoggedAuth {
-        presented_public_id: auth.presented_public_id.map(clean),
+        presented_public_id: auth.presented_public_id.as_deref().map(clean),
         authenticated: auth.authenticated,
         authorized: auth.authorized,
         enforced: auth.enforced,
         reason: auth.reason.text(auth.enforced).into(),
-        required: array(auth.required.iter().map(AsRef::as_ref)),
+        required: array(auth.required.iter().map(AsRef::as_ref)).into(),
         granted,
         logged: !matches!(auth.reason, AuthReason::StoreNotConfigured | AuthReason::PolicyUnavailable),
-        key: auth.key.map(|key| LoggedKey {
+        key: auth.key.as_deref().map(|key| LoggedKey {
             id: key.id,
-            external_id: key.external_id.clone(),
-            public_id: key.public_id.clone(),
+            external_id: Text::from(&*key.external_id),
+            public_id: Text::from(&*key.public_id),
         }),
     }
 }
 
-fn array<'a>(names: impl Iterator<Item = &'a str>) -> Box<str> {
+fn array<'a>(names: impl Iterator<Item = &'a str>) -> String {
     json(|text| text.collect_seq(names.map(Kept)))
 }
 
-fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> Box<str> {
+fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     json(|text| text.collect_map(members.map(|(name, value)| (name, Kept(value)))))
 }
 
-fn headers(headers: &[(&'static str, Box<str>)]) -> Box<str> {
+fn headers(headers: &[(&'static str, Box<str>)]) -> String {
     object(headers.iter().map(|(name, value)| (*name, &**value)))
 }
 
-fn failure(code: Option<&str>, message: Option<&str>) -> Box<str> {
+fn failure(code: Option<&str>, message: Option<&str>) -> String {
     let members = [("error_code", code), ("message", message)];
     object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
 /// Writes JSON straight from what was seen: this runs for every request, so no tree of values is built for it.
-fn json(write: impl FnOnce(&mut serde_json::Serializer<&mut Vec<u8>>) -> serde_json::Result<()>) -> Box<str> {
+fn json(write: impl FnOnce(&mut serde_json::Serializer<&mut Vec<u8>>) -> serde_json::Result<()>) -> String {
     let mut text = Vec::with_capacity(128);
     write(&mut serde_json::Serializer::new(&mut text))
         .expect("strings serialise and a vector takes every byte");
-    String::from_utf8(text).expect("JSON is UTF-8").into()
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 /// A text as JSON, without the characters that a database cannot hold: see [`clean`].

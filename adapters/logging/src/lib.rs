@@ -17,6 +17,5 @@ mod spool;
 mod writer;
 
 pub use counters::LogCounters;
-pub use entry::{entry, is_logged};
 pub use pipeline::LogPipeline;
 pub use settings::LogSettings;

@@ -1,5 +1,6 @@
 //! The pipeline as the composition root sees it.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,13 +10,18 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::counters::{Counted, LogCounters};
-use crate::entry::is_logged;
+use crate::entry::{encode, is_logged};
 use crate::queue::Queue;
 use crate::settings::LogSettings;
 use crate::writer::Writer;
 
 /// Time beyond the deadline for writing to disk what is left.
 const SPOOL_GRACE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// Where an entry becomes bytes, outside of any lock.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Observes requests and writes them to a store, in batches, later.
 pub struct LogPipeline {
@@ -59,9 +65,13 @@ impl LogPipeline {
 }
 
 impl Observer for LogPipeline {
-    fn observe(&self, observation: &Arc<Observation>) {
+    fn observe(&self, observation: &Observation) {
         if is_logged(observation) {
-            self.queue.push(Arc::clone(observation), &self.counted);
+            SCRATCH.with_borrow_mut(|scratch| {
+                scratch.clear();
+                encode(observation, scratch);
+                self.queue.push(scratch, &self.counted);
+            });
         }
     }
 }

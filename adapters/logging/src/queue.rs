@@ -1,12 +1,54 @@
 //! The queue between requests and the writer: bounded, and nobody waits at it.
+//!
+//! Entries stand in it as bytes, one behind the other. As values they would keep a dozen small allocations each alive
+//! until they are written, and a busy gateway would work its way through cold memory all the time.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use athena_application::ports::Observation;
+use athena_application::ports::LogEntry;
 use tokio::sync::Notify;
 
 use crate::counters::Counted;
+use crate::entry::decode;
+
+/// Emptied chunks that are kept, so that their memory stays in use.
+const SPARE: usize = 2;
+
+/// Entries that are written together, as bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    bytes: Vec<u8>,
+    /// Where each entry ends.
+    ends: Vec<usize>,
+    /// Entries at the beginning that were dropped.
+    dropped: usize,
+}
+
+impl Chunk {
+    /// Entries in it.
+    pub fn len(&self) -> usize {
+        self.ends.len() - self.dropped
+    }
+
+    /// The entries, oldest first.
+    pub fn entries(&self) -> Vec<LogEntry<'_>> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let places = starts.zip(&self.ends).skip(self.dropped);
+        places.filter_map(|(start, end)| decode(&self.bytes[start..*end])).collect()
+    }
+
+    fn push(&mut self, entry: &[u8]) {
+        self.bytes.extend_from_slice(entry);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.dropped = 0;
+    }
+}
 
 /// Entries on their way to the writer.
 pub(crate) struct Queue {
@@ -19,9 +61,34 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    entries: VecDeque<Arc<Observation>>,
+    /// All but the last are full; none is empty.
+    chunks: VecDeque<Chunk>,
+    spare: Vec<Chunk>,
+    /// Entries in all chunks.
+    length: usize,
     closing: bool,
     closed: bool,
+}
+
+impl Waiting {
+    fn drop_oldest(&mut self) {
+        let Some(oldest) = self.chunks.front_mut() else { return };
+        oldest.dropped += 1;
+        self.length -= 1;
+        if oldest.len() == 0 {
+            self.chunks.pop_front();
+        }
+    }
+
+    fn push(&mut self, entry: &[u8], batch: usize) {
+        if self.chunks.back().is_none_or(|chunk| chunk.ends.len() >= batch) {
+            self.chunks.push_back(self.spare.pop().unwrap_or_default());
+        }
+        if let Some(last) = self.chunks.back_mut() {
+            last.push(entry);
+            self.length += 1;
+        }
+    }
 }
 
 impl Queue {
@@ -34,20 +101,21 @@ impl Queue {
     }
 
     /// Takes an entry; past the bound the oldest goes.
-    pub fn push(&self, observation: Arc<Observation>, counted: &Counted) {
-        let (dropped, length) = {
-            let mut waiting = self.lock();
-            if waiting.closed {
-                drop(waiting);
-                counted.dropped_queue.add(1);
-                return;
-            }
-            let full = waiting.entries.len() >= self.bound;
-            let dropped = if full { waiting.entries.pop_front() } else { None };
-            waiting.entries.push_back(observation);
-            (dropped, waiting.entries.len())
-        };
-        if dropped.is_some() {
+    pub fn push(&self, entry: &[u8], counted: &Counted) {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            drop(waiting);
+            counted.dropped_queue.add(1);
+            return;
+        }
+        let full = waiting.length >= self.bound;
+        if full {
+            waiting.drop_oldest();
+        }
+        waiting.push(entry, self.batch);
+        let length = waiting.length;
+        drop(waiting);
+        if full {
             counted.dropped_queue.add(1);
         } else if length == 1 || length == self.batch || length == self.spill() {
             self.bell.notify_one();
@@ -60,14 +128,24 @@ impl Queue {
     }
 
     /// The oldest entries, at most a batch.
-    pub fn take(&self) -> Vec<Arc<Observation>> {
+    pub fn take(&self) -> Option<Chunk> {
         let mut waiting = self.lock();
-        let length = waiting.entries.len().min(self.batch);
-        waiting.entries.drain(..length).collect()
+        let chunk = waiting.chunks.pop_front()?;
+        waiting.length -= chunk.len();
+        Some(chunk)
+    }
+
+    /// Takes back a chunk that is written, for its memory.
+    pub fn recycle(&self, mut chunk: Chunk) {
+        chunk.clear();
+        let mut waiting = self.lock();
+        if waiting.spare.len() < SPARE {
+            waiting.spare.push(chunk);
+        }
     }
 
     pub fn len(&self) -> usize {
-        self.lock().entries.len()
+        self.lock().length
     }
 
     /// Waits until there may be something new.
@@ -90,8 +168,9 @@ impl Queue {
         let left = {
             let mut waiting = self.lock();
             waiting.closed = true;
-            std::mem::take(&mut waiting.entries)
+            waiting.chunks.clear();
+            std::mem::take(&mut waiting.length)
         };
-        counted.dropped_queue.add(left.len() as u64);
+        counted.dropped_queue.add(left as u64);
     }
 }

@@ -80,7 +80,7 @@ impl Spool {
     ///
     /// # Errors
     /// When it cannot be written, or is larger than the bound; nothing of it stays then.
-    pub fn push(&mut self, number: u64, id: BatchId, entries: &[LogEntry]) -> io::Result<()> {
+    pub fn push(&mut self, number: u64, id: BatchId, entries: &[LogEntry<'_>]) -> io::Result<()> {
         let bytes = segment::encode(id, entries)?;
         let size = (bytes.len() as u64).next_multiple_of(BLOCK);
         if size > self.max_bytes {
@@ -99,7 +99,7 @@ impl Spool {
     }
 
     /// The oldest batch with its place. Files that cannot be read are set aside on the way.
-    pub fn oldest(&mut self) -> Option<(u64, BatchId, Vec<LogEntry>)> {
+    pub fn oldest(&mut self) -> Option<(u64, BatchId, Vec<LogEntry<'static>>)> {
         while let Some(segment) = self.segments.front() {
             let path = self.directory.join(segment.name());
             match segment::read(&path) {

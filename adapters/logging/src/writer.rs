@@ -2,6 +2,7 @@
 
 mod settle;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,8 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::counters::Counted;
-use crate::entry::entry;
-use crate::queue::Queue;
+use crate::queue::{Chunk, Queue};
 use crate::settings::LogSettings;
 use crate::spool::Spool;
 use settle::settle;
@@ -31,7 +31,31 @@ struct Batch {
     /// Place in the order.
     number: u64,
     id: BatchId,
-    entries: Vec<LogEntry>,
+    held: Held,
+}
+
+/// The entries of a batch.
+enum Held {
+    /// As they came out of the queue.
+    Chunk(Chunk),
+    /// As they came out of the spool.
+    Spooled(Vec<LogEntry<'static>>),
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        match &self.held {
+            Held::Chunk(chunk) => chunk.len(),
+            Held::Spooled(entries) => entries.len(),
+        }
+    }
+
+    fn entries(&self) -> Cow<'_, [LogEntry<'_>]> {
+        match &self.held {
+            Held::Chunk(chunk) => chunk.entries().into(),
+            Held::Spooled(entries) => entries.as_slice().into(),
+        }
+    }
 }
 
 pub(crate) struct Writer {
@@ -134,11 +158,8 @@ impl Writer {
             }
         }
         if let Some(lost) = self.pending.take() {
-            self.counted.dropped_queue.add(lost.entries.len() as u64);
-            tracing::error!(
-                entries = lost.entries.len(),
-                "log entries are lost: neither store nor spool took them"
-            );
+            self.counted.dropped_queue.add(lost.len() as u64);
+            tracing::error!(entries = lost.len(), "log entries are lost: neither store nor spool took them");
         }
         self.queue.shut(&self.counted);
     }
@@ -178,23 +199,24 @@ impl Writer {
 
     /// The next batch of the queue.
     fn take(&self) -> Option<Batch> {
-        let taken = self.queue.take();
-        if taken.is_empty() {
-            return None;
-        }
+        let chunk = self.queue.take()?;
         let number = self
             .spool
             .as_ref()
             .map_or(0, |spool| spool.lock().unwrap_or_else(PoisonError::into_inner).reserve());
         let id = BatchId(uuid::Uuid::new_v4().as_u128());
-        Some(Batch { number, id, entries: taken.into_iter().map(entry).collect() })
+        Some(Batch { number, id, held: Held::Chunk(chunk) })
     }
 
     /// The next batch of the queue to the store, or where it can wait. False when it has to wait.
     async fn deliver_next(&mut self) -> bool {
         let Some(batch) = self.take() else { return true };
-        match self.write(batch.id, &batch.entries).await {
-            Ok(()) => true,
+        let written = self.write(batch.id, &batch.entries()).await;
+        match written {
+            Ok(()) => {
+                self.recycle(batch);
+                true
+            }
             Err(error) => {
                 self.failed(&error);
                 self.keep(batch).await;
@@ -206,13 +228,13 @@ impl Writer {
     /// The oldest batch that waits to the store. False when it has to go on waiting.
     async fn replay(&mut self) -> bool {
         let (on_disk, batch) = match self.with_spool(Spool::oldest).await.flatten() {
-            Some((number, id, entries)) => (true, Batch { number, id, entries }),
+            Some((number, id, entries)) => (true, Batch { number, id, held: Held::Spooled(entries) }),
             None => match self.pending.take() {
                 Some(batch) => (false, batch),
                 None => return true,
             },
         };
-        let written = self.write(batch.id, &batch.entries).await;
+        let written = self.write(batch.id, &batch.entries()).await;
         if let Err(error) = written {
             if !on_disk {
                 self.keep(batch).await;
@@ -232,7 +254,7 @@ impl Writer {
     }
 
     /// Writes a batch. While that takes long, the queue empties into the spool.
-    async fn write(&mut self, id: BatchId, entries: &[LogEntry]) -> Result<(), PortError> {
+    async fn write(&mut self, id: BatchId, entries: &[LogEntry<'_>]) -> Result<(), PortError> {
         let store = Arc::clone(&self.store);
         let counted = Arc::clone(&self.counted);
         let mut writing = std::pin::pin!(settle(&*store, &counted, id, entries));
@@ -255,6 +277,12 @@ impl Writer {
         }
     }
 
+    fn recycle(&self, batch: Batch) {
+        if let Held::Chunk(chunk) = batch.held {
+            self.queue.recycle(chunk);
+        }
+    }
+
     async fn spill_queue(&mut self) {
         while self.pending.is_none() && self.queue.len() > 0 && self.spill().await {}
     }
@@ -273,11 +301,11 @@ impl Writer {
             self.pending = Some(batch);
             return false;
         }
-        let entries = batch.entries.len() as u64;
+        let entries = batch.len() as u64;
         let kept = self
-            .with_spool(move |spool| match spool.push(batch.number, batch.id, &batch.entries) {
-                Ok(()) => Ok(()),
-                Err(error) => Err((error, batch)),
+            .with_spool(move |spool| {
+                let kept = spool.push(batch.number, batch.id, &batch.entries());
+                kept.map_or_else(|error| Err((error, batch)), |()| Ok(()))
             })
             .await;
         match kept {

@@ -20,7 +20,7 @@ pub struct MemoryLog {
 #[derive(Default)]
 struct State {
     batches: HashSet<BatchId>,
-    entries: Vec<LogEntry>,
+    entries: Vec<LogEntry<'static>>,
     away: bool,
     poison: Option<Box<str>>,
 }
@@ -46,7 +46,7 @@ impl MemoryLog {
     }
 
     /// What was written, in the order in which it was.
-    pub fn entries(&self) -> Vec<LogEntry> {
+    pub fn entries(&self) -> Vec<LogEntry<'static>> {
         self.lock().entries.clone()
     }
 }
@@ -58,11 +58,11 @@ impl LogStore for MemoryLog {
         if state.away {
             return Err(PortError::new(PORT, PortErrorKind::Unavailable));
         }
-        if batch.entries.iter().any(|entry| Some(&entry.request_id) == state.poison.as_ref()) {
+        if batch.entries.iter().any(|entry| Some(&*entry.request_id) == state.poison.as_deref()) {
             return Err(PortError::rejected(PORT, Rejection::new(Reason::Check, "a refused entry")));
         }
         if state.batches.insert(batch.id) {
-            state.entries.extend_from_slice(batch.entries);
+            state.entries.extend(batch.entries.iter().cloned().map(LogEntry::into_owned));
         }
         Ok(())
     }
@@ -138,6 +138,6 @@ impl StatisticsStore for MemoryLog {
     }
 }
 
-fn at(entry: &LogEntry) -> OffsetDateTime {
+fn at(entry: &LogEntry<'_>) -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(entry.at)
 }

@@ -114,7 +114,7 @@ impl Observer for Metrics {
         self.requests.begins();
     }
 
-    fn observe(&self, observation: &Arc<Observation>) {
+    fn observe(&self, observation: &Observation) {
         self.requests.observe(observation);
     }
 }

@@ -152,7 +152,7 @@ impl Traces {
 }
 
 impl Observer for Traces {
-    fn observe(&self, observation: &Arc<Observation>) {
+    fn observe(&self, observation: &Observation) {
         let made = spans::emit(&self.tracer, observation);
         self.counted.made.fetch_add(made, Ordering::Relaxed);
     }

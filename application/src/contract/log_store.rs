@@ -9,11 +9,11 @@ use super::super::ports::{
 const NEW_YEAR: i64 = 1_767_225_600_000_000;
 
 /// An entry of `client` that read the table `items`; the number is its place in time and in its name.
-pub fn log_entry(client: &str, number: u32, status: u16, cached: bool) -> LogEntry {
+pub fn log_entry(client: &str, number: u32, status: u16, cached: bool) -> LogEntry<'static> {
     LogEntry {
         at: NEW_YEAR + i64::from(number) * 1_000_001,
         request_id: format!("request-{number}").into(),
-        client: Some(client.into()),
+        client: Some(client.to_owned().into()),
         client_sent: Some(client.to_uppercase().into()),
         method: "POST".into(),
         path: "/gateway/fetch".into(),

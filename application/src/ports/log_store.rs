@@ -1,6 +1,11 @@
 //! Where finished requests are written down: logs, statistics and the registry of live connections.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::PortError;
 
@@ -9,6 +14,72 @@ pub const NOT_FOUND: &str = "NOT_FOUND";
 
 /// Text that stands where something secret was (contract 19.3).
 pub const REDACTED: &str = "[REDACTED]";
+
+/// Text of an entry, borrowed as long as what the entry was read from is there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Text<'_> {
+    /// The same text, on its own.
+    pub fn into_owned(self) -> Text<'static> {
+        Text(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Text<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self(text)
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Borrows where the input holds the text as it is.
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Cow<'de, str>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Either).map(Self)
+    }
+}
 
 /// Name of a batch: what carries the same name is written once, however often it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,57 +100,121 @@ pub struct LogBatch<'a> {
     /// Its name.
     pub id: BatchId,
     /// The entries, oldest first.
-    pub entries: &'a [LogEntry],
+    pub entries: &'a [LogEntry<'a>],
 }
 
 /// One finished request, as it is kept. No text in it holds a NUL character.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogEntry {
+pub struct LogEntry<'a> {
     /// When it came, in microseconds since 1970.
     pub at: i64,
     /// Name of the request.
-    pub request_id: Box<str>,
+    #[serde(borrow)]
+    pub request_id: Text<'a>,
     /// The client by its lower-case name, if there is one of that name.
-    pub client: Option<Box<str>>,
+    #[serde(borrow)]
+    pub client: Option<Text<'a>>,
     /// The client as the caller wrote it.
-    pub client_sent: Option<Box<str>>,
+    #[serde(borrow)]
+    pub client_sent: Option<Text<'a>>,
     /// HTTP method.
-    pub method: Box<str>,
+    #[serde(borrow)]
+    pub method: Text<'a>,
     /// Path.
-    pub path: Box<str>,
+    #[serde(borrow)]
+    pub path: Text<'a>,
     /// Query string, free of secrets.
-    pub query: Option<Box<str>>,
+    #[serde(borrow)]
+    pub query: Option<Text<'a>>,
     /// Status of the answer.
     pub status: u16,
     /// Address of the caller.
-    pub address: Option<Box<str>>,
+    #[serde(borrow)]
+    pub address: Option<Text<'a>>,
     /// `Host`.
-    pub host: Option<Box<str>>,
+    #[serde(borrow)]
+    pub host: Option<Text<'a>>,
     /// `{scheme}://{Host}`.
-    pub origin: Option<Box<str>>,
+    #[serde(borrow)]
+    pub origin: Option<Text<'a>>,
     /// `User-Agent`.
-    pub user_agent: Option<Box<str>>,
+    #[serde(borrow)]
+    pub user_agent: Option<Text<'a>>,
     /// Headers that may be kept, as a JSON object.
-    pub headers: Box<str>,
+    #[serde(borrow)]
+    pub headers: Text<'a>,
     /// Acting user, as the caller says.
-    pub user: Option<Box<str>>,
+    #[serde(borrow)]
+    pub user: Option<Text<'a>>,
     /// Acting company.
-    pub company: Option<Box<str>>,
+    #[serde(borrow)]
+    pub company: Option<Text<'a>>,
     /// Acting organization.
-    pub organization: Option<Box<str>>,
+    #[serde(borrow)]
+    pub organization: Option<Text<'a>>,
     /// Whether the answer came out of a cache.
     pub cached: bool,
     /// What the credential came to.
-    pub auth: Option<LoggedAuth>,
+    #[serde(borrow)]
+    pub auth: Option<LoggedAuth<'a>>,
     /// What was done to a database.
-    pub operation: Option<LoggedOperation>,
+    #[serde(borrow)]
+    pub operation: Option<LoggedOperation<'a>>,
     /// What a failure's answer said, else its code.
-    pub message: Option<Box<str>>,
+    #[serde(borrow)]
+    pub message: Option<Text<'a>>,
     /// The failure as a JSON object; none after a success.
-    pub details: Option<Box<str>>,
+    #[serde(borrow)]
+    pub details: Option<Text<'a>>,
 }
 
-impl LogEntry {
+impl<'a> LogEntry<'a> {
+    /// The same entry, on its own.
+    pub fn into_owned(self) -> LogEntry<'static> {
+        let own = |text: Option<Text<'_>>| text.map(Text::into_owned);
+        LogEntry {
+            at: self.at,
+            request_id: self.request_id.into_owned(),
+            client: own(self.client),
+            client_sent: own(self.client_sent),
+            method: self.method.into_owned(),
+            path: self.path.into_owned(),
+            query: own(self.query),
+            status: self.status,
+            address: own(self.address),
+            host: own(self.host),
+            origin: own(self.origin),
+            user_agent: own(self.user_agent),
+            headers: self.headers.into_owned(),
+            user: own(self.user),
+            company: own(self.company),
+            organization: own(self.organization),
+            cached: self.cached,
+            auth: self.auth.map(|auth| LoggedAuth {
+                key: auth.key.map(|key| LoggedKey {
+                    id: key.id,
+                    external_id: key.external_id.into_owned(),
+                    public_id: key.public_id.into_owned(),
+                }),
+                presented_public_id: own(auth.presented_public_id),
+                reason: auth.reason.into_owned(),
+                required: auth.required.into_owned(),
+                granted: auth.granted.into_owned(),
+                authenticated: auth.authenticated,
+                authorized: auth.authorized,
+                enforced: auth.enforced,
+                logged: auth.logged,
+            }),
+            operation: self.operation.map(|operation| LoggedOperation {
+                name: operation.name.into_owned(),
+                table: own(operation.table),
+                duration_ms: operation.duration_ms,
+            }),
+            message: own(self.message),
+            details: own(self.details),
+        }
+    }
+
     /// Whether the status is a failure.
     pub fn failed(&self) -> bool {
         self.status >= 400
@@ -91,7 +226,7 @@ impl LogEntry {
     }
 
     /// The key whose secret was verified, if any.
-    pub fn verified_key(&self) -> Option<&LoggedKey> {
+    pub fn verified_key(&self) -> Option<&LoggedKey<'a>> {
         self.auth.as_ref().filter(|auth| auth.authenticated).and_then(|auth| auth.key.as_ref())
     }
 
@@ -102,7 +237,7 @@ impl LogEntry {
         if self.status == 401 {
             return None;
         }
-        let or = |text: &Option<Box<str>>| text.as_deref().unwrap_or(NOT_FOUND).to_owned();
+        let or = |text: &Option<Text<'_>>| text.as_deref().unwrap_or(NOT_FOUND).to_owned();
         let identity = self.verified_key().map_or("ANON", |key| &key.public_id);
         Some(format!("{client}|{}|{}|{identity}", or(&self.address), or(&self.origin)))
     }
@@ -110,11 +245,13 @@ impl LogEntry {
 
 /// What a credential came to, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoggedAuth {
+pub struct LoggedAuth<'a> {
     /// The key that was presented, if there is one of that id.
-    pub key: Option<LoggedKey>,
+    #[serde(borrow)]
+    pub key: Option<LoggedKey<'a>>,
     /// The public id that was presented, verified or not.
-    pub presented_public_id: Option<Box<str>>,
+    #[serde(borrow)]
+    pub presented_public_id: Option<Text<'a>>,
     /// Whether the caller is who it says it is.
     pub authenticated: bool,
     /// Whether it had every right it needed.
@@ -122,33 +259,40 @@ pub struct LoggedAuth {
     /// Whether a failure would have refused it.
     pub enforced: bool,
     /// Name of the reason.
-    pub reason: Box<str>,
+    #[serde(borrow)]
+    pub reason: Text<'a>,
     /// Rights that were needed, as a JSON array.
-    pub required: Box<str>,
+    #[serde(borrow)]
+    pub required: Text<'a>,
     /// Rights of the key, as a JSON array.
-    pub granted: Box<str>,
+    #[serde(borrow)]
+    pub granted: Text<'a>,
     /// Whether the log of authentications gets a row: not when there was no store to ask (contract 5.8).
     pub logged: bool,
 }
 
 /// A key, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoggedKey {
+pub struct LoggedKey<'a> {
     /// Number in the store.
     pub id: i64,
     /// The id that operators use.
-    pub external_id: Box<str>,
+    #[serde(borrow)]
+    pub external_id: Text<'a>,
     /// The id that callers present.
-    pub public_id: Box<str>,
+    #[serde(borrow)]
+    pub public_id: Text<'a>,
 }
 
 /// What was done to a database, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoggedOperation {
+pub struct LoggedOperation<'a> {
     /// Name (contract 19.3).
-    pub name: Box<str>,
+    #[serde(borrow)]
+    pub name: Text<'a>,
     /// The table, as the caller wrote it.
-    pub table: Option<Box<str>>,
+    #[serde(borrow)]
+    pub table: Option<Text<'a>>,
     /// From the plan to the last row, in milliseconds.
     pub duration_ms: i64,
 }

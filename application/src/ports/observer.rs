@@ -15,7 +15,7 @@ pub trait Observer: Send + Sync + 'static {
     fn begins(&self) {}
 
     /// Hears of one request, after its answer has left or broken off.
-    fn observe(&self, observation: &Arc<Observation>);
+    fn observe(&self, observation: &Observation);
 }
 
 /// A finished request. Nothing secret stands in it: headers are an allow-list, the query string is redacted.
@@ -186,7 +186,7 @@ impl Observer for Observers {
         self.0.iter().for_each(|observer| observer.begins());
     }
 
-    fn observe(&self, observation: &Arc<Observation>) {
+    fn observe(&self, observation: &Observation) {
         self.0.iter().for_each(|observer| observer.observe(observation));
     }
 }

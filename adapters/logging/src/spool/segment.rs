@@ -39,7 +39,7 @@ impl Segment {
     }
 }
 
-pub(super) fn encode(id: BatchId, entries: &[LogEntry]) -> io::Result<Vec<u8>> {
+pub(super) fn encode(id: BatchId, entries: &[LogEntry<'_>]) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; HEAD];
     serde_json::to_writer(&mut bytes, entries)?;
     let length = (bytes.len() - HEAD) as u64;
@@ -80,7 +80,7 @@ pub(super) fn sync(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
-pub(super) fn read(path: &Path) -> io::Result<(BatchId, Vec<LogEntry>)> {
+pub(super) fn read(path: &Path) -> io::Result<(BatchId, Vec<LogEntry<'static>>)> {
     let bytes = fs::read(path)?;
     let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
     let (Some(head), Some(body)) = (bytes.get(..HEAD), bytes.get(HEAD..)) else {
@@ -94,5 +94,6 @@ pub(super) fn read(path: &Path) -> io::Result<(BatchId, Vec<LogEntry>)> {
         return Err(wrong("the file is damaged"));
     }
     let id = u128::from(number(24)) | (u128::from(number(32)) << 64);
-    Ok((BatchId(id), serde_json::from_slice(body)?))
+    let entries: Vec<LogEntry<'_>> = serde_json::from_slice(body)?;
+    Ok((BatchId(id), entries.into_iter().map(LogEntry::into_owned).collect()))
 }

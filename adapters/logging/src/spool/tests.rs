@@ -32,7 +32,7 @@ impl Drop for Scratch {
     }
 }
 
-fn entries(number: u32) -> Vec<LogEntry> {
+fn entries(number: u32) -> Vec<LogEntry<'static>> {
     vec![athena_application::contract::log_entry("shop", number, 200, false); 2]
 }
 

@@ -14,7 +14,7 @@ pub(super) async fn settle(
     store: &dyn LogStore,
     counted: &Counted,
     id: BatchId,
-    entries: &[LogEntry],
+    entries: &[LogEntry<'_>],
 ) -> Result<(), PortError> {
     let (mut written, mut refused) = (0, 0);
     let mut parts = vec![(1_u32, entries)];
@@ -29,7 +29,7 @@ pub(super) async fn settle(
                     [single] => {
                         refused += 1;
                         tracing::error!(
-                            %error, request_id = %single.request_id,
+                            %error, request_id = &*single.request_id,
                             "the log store refuses an entry; it is dropped"
                         );
                     }

@@ -2,21 +2,21 @@
 
 use std::collections::HashSet;
 
-use athena_application::ports::{LogBatch, LogEntry, NOT_FOUND, REDACTED};
+use athena_application::ports::{BatchId, LogEntry, NOT_FOUND, REDACTED, Text};
 
-/// Statement for [`requests`].
+/// Statement for the rows of [`request`].
 pub(super) const REQUESTS: &str = "COPY gateway_request_log (created_at, request_id, client, method, path, \
     query_string, status_code, ipv4, user_agent, headers, user_id, company_id, organization_id, api_key_id, \
     presented_api_key_public_id, presented_api_key_hash, presented_api_key_salt, api_key_authenticated, \
     api_key_authorized, api_key_enforced, api_key_auth_reason, host, cached, \"time\") \
     FROM STDIN (FORMAT binary)";
 
-/// Statement for [`operations`].
+/// Statement for the rows of [`operation`].
 pub(super) const OPERATIONS: &str = "COPY gateway_operation_log (created_at, request_id, operation, table_name, \
     client, method, path, status_code, duration_ms, details, \"time\", error, message, cache_key) \
     FROM STDIN (FORMAT binary)";
 
-/// Statement for [`authentications`].
+/// Statement for the rows of [`authentication`].
 pub(super) const AUTHENTICATIONS: &str = "COPY api_key_auth_log (api_key_auth_log_id, created_at, request_id, \
     api_key_id, api_key_public_id, client_name, method, path, required_rights, granted_rights, authenticated, \
     authorized, enforced, failure_reason, remote_addr, user_agent, \"time\") FROM STDIN (FORMAT binary)";
@@ -24,100 +24,94 @@ pub(super) const AUTHENTICATIONS: &str = "COPY api_key_auth_log (api_key_auth_lo
 /// Microseconds between 1970 and PostgreSQL's year 2000.
 const EPOCH: i64 = 946_684_800_000_000;
 
-/// One row for each entry.
-pub(super) fn requests(entries: &[LogEntry]) -> Vec<u8> {
-    let mut rows = Rows::new(entries.len() * 700);
-    for entry in entries {
-        let auth = entry.auth.as_ref();
-        let presented = auth.is_some_and(|auth| auth.key.is_some() || auth.presented_public_id.is_some());
-        let secret = presented.then_some(REDACTED);
-        rows.begin(24);
-        rows.time(entry.at);
-        rows.text(&entry.request_id);
-        rows.optional(entry.client.as_deref());
-        rows.text(&entry.method);
-        rows.text(&entry.path);
-        rows.or_not_found(&entry.query);
-        rows.int4(i32::from(entry.status));
-        rows.or_not_found(&entry.address);
-        rows.or_not_found(&entry.user_agent);
-        rows.json(&entry.headers);
-        rows.or_not_found(&entry.user);
-        rows.or_not_found(&entry.company);
-        rows.or_not_found(&entry.organization);
-        rows.optional(entry.verified_key().map(|key| &*key.external_id));
-        rows.optional(auth.and_then(|auth| auth.presented_public_id.as_deref()));
-        rows.optional(secret);
-        rows.optional(secret);
-        rows.bool(auth.is_some_and(|auth| auth.authenticated));
-        rows.bool(auth.is_some_and(|auth| auth.authorized));
-        rows.bool(auth.is_some_and(|auth| auth.enforced));
-        rows.optional(auth.map(|auth| &*auth.reason));
-        rows.or_not_found(&entry.host);
-        rows.bool(entry.cached);
-        rows.seconds(entry.at);
-    }
-    rows.end()
+/// A row of [`REQUESTS`].
+pub(super) fn request(rows: &mut Rows, entry: &LogEntry<'_>) {
+    let auth = entry.auth.as_ref();
+    let presented = auth.is_some_and(|auth| auth.key.is_some() || auth.presented_public_id.is_some());
+    let secret = presented.then_some(REDACTED);
+    rows.begin(24);
+    rows.time(entry.at);
+    rows.text(&entry.request_id);
+    rows.optional(entry.client.as_deref());
+    rows.text(&entry.method);
+    rows.text(&entry.path);
+    rows.or_not_found(&entry.query);
+    rows.int4(i32::from(entry.status));
+    rows.or_not_found(&entry.address);
+    rows.or_not_found(&entry.user_agent);
+    rows.json(&entry.headers);
+    rows.or_not_found(&entry.user);
+    rows.or_not_found(&entry.company);
+    rows.or_not_found(&entry.organization);
+    rows.optional(entry.verified_key().map(|key| &*key.external_id));
+    rows.optional(auth.and_then(|auth| auth.presented_public_id.as_deref()));
+    rows.optional(secret);
+    rows.optional(secret);
+    rows.bool(auth.is_some_and(|auth| auth.authenticated));
+    rows.bool(auth.is_some_and(|auth| auth.authorized));
+    rows.bool(auth.is_some_and(|auth| auth.enforced));
+    rows.optional(auth.map(|auth| &*auth.reason));
+    rows.or_not_found(&entry.host);
+    rows.bool(entry.cached);
+    rows.seconds(entry.at);
 }
 
-/// One row for each entry with an operation.
-pub(super) fn operations(entries: &[LogEntry]) -> Vec<u8> {
-    let mut rows = Rows::new(entries.len() * 250);
-    for entry in entries {
-        let Some(operation) = &entry.operation else { continue };
-        rows.begin(14);
-        rows.time(entry.at);
-        rows.text(&entry.request_id);
-        rows.text(&operation.name);
-        rows.optional(operation.table.as_deref());
-        rows.optional(entry.client.as_deref());
-        rows.text(&entry.method);
-        rows.text(&entry.path);
-        rows.int4(i32::from(entry.status));
-        rows.int8(operation.duration_ms);
-        match &entry.details {
-            Some(details) => rows.json(details),
-            None => rows.null(),
-        }
-        rows.seconds(entry.at);
-        rows.bool(entry.failed());
-        rows.optional(entry.message.as_deref());
-        rows.null();
+/// A row of [`OPERATIONS`], where there was an operation.
+pub(super) fn operation(rows: &mut Rows, entry: &LogEntry<'_>) {
+    let Some(operation) = &entry.operation else { return };
+    rows.begin(14);
+    rows.time(entry.at);
+    rows.text(&entry.request_id);
+    rows.text(&operation.name);
+    rows.optional(operation.table.as_deref());
+    rows.optional(entry.client.as_deref());
+    rows.text(&entry.method);
+    rows.text(&entry.path);
+    rows.int4(i32::from(entry.status));
+    rows.int8(operation.duration_ms);
+    match &entry.details {
+        Some(details) => rows.json(details),
+        None => rows.null(),
     }
-    rows.end()
+    rows.seconds(entry.at);
+    rows.bool(entry.failed());
+    rows.optional(entry.message.as_deref());
+    rows.null();
 }
 
-/// One row for each entry whose credential could be judged. Keys that are not in `known` are named by their
-/// public id only.
-pub(super) fn authentications(batch: &LogBatch<'_>, known: &HashSet<i64>) -> Vec<u8> {
-    let mut rows = Rows::new(batch.entries.len() * 400);
-    for (entry, number) in batch.entries.iter().zip(1_u128..) {
-        let Some(auth) = entry.auth.as_ref().filter(|auth| auth.logged) else { continue };
-        rows.begin(17);
-        // Neighbours in the index too: a random id each would touch a page of it each.
-        rows.uuid(row_id(batch.id.0, number));
-        rows.time(entry.at);
-        rows.text(&entry.request_id);
-        match auth.key.as_ref().filter(|key| known.contains(&key.id)) {
-            Some(key) => rows.int8(key.id),
-            None => rows.null(),
-        }
-        let public = auth.key.as_ref().map(|key| &key.public_id).or(auth.presented_public_id.as_ref());
-        rows.optional(public.map(AsRef::as_ref));
-        rows.optional(entry.client_sent.as_deref());
-        rows.text(&entry.method);
-        rows.text(&entry.path);
-        rows.json(&auth.required);
-        rows.json(&auth.granted);
-        rows.bool(auth.authenticated);
-        rows.bool(auth.authorized);
-        rows.bool(auth.enforced);
-        rows.text(&auth.reason);
-        rows.or_not_found(&entry.address);
-        rows.or_not_found(&entry.user_agent);
-        rows.time(entry.at);
+/// A row of [`AUTHENTICATIONS`], where the credential could be judged: of the entry that has this number in the
+/// batch, counted from 1. A key that is not in `known` is named by its public id only.
+pub(super) fn authentication(
+    rows: &mut Rows,
+    entry: &LogEntry<'_>,
+    batch: BatchId,
+    number: u128,
+    known: &HashSet<i64>,
+) {
+    let Some(auth) = entry.auth.as_ref().filter(|auth| auth.logged) else { return };
+    rows.begin(17);
+    // Neighbours in the index too: a random id each would touch a page of it each.
+    rows.uuid(row_id(batch.0, number));
+    rows.time(entry.at);
+    rows.text(&entry.request_id);
+    match auth.key.as_ref().filter(|key| known.contains(&key.id)) {
+        Some(key) => rows.int8(key.id),
+        None => rows.null(),
     }
-    rows.end()
+    let public = auth.key.as_ref().map(|key| &key.public_id).or(auth.presented_public_id.as_ref());
+    rows.optional(public.map(|id| &**id));
+    rows.optional(entry.client_sent.as_deref());
+    rows.text(&entry.method);
+    rows.text(&entry.path);
+    rows.json(&auth.required);
+    rows.json(&auth.granted);
+    rows.bool(auth.authenticated);
+    rows.bool(auth.authorized);
+    rows.bool(auth.enforced);
+    rows.text(&auth.reason);
+    rows.or_not_found(&entry.address);
+    rows.or_not_found(&entry.user_agent);
+    rows.time(entry.at);
 }
 
 /// Ids of one batch differ in their last bits, ids of different batches in the others.
@@ -126,18 +120,33 @@ fn row_id(batch: u128, number: u128) -> u128 {
     (batch << 32) | (number & 0xffff_ffff)
 }
 
-/// Rows in the making.
-struct Rows(Vec<u8>);
+/// Rows in the making; they leave in pieces, so that the memory they are made in stays warm.
+pub(super) struct Rows(Vec<u8>);
 
 impl Rows {
-    fn new(capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity + 32);
+    /// Size of a piece, in bytes.
+    const PIECE: usize = 32 * 1024;
+
+    /// The beginning of a copy.
+    pub(super) fn new() -> Self {
+        let mut bytes = Vec::with_capacity(Self::PIECE + 4096);
         bytes.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
         bytes.extend_from_slice(&[0; 8]);
         Self(bytes)
     }
 
-    fn end(mut self) -> Vec<u8> {
+    /// What is to be sent, once it is enough.
+    pub(super) fn piece(&self) -> Option<&[u8]> {
+        (self.0.len() >= Self::PIECE).then_some(&*self.0)
+    }
+
+    /// Forgets what was sent.
+    pub(super) fn sent(&mut self) {
+        self.0.clear();
+    }
+
+    /// The last piece.
+    pub(super) fn end(mut self) -> Vec<u8> {
         self.0.extend_from_slice(&(-1_i16).to_be_bytes());
         self.0
     }
@@ -167,7 +176,7 @@ impl Rows {
         }
     }
 
-    fn or_not_found(&mut self, text: &Option<Box<str>>) {
+    fn or_not_found(&mut self, text: &Option<Text<'_>>) {
         self.text(text.as_deref().unwrap_or(NOT_FOUND));
     }
 

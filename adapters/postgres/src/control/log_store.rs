@@ -5,12 +5,12 @@ mod counts;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use athena_application::ports::{LogBatch, LogStore, PortError, PortErrorKind};
+use athena_application::ports::{LogBatch, LogEntry, LogStore, PortError, PortErrorKind};
 use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
 
 use super::ControlDatabase;
-use super::log_copy;
+use super::log_copy::{self, Rows};
 
 /// Time that one batch may take, the wait for a connection included.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -101,13 +101,18 @@ async fn write(connection: &mut PgConnection, batch: &LogBatch<'_>, part: Part) 
     if part != Part::Requests {
         let known = counts::keys(&mut *connection, batch.entries).await?;
         if batch.entries.iter().any(|entry| entry.auth.as_ref().is_some_and(|auth| auth.logged)) {
-            copy(connection, log_copy::AUTHENTICATIONS, log_copy::authentications(batch, &known)).await?;
+            let row = |rows: &mut Rows, number, entry: &LogEntry<'_>| {
+                log_copy::authentication(rows, entry, batch.id, number, &known);
+            };
+            copy(connection, log_copy::AUTHENTICATIONS, batch.entries, row).await?;
         }
     }
     if part != Part::Keys {
-        copy(connection, log_copy::REQUESTS, log_copy::requests(batch.entries)).await?;
+        let row = |rows: &mut Rows, _, entry: &LogEntry<'_>| log_copy::request(rows, entry);
+        copy(connection, log_copy::REQUESTS, batch.entries, row).await?;
         if batch.entries.iter().any(|entry| entry.operation.is_some()) {
-            copy(connection, log_copy::OPERATIONS, log_copy::operations(batch.entries)).await?;
+            let row = |rows: &mut Rows, _, entry: &LogEntry<'_>| log_copy::operation(rows, entry);
+            copy(connection, log_copy::OPERATIONS, batch.entries, row).await?;
         }
         counts::clients(&mut *connection, batch.entries).await?;
         counts::tables(&mut *connection, batch.entries).await?;
@@ -118,9 +123,23 @@ async fn write(connection: &mut PgConnection, batch: &LogBatch<'_>, part: Part) 
     Ok(())
 }
 
-async fn copy(connection: &mut PgConnection, statement: &str, rows: Vec<u8>) -> Result<(), sqlx::Error> {
+/// Copies what `row` makes of each entry and its number, counted from 1.
+async fn copy(
+    connection: &mut PgConnection,
+    statement: &str,
+    entries: &[LogEntry<'_>],
+    row: impl Fn(&mut Rows, u128, &LogEntry<'_>) + Send,
+) -> Result<(), sqlx::Error> {
     let mut copying = connection.copy_in_raw(statement).await?;
-    copying.send(rows).await?;
+    let mut rows = Rows::new();
+    for (number, entry) in (1..).zip(entries) {
+        row(&mut rows, number, entry);
+        if let Some(piece) = rows.piece() {
+            copying.send(piece).await?;
+            rows.sent();
+        }
+    }
+    copying.send(rows.end()).await?;
     copying.finish().await?;
     Ok(())
 }

@@ -20,7 +20,7 @@ macro_rules! time {
 /// Notes when the keys of a batch were used last, and tells which of them exist: the log refers to them.
 pub(super) async fn keys(
     connection: &mut PgConnection,
-    entries: &[LogEntry],
+    entries: &[LogEntry<'_>],
 ) -> Result<KnownKeys, sqlx::Error> {
     let mut used: BTreeMap<i64, Option<i64>> = BTreeMap::new();
     for entry in entries {
@@ -66,7 +66,10 @@ struct OfClient {
 }
 
 /// Adds to `client_statistics`. Must come before [`tables`]: a refresh locks them in this order.
-pub(super) async fn clients(connection: &mut PgConnection, entries: &[LogEntry]) -> Result<(), sqlx::Error> {
+pub(super) async fn clients(
+    connection: &mut PgConnection,
+    entries: &[LogEntry<'_>],
+) -> Result<(), sqlx::Error> {
     let mut counts: BTreeMap<&str, OfClient> = BTreeMap::new();
     for entry in entries {
         let Some(client) = entry.client.as_deref() else { continue };
@@ -119,7 +122,10 @@ pub(super) async fn clients(connection: &mut PgConnection, entries: &[LogEntry])
 }
 
 /// Adds to `client_table_statistics`.
-pub(super) async fn tables(connection: &mut PgConnection, entries: &[LogEntry]) -> Result<(), sqlx::Error> {
+pub(super) async fn tables(
+    connection: &mut PgConnection,
+    entries: &[LogEntry<'_>],
+) -> Result<(), sqlx::Error> {
     let mut counts: BTreeMap<(&str, &str, &str), (i64, i64, i64)> = BTreeMap::new();
     for entry in entries {
         let (Some(client), Some(operation)) = (entry.client.as_deref(), &entry.operation) else { continue };
@@ -159,9 +165,9 @@ pub(super) async fn tables(connection: &mut PgConnection, entries: &[LogEntry]) 
 /// Adds to the registry of live connections (contract 19.4): one row a key, the latest request's values.
 pub(super) async fn connections(
     connection: &mut PgConnection,
-    entries: &[LogEntry],
+    entries: &[LogEntry<'_>],
 ) -> Result<(), sqlx::Error> {
-    let mut hits: BTreeMap<String, (i64, &LogEntry, i64)> = BTreeMap::new();
+    let mut hits: BTreeMap<String, (i64, &LogEntry<'_>, i64)> = BTreeMap::new();
     for entry in entries {
         let Some(key) = entry.registry_key() else { continue };
         let (count, last, first) = hits.entry(key).or_insert((0, entry, entry.at));
@@ -174,11 +180,11 @@ pub(super) async fn connections(
     if hits.is_empty() {
         return Ok(());
     }
-    let texts = |value: fn(&LogEntry) -> Option<&str>| {
+    let texts = |value: for<'a> fn(&'a LogEntry<'_>) -> Option<&'a str>| {
         hits.values().map(|(_, last, _)| value(last)).collect::<Vec<Option<&str>>>()
     };
     let flags =
-        |value: fn(&LogEntry) -> bool| hits.values().map(|(_, last, _)| value(last)).collect::<Vec<_>>();
+        |value: fn(&LogEntry<'_>) -> bool| hits.values().map(|(_, last, _)| value(last)).collect::<Vec<_>>();
     sqlx::query(concat!(
         "INSERT INTO gateway_connection_registry_realtime AS kept (registry_key, client_name, ipv4, athena_url, \
          api_key_public_id, api_key_external_id, api_key_internal_id, api_key_authenticated, \
@@ -229,7 +235,7 @@ pub(super) async fn connections(
 /// Notes when clients were seen last.
 pub(super) async fn seen_clients(
     connection: &mut PgConnection,
-    entries: &[LogEntry],
+    entries: &[LogEntry<'_>],
 ) -> Result<(), sqlx::Error> {
     let mut seen: BTreeMap<&str, i64> = BTreeMap::new();
     for entry in entries {
