@@ -102,7 +102,7 @@ start_postgres() {
     >"$work/initdb.log" 2>&1 || die "initdb failed, see initdb.log"
   cd "$work" || exit 1
   LC_ALL=C "${owner[@]}" "$pg/postgres" -D "$work/data" -k "$work" -c listen_addresses= \
-    -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=4GB -c autovacuum=off \
+    -c "max_connections=${max_connections:-200}" -c shared_buffers=256MB -c max_wal_size=4GB -c autovacuum=off \
     -c fsync=off -c synchronous_commit=off -c full_page_writes=off >"$work/postgres.log" 2>&1 &
   postmaster=$!
   cd "$root" || exit 1
