@@ -90,7 +90,8 @@ fn compare(
         }
         // The database would tell only for rows where the match comes to the end of the pattern: of what a row holds
         // that the caller's key must not see.
-        if pattern.len() - pattern.trim_end_matches('\\').len() & 1 == 1 {
+        let escapes = pattern.len() - pattern.trim_end_matches('\\').len();
+        if escapes % 2 == 1 {
             let message = format!(
                 "the pattern for '{column}' ends with an escape character; write \\\\ for a backslash"
             );

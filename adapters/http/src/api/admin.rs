@@ -53,7 +53,7 @@ impl<'a> ApiExtractor<'a> for Admin {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        admin_key(request).map(|()| Self(())).map_err(poem::Error::from_response)
+        admin_key(request).map(|()| Self(()))
     }
 }
 
@@ -81,7 +81,7 @@ impl<'a> ApiExtractor<'a> for Operator {
         if request.extensions().get::<Face>() == Some(&Face::Admin) {
             return Ok(Self(()));
         }
-        admin_key(request).map(|()| Self(())).map_err(poem::Error::from_response)
+        admin_key(request).map(|()| Self(()))
     }
 }
 
@@ -93,11 +93,11 @@ fn register(registry: &mut Registry) {
     registry.create_security_scheme(SCHEME, scheme);
 }
 
-fn admin_key(request: &Request) -> Result<(), Response> {
+fn admin_key(request: &Request) -> poem::Result<()> {
     // Without the key in the request's extensions nothing is open.
     let shut = AdminKey::default();
     let key = request.extensions().get::<AdminKey>().unwrap_or(&shut);
-    key.check(request).map_err(|failure| failed(*failure, request))
+    key.check(request).map_err(|failure| poem::Error::from_response(failed(*failure, request)))
 }
 
 /// A finished admin operation: status, title and data.
