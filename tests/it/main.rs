@@ -10,6 +10,7 @@ mod enforcement;
 mod harness;
 mod injection;
 mod keys_admin;
+mod limits;
 mod logs;
 mod operating;
 mod outage;

@@ -32,16 +32,27 @@ use crate::security::AdminKey;
 /// Name of the admin key in the specification.
 const SCHEME: &str = "AdminKey";
 
-/// Proof that a request presented the static admin key; as a parameter of an operation it guards and documents it.
-pub struct Admin(());
+/// Proof that a request may operate the gateway; as a parameter of an operation it guards and documents it. It presented
+/// the static admin key or, where `INSIDE` is enough, came in by the listener that is for operators alone.
+pub struct Guard<const INSIDE: bool>(());
 
-impl<'a> ApiExtractor<'a> for Admin {
+/// The static admin key was presented.
+pub type Admin = Guard<false>;
+
+/// The static admin key was presented, or the listener is for operators alone.
+pub type Operator = Guard<true>;
+
+impl<'a, const INSIDE: bool> ApiExtractor<'a> for Guard<INSIDE> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
     type ParamType = ();
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        register(registry);
+        let scheme = key_scheme(
+            "The static admin key, the server's variable `ATHENA_KEY_12`. Also taken as \
+             `Authorization: Bearer`, `apikey`, `x-api-key` or `?api_key=`.",
+        );
+        registry.create_security_scheme(SCHEME, scheme);
     }
 
     fn security_schemes() -> Vec<&'static str> {
@@ -53,51 +64,17 @@ impl<'a> ApiExtractor<'a> for Admin {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        admin_key(request).map(|()| Self(()))
-    }
-}
-
-/// Proof that a request presented the static admin key, or came in by the listener that is for operators alone.
-pub struct Operator(());
-
-impl<'a> ApiExtractor<'a> for Operator {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        register(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        if request.extensions().get::<Face>() == Some(&Face::Admin) {
+        if INSIDE && request.extensions().get::<Face>() == Some(&Face::Admin) {
             return Ok(Self(()));
         }
-        admin_key(request).map(|()| Self(()))
+        // Without the key in the request's extensions nothing is open.
+        let shut = AdminKey::default();
+        let key = request.extensions().get::<AdminKey>().unwrap_or(&shut);
+        match key.check(request) {
+            Ok(()) => Ok(Self(())),
+            Err(failure) => Err(poem::Error::from_response(failed(*failure, request))),
+        }
     }
-}
-
-fn register(registry: &mut Registry) {
-    let scheme = key_scheme(
-        "The static admin key, the server's variable `ATHENA_KEY_12`. Also taken as \
-         `Authorization: Bearer`, `apikey`, `x-api-key` or `?api_key=`.",
-    );
-    registry.create_security_scheme(SCHEME, scheme);
-}
-
-fn admin_key(request: &Request) -> poem::Result<()> {
-    // Without the key in the request's extensions nothing is open.
-    let shut = AdminKey::default();
-    let key = request.extensions().get::<AdminKey>().unwrap_or(&shut);
-    key.check(request).map_err(|failure| poem::Error::from_response(failed(*failure, request)))
 }
 
 /// A finished admin operation: status, title and data.

@@ -1,0 +1,77 @@
+//! What a key is limited to besides its rights (contract 29.4), where a database could tell more than it may know.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::enforcement::Plane;
+use crate::harness::CLIENT;
+
+const TENANTS: &str = "CREATE TABLE notes (id bigint PRIMARY KEY, tenant int NOT NULL, name text NOT NULL CHECK (length(name) < 9), \
+    token text UNIQUE); INSERT INTO notes VALUES (1, 1, 'mine', 'hidden-one'), (2, 2, 'other', 'hidden-two'); \
+    CREATE TABLE refs (token text REFERENCES notes (token)); INSERT INTO refs VALUES ('hidden-one');";
+
+#[tokio::test]
+async fn what_the_database_says_of_a_row_tells_nothing_hidden() {
+    let plane = Plane::start(TENANTS).await;
+    plane.policy("enforce").await;
+    let limits = json!({"name": "k", "rights": ["*"], "columns": {"notes": ["id", "tenant", "name"]},
+        "row_filters": {"notes": [{"eq_column": "tenant", "eq_value": 1}]}});
+    let (key, _) = plane.key(limits).await;
+    let send = async |method: Method, path: &str, body: Value| {
+        let request =
+            plane.gateway.bare(method, path).header("X-Athena-Client", CLIENT).header("apikey", &key);
+        plane.gateway.send(request.json(&body)).await
+    };
+    let mine = json!([{"eq_column": "id", "eq_value": 1}]);
+    let change = |set: Value| json!({"table_name": "notes", "update_body": set, "conditions": mine});
+    for (method, path, body, code) in [
+        (Method::POST, "/gateway/update", change(json!({"name": null})), "not_null_violation"),
+        (
+            Method::POST,
+            "/gateway/update",
+            change(json!({"name": "far too long"})),
+            "check_constraint_violation",
+        ),
+        (
+            Method::DELETE,
+            "/gateway/delete",
+            json!({"table_name": "notes", "resource_id": 1}),
+            "foreign_key_violation",
+        ),
+    ] {
+        let answer = send(method, path, body).await;
+        assert!(answer.status >= 400 && answer.status < 500, "{}", answer.text);
+        assert_eq!(answer.json()["code"], code, "{}", answer.text);
+        assert!(!answer.text.contains("hidden") && !answer.text.contains("Failing row"), "{}", answer.text);
+    }
+    // Whether a pattern's end is reached would tell what a row holds that the key must not see.
+    for pattern in ["other\\", "x\\", "\\\\\\"] {
+        let body = json!({"table_name": "notes", "conditions": [{"operator": "like", "column": "name", "value": pattern}]});
+        send(Method::POST, "/gateway/fetch", body).await.refused(400, "data_exception");
+    }
+    let escaped = json!([{"operator": "like", "column": "name", "value": "mine\\\\"}]);
+    let body = json!({"table_name": "notes", "conditions": escaped});
+    assert_eq!(send(Method::POST, "/gateway/fetch", body).await.rows(), json!([]));
+}
+
+#[tokio::test]
+async fn an_upsert_changes_or_shows_what_is_there_only_for_keys_that_may() {
+    let plane = Plane::start(TENANTS).await;
+    plane.policy("enforce").await;
+    let upsert = async |operations: Value, more: Value| {
+        let (key, _) = plane.key(json!({"name": "k", "rights": ["*"], "operations": operations})).await;
+        let mut body = json!({"table_name": "notes", "insert_body": {"id": 1, "tenant": 1, "name": "new"}});
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let request = plane.gateway.bare(Method::PUT, "/gateway/insert").header("X-Athena-Client", CLIENT);
+        plane.gateway.send(request.header("apikey", key).json(&body)).await
+    };
+    let denied = "api_key_operation_out_of_scope";
+    let change = json!({"on_conflict": "id", "update_body": {"name": "changed"}});
+    upsert(json!(["insert"]), change.clone()).await.refused(403, denied);
+    upsert(json!(["insert", "fetch"]), change.clone()).await.refused(403, denied);
+    upsert(json!(["insert"]), json!({"on_conflict": "id"})).await.refused(403, denied);
+    upsert(json!(["insert"]), json!({"update_body": {}})).await.refused(403, denied);
+    upsert(json!(["insert"]), json!({})).await.refused(409, "unique_violation");
+    upsert(json!(["insert", "fetch"]), json!({"update_body": {}})).await.ok();
+    upsert(json!(["insert", "update"]), change).await.ok();
+}
