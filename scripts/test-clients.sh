@@ -64,7 +64,7 @@ gateway=$!
 url=http://127.0.0.1:$port
 export ATHENA_URL=$url ATHENA_CLIENT=local ATHENA_AUDIT_HEADERS=lenient
 for try in $(seq 300); do
-    if node -e 'fetch(process.env.ATHENA_URL + "/ping").then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))'; then
+    if node -e 'fetch(process.env.ATHENA_URL + "/readyz").then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))'; then
         break
     fi
     if ! kill -0 "$gateway" 2>/dev/null || [ "$try" -eq 300 ]; then

@@ -82,20 +82,21 @@ impl PrivateDatabase {
         }
     }
 
-    /// Tells a newcomer what is there and what to try.
-    pub fn announce(&self, address: SocketAddr, config: &Config) {
+    /// What tells a newcomer what is there and what to try, once requests are taken.
+    pub fn announcement(&self, address: SocketAddr, config: &Config) -> String {
         let base = format!("http://{address}");
         let client = &self.client.name;
         let Some(sample) = &self.sample else {
-            println!("Athena listens on {base}; the client `{client}` is an empty PostgreSQL of its own.");
-            return;
+            return format!(
+                "Athena is ready at {base}; the client `{client}` is an empty PostgreSQL of its own."
+            );
         };
         let tables: Vec<String> =
             sample.tables.iter().map(|(table, rows)| format!("{table} ({rows})")).collect();
         // Shown once, on this terminal, and only when it was made for this run.
         let own = config.admin_key == self.admin_key;
         let admin = self.admin_key.as_ref().filter(|_| own).map_or("$ATHENA_KEY_12", |key| key.expose());
-        println!(
+        format!(
             r#"
 Athena is ready at {base} with the client `{client}`.
 Tables: {}
@@ -118,7 +119,7 @@ Next:
   Stop with Ctrl-C; the data stays. Start afresh with --demo --reset.
 "#,
             tables.join(", ")
-        );
+        )
     }
 
     /// Stops PostgreSQL in order.

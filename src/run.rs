@@ -98,11 +98,9 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
             app,
             composed.control.authenticator.clone(),
             composed.control.catalog.registry().clone(),
+            private.as_ref().map(|private| private.announcement(address, &config)),
         )),
     ];
-    if let Some(private) = &private {
-        private.announce(address, &config);
-    }
     athena_http::serve_all(faces, &settings, stop_asked()).await;
     beside.iter().for_each(tokio::task::JoinHandle::abort);
     composed.stop(settings.shutdown_timeout).await;
@@ -114,11 +112,19 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
 }
 
 /// Says that requests are taken once keys, policy and clients are known: until then every request is refused anyway.
-async fn ready_when_known(app: App, authenticator: Arc<Authenticator>, clients: Arc<ClientRegistry>) {
+async fn ready_when_known(
+    app: App,
+    authenticator: Arc<Authenticator>,
+    clients: Arc<ClientRegistry>,
+    announcement: Option<String>,
+) {
     while matches!(authenticator.state(), AccessState::Unavailable) || !clients.is_read() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     app.ready();
+    if let Some(announcement) = announcement {
+        println!("{announcement}");
+    }
 }
 
 /// Reads the configuration again at every SIGHUP.
