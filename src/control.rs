@@ -40,7 +40,9 @@ pub struct ControlPlane {
     pub catalog_absence: StoreAbsence,
     /// The database of catalog, logs and statistics.
     pub logging: Option<ControlDatabase>,
-    /// The database of the keys, where that is another one.
+    /// Whether the keys are meant to be in another database.
+    pub keys_elsewhere: bool,
+    /// That database, where it can be used.
     pub auth: Option<ControlDatabase>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -116,6 +118,7 @@ impl ControlPlane {
                 Store::NotConfigured | Store::Database(..) => StoreAbsence::NotConfigured,
             },
             logging: logging.database().cloned(),
+            keys_elsewhere: !shared,
             auth,
             tasks,
         }

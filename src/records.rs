@@ -85,20 +85,17 @@ impl Records {
 
 /// Logging to the control database; what belongs to keys goes where the keys are.
 fn pipelines(config: &Config, control: &ControlPlane) -> Vec<Arc<LogPipeline>> {
-    let start = |store, spool| {
-        let mut settings = settings(config);
+    let start = |store, spool, keys_only| {
+        let mut settings = LogSettings { keys_only, ..settings(config) };
         settings.spool_dir = settings.spool_dir.map(|directory| directory.join(spool));
         Arc::new(LogPipeline::start(Arc::new(store), settings))
     };
-    match (control.logging.clone(), control.auth.clone()) {
-        (Some(logging), None) => vec![start(PostgresLogStore::new(logging), "")],
-        (Some(logging), Some(auth)) => vec![
-            start(PostgresLogStore::without_keys(logging), ""),
-            start(PostgresLogStore::of_keys(auth), "keys"),
-        ],
-        (None, Some(auth)) => vec![start(PostgresLogStore::of_keys(auth), "keys")],
-        (None, None) => Vec::new(),
-    }
+    let requests = control.logging.clone().map(|database| match control.keys_elsewhere {
+        true => start(PostgresLogStore::without_keys(database), "", false),
+        false => start(PostgresLogStore::new(database), "", false),
+    });
+    let keys = control.auth.clone().map(|database| start(PostgresLogStore::of_keys(database), "keys", true));
+    requests.into_iter().chain(keys).collect()
 }
 
 fn traces(config: &TracesConfig, instance: &Instance) -> Option<Arc<Traces>> {
@@ -189,6 +186,7 @@ fn settings(config: &Config) -> LogSettings {
         batch_entries: logging.batch_entries,
         spool_dir: logging.spool_dir.clone(),
         spool_max_bytes: logging.spool_max_bytes,
+        keys_only: false,
     }
 }
 

@@ -43,7 +43,7 @@ impl Reloader {
             return Err("this gateway was started without a configuration file".to_owned());
         }
         let options = LoadOptions::from_process(self.options.config.clone(), self.options.port);
-        let (config, warnings) =
+        let (mut config, warnings) =
             options.and_then(|options| Config::load(&options)).map_err(|e| format!("{e:#}"))?;
         let before = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.check_clients(&config, &before)?;
@@ -64,13 +64,14 @@ impl Reloader {
             self.level.set(&config.logging);
             applied.push("logging.level");
         }
+        let held = self.hold_essential(&mut config, &before);
         if config.clients != before.clients {
             self.catalog.reconfigure(config_clients(&config)).await;
             applied.push("postgres_clients");
         }
         let fixed = [
             ("api", config.server != before.server || config.cors != before.cors),
-            ("gateway", config.gateway != before.gateway),
+            ("gateway", config.gateway != before.gateway || held),
             ("limits", config.limits != before.limits),
             ("pool", config.pool != before.pool),
             ("logging", with_level(&config.logging, &before.logging.level) != before.logging),
@@ -87,6 +88,22 @@ impl Reloader {
         let in_force = Config { clients: config.clients, logging, ..before };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
         Ok(Reloaded { applied, restart_needed })
+    }
+
+    /// Leaves the clients of the control database as they are, as everything that was built over them does. Whether
+    /// that holds something back.
+    fn hold_essential(&self, config: &mut Config, before: &Config) -> bool {
+        let mut held = false;
+        for old in before.clients.iter().filter(|client| self.catalog.is_essential(client.name.key())) {
+            match config.clients.iter_mut().find(|client| client.name == old.name) {
+                Some(new) if new == old => continue,
+                Some(new) => new.clone_from(old),
+                None => config.clients.push(old.clone()),
+            }
+            held = true;
+        }
+        config.clients.sort_by(|one, other| one.name.key().cmp(other.name.key()));
+        held
     }
 
     /// Refuses clients that could not be used, which a start puts up with: a file may be written at this moment.

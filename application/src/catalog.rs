@@ -102,14 +102,15 @@ impl Catalog {
         let mut state = self.state.lock().await;
         state.rows = store.load().await?;
         let plan = reconcile(&state.config, &state.rows, &self.essential);
-        if !plan.seeds.is_empty() {
-            store.seed(&plan.seeds).await?;
-        }
         for key in &plan.overruled {
             tracing::warn!(client = %key, "the catalog stops a client that the gateway needs; it is served all the same");
         }
         self.apply(&mut state.running, &plan.clients);
         self.registry.set_unread(false);
+        // Last, as what stands in the catalog holds also where nothing may be written to it.
+        if !plan.seeds.is_empty() {
+            store.seed(&plan.seeds).await?;
+        }
         Ok(())
     }
 

@@ -136,9 +136,11 @@ impl ClientRegistry {
     /// # Errors
     /// [`Error::UnknownClient`], [`Error::ClientsUnread`].
     pub fn find(&self, name: &ClientName) -> Result<Arc<Client>, Error> {
+        // Before the clients, so that those of before are never taken for those that were read.
+        let is_read = self.is_read();
         let found = self.snapshot.load().get(name.key()).filter(|client| client.is_served()).cloned();
         let found = found.ok_or_else(|| Error::UnknownClient(name.clone()))?;
-        if self.is_read() { Ok(found) } else { Err(Error::ClientsUnread) }
+        if is_read { Ok(found) } else { Err(Error::ClientsUnread) }
     }
 
     /// Every client, stopped ones included, sorted by name without regard to case.

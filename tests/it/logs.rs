@@ -362,6 +362,14 @@ async fn what_belongs_to_keys_is_written_where_the_keys_are() {
     let key =
         "INSERT INTO api_keys (public_id, name, key_salt, key_hash) VALUES ('other', 'other', 's', 'h')";
     sqlx::query(key).execute(&mut connect(&logging).await).await.expect("a key");
+    until("the catalog is read", async || {
+        let bare = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
+        gateway.send(bare.json(&json!({"table_name": "things"}))).await.status == 401
+            && gateway.send(gateway.bare(Method::GET, "/admin/clients").bearer_auth(ADMIN_KEY)).await.json()["data"]
+                ["clients"][0]["source"]
+                == "config"
+    })
+    .await;
     let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
     let request = request.header("apikey", made["data"]["api_key"].as_str().expect("a credential"));
     let request = request.header("X-Request-Id", "elsewhere").json(&json!({"table_name": "things"}));

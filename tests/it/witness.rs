@@ -135,7 +135,7 @@ async fn leaks(uri: &str) -> Vec<String> {
     let connecting = tokio::time::timeout(Duration::from_secs(2), sqlx::PgConnection::connect(uri));
     let Ok(Ok(mut connection)) = connecting.await else { return Vec::new() };
     let found = "SELECT to_regclass('gateway_request_log') IS NOT NULL";
-    if !sqlx::query_scalar(found).fetch_one(&mut connection).await.unwrap_or(false) {
+    if !sqlx::query_scalar::<_, bool>(found).fetch_one(&mut connection).await.expect("an answer") {
         return Vec::new();
     }
     let secrets: Vec<String> = witness().secrets.iter().cloned().collect();
@@ -149,4 +149,24 @@ async fn leaks(uri: &str) -> Vec<String> {
         leaks.extend(rows.await.unwrap_or_else(|error| vec![format!("{table}: {error}")]));
     }
     leaks
+}
+
+#[tokio::test]
+async fn a_secret_in_a_table_or_a_line_is_noticed() {
+    use sqlx::Executor as _;
+    let plane = crate::enforcement::Plane::start("").await;
+    let uri = plane.control.uri();
+    assert!(leaks(&uri).await.is_empty());
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&uri).await.expect("a connection");
+    // Bound, as the statement itself is logged.
+    let leak =
+        sqlx::query("INSERT INTO client_statistics (client_name) VALUES ($1)").bind(format!("a {MARKER} b"));
+    leak.execute(&mut connection).await.expect("a row");
+    assert_eq!(leaks(&uri).await.len(), 1);
+    connection.execute("DELETE FROM client_statistics").await.expect("no row");
+    let mut other = Witness::default();
+    other.secrets.insert(MARKER.to_owned());
+    other.hear("nothing".to_owned());
+    other.hear(format!("a {MARKER} b"));
+    assert_eq!(other.leaks.len(), 1);
 }

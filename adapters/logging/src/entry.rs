@@ -21,6 +21,16 @@ pub fn is_logged(observation: &Observation) -> bool {
         || LOGGED.iter().any(|prefix| observation.route.starts_with(prefix))
 }
 
+/// Whether the log of authentications or a key's last use has something to note.
+pub fn concerns_keys(observation: &Observation) -> bool {
+    observation.auth.as_ref().is_some_and(|auth| auth.key.is_some() || has_row(auth.reason))
+}
+
+/// Whether the log of authentications gets a row: not when there was no store to ask (contract 5.8).
+fn has_row(reason: AuthReason) -> bool {
+    !matches!(reason, AuthReason::StoreNotConfigured | AuthReason::PolicyUnavailable)
+}
+
 /// Writes what is kept of a request behind what `bytes` hold already.
 pub fn encode(seen: &Observation, bytes: &mut Vec<u8>) {
     let written = postcard::to_extend(&entry(seen), std::mem::take(bytes));
@@ -98,7 +108,7 @@ fn auth(auth: &AuthObservation) -> LoggedAuth<'_> {
         reason: auth.reason.text(auth.enforced).into(),
         required: array(auth.required.iter().map(AsRef::as_ref)).into(),
         granted,
-        logged: !matches!(auth.reason, AuthReason::StoreNotConfigured | AuthReason::PolicyUnavailable),
+        logged: has_row(auth.reason),
         key: auth.key.as_deref().map(|key| LoggedKey {
             id: key.id,
             external_id: Text::from(&*key.external_id),

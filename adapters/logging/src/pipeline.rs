@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::counters::{Counted, LogCounters};
-use crate::entry::{encode, is_logged};
+use crate::entry::{concerns_keys, encode, is_logged};
 use crate::queue::Queue;
 use crate::settings::LogSettings;
 use crate::writer::Writer;
@@ -29,6 +29,7 @@ pub struct LogPipeline {
     counted: Arc<Counted>,
     deadline: watch::Sender<Option<Instant>>,
     task: Mutex<Option<JoinHandle<()>>>,
+    keys_only: bool,
 }
 
 impl LogPipeline {
@@ -37,10 +38,11 @@ impl LogPipeline {
     pub fn start(store: Arc<dyn LogStore>, settings: LogSettings) -> Self {
         let queue = Arc::new(Queue::new(settings.queue_entries, settings.batch_entries.max(1)));
         let counted = Arc::new(Counted::default());
+        let keys_only = settings.keys_only;
         let (deadline, asked) = watch::channel(None);
         let writer = Writer::new(store, queue.clone(), counted.clone(), settings, asked);
         let task = tokio::spawn(writer.run());
-        Self { queue, counted, deadline, task: Mutex::new(Some(task)) }
+        Self { queue, counted, deadline, task: Mutex::new(Some(task)), keys_only }
     }
 
     /// What has been done so far.
@@ -66,7 +68,7 @@ impl LogPipeline {
 
 impl Observer for LogPipeline {
     fn observe(&self, observation: &Observation) {
-        if is_logged(observation) {
+        if is_logged(observation) && (!self.keys_only || concerns_keys(observation)) {
             SCRATCH.with_borrow_mut(|scratch| {
                 scratch.clear();
                 encode(observation, scratch);

@@ -17,6 +17,8 @@ pub struct LogSettings {
     /// Bytes that the spool may take on disk; past it the oldest batch is dropped and counted. A file
     /// counts as whole blocks of 4 KiB.
     pub spool_max_bytes: u64,
+    /// Whether only what concerns keys is kept.
+    pub keys_only: bool,
 }
 
 impl Default for LogSettings {
@@ -27,6 +29,7 @@ impl Default for LogSettings {
             batch_entries: 1_000,
             spool_dir: None,
             spool_max_bytes: 256 << 20,
+            keys_only: false,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod settle;
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,8 +66,9 @@ pub(crate) struct Writer {
     settings: LogSettings,
     asked: watch::Receiver<Option<Instant>>,
     spool: Option<Arc<Mutex<Spool>>>,
-    /// A batch that neither the store nor the spool has taken; younger than what is spooled.
-    pending: Option<Batch>,
+    /// Batches that neither the store nor the spool has taken, oldest first: one that the spool refused while the
+    /// store was busy with another, and that one.
+    pending: VecDeque<Batch>,
     pause: Duration,
     /// Not before this is the store tried again.
     next_try: Instant,
@@ -88,7 +90,7 @@ impl Writer {
             settings,
             asked,
             spool: None,
-            pending: None,
+            pending: VecDeque::new(),
             pause: Duration::ZERO,
             next_try,
         }
@@ -104,7 +106,7 @@ impl Writer {
             due = if queued == 0 { None } else { due.or(Some(now + self.settings.flush_interval)) };
             let full = queued >= self.settings.batch_entries.max(1);
             // Without a spool, what is new waits in the queue behind what the store has not taken.
-            let may_flush = self.pending.is_none() || self.spool.is_some();
+            let may_flush = self.pending.is_empty() || self.spool.is_some();
             let backlog = self.has_backlog();
             if may_flush && (full || due.is_some_and(|due| due <= now)) {
                 due = None;
@@ -152,14 +154,15 @@ impl Writer {
                 break;
             }
         }
-        while self.pending.is_some() || self.queue.len() > 0 {
+        while !self.pending.is_empty() || self.queue.len() > 0 {
             if !self.spill().await {
                 break;
             }
         }
-        if let Some(lost) = self.pending.take() {
-            self.counted.dropped_queue.add(lost.len() as u64);
-            tracing::error!(entries = lost.len(), "log entries are lost: neither store nor spool took them");
+        let lost: usize = self.pending.drain(..).map(|batch| batch.len()).sum();
+        if lost > 0 {
+            self.counted.dropped_queue.add(lost as u64);
+            tracing::error!(entries = lost, "log entries are lost: neither store nor spool took them");
         }
         self.queue.shut(&self.counted);
     }
@@ -194,7 +197,7 @@ impl Writer {
     fn has_backlog(&self) -> bool {
         let spooled =
             |spool: &Arc<Mutex<Spool>>| !spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        self.pending.is_some() || self.spool.as_ref().is_some_and(spooled)
+        !self.pending.is_empty() || self.spool.as_ref().is_some_and(spooled)
     }
 
     /// The next batch of the queue.
@@ -229,7 +232,7 @@ impl Writer {
     async fn replay(&mut self) -> bool {
         let (on_disk, batch) = match self.with_spool(Spool::oldest).await.flatten() {
             Some((number, id, entries)) => (true, Batch { number, id, held: Held::Spooled(entries) }),
-            None => match self.pending.take() {
+            None => match self.pending.pop_front() {
                 Some(batch) => (false, batch),
                 None => return true,
             },
@@ -284,12 +287,12 @@ impl Writer {
     }
 
     async fn spill_queue(&mut self) {
-        while self.pending.is_none() && self.queue.len() > 0 && self.spill().await {}
+        while self.pending.is_empty() && self.queue.len() > 0 && self.spill().await {}
     }
 
     /// Moves what is pending, else a batch of the queue, to the spool. False when it cannot.
     async fn spill(&mut self) -> bool {
-        match self.pending.take().or_else(|| self.take()) {
+        match self.pending.pop_front().or_else(|| self.take()) {
             Some(batch) => self.keep(batch).await,
             None => true,
         }
@@ -298,7 +301,7 @@ impl Writer {
     /// Puts a batch into the spool, else keeps it pending. Returns whether the spool has it.
     async fn keep(&mut self, batch: Batch) -> bool {
         if self.spool.is_none() {
-            self.pending = Some(batch);
+            self.hold(batch);
             return false;
         }
         let entries = batch.len() as u64;
@@ -313,7 +316,7 @@ impl Writer {
             Some(Err((error, batch))) => {
                 self.counted.failures.add(1);
                 tracing::error!(%error, "a batch of log entries cannot be spooled; it waits in memory");
-                self.pending = Some(batch);
+                self.hold(batch);
                 false
             }
             None => {
@@ -322,6 +325,12 @@ impl Writer {
                 false
             }
         }
+    }
+
+    /// Keeps a batch in memory, in its place.
+    fn hold(&mut self, batch: Batch) {
+        let place = self.pending.partition_point(|held| held.number < batch.number);
+        self.pending.insert(place, batch);
     }
 
     fn failed(&mut self, error: &PortError) {

@@ -77,13 +77,14 @@ struct Own {
 }
 
 impl PostgresSettings {
-    /// Where the database is: host, port and name, as they are written.
+    /// Where the database is: host, port and name, as they are written; this machine has one name, sockets included.
     pub fn place(&self) -> String {
         let options = &self.options;
-        let host = options.get_socket().map_or_else(
-            || options.get_host().to_ascii_lowercase().into(),
-            |socket| socket.to_string_lossy(),
-        );
+        let host = options.get_host().to_ascii_lowercase();
+        let here = options.get_socket().is_some()
+            || host.starts_with('/')
+            || matches!(&*host, "localhost" | "127.0.0.1" | "::1" | "[::1]");
+        let host = if here { "here" } else { &*host };
         let database = options.get_database().unwrap_or(options.get_username());
         format!("postgres {host}:{}/{database}", options.get_port())
     }

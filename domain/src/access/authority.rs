@@ -108,9 +108,10 @@ impl<'a> Authority<'a> {
         )
     }
 
-    /// Whether the key sees only a part of some tables, so that nothing the database says of a row may reach its user.
+    /// Whether the key sees only a part of the database, so that its user is not told what that quotes of rows.
     pub fn hides_values(&self) -> bool {
-        !self.0.scope.columns.is_empty() || !self.0.scope.row_filters.is_empty()
+        let scope = &self.0.scope;
+        scope.tables.is_some() || !scope.columns.is_empty() || !scope.row_filters.is_empty()
     }
 
     /// The conditions that rows of the table must meet.

@@ -58,6 +58,7 @@ fn settings(spool: Option<&Scratch>) -> LogSettings {
         batch_entries: 10,
         spool_dir: spool.map(|scratch| scratch.0.clone()),
         spool_max_bytes: 1 << 20,
+        keys_only: false,
     }
 }
 
@@ -176,4 +177,39 @@ async fn probes_are_not_logged() {
     pipeline.observe(&Arc::new(probe));
     pipeline.shutdown(Duration::from_secs(1)).await;
     assert!(store.entries().is_empty());
+}
+
+/// A store that is slow to say that it takes nothing.
+struct Slow {
+    inner: MemoryLog,
+    away: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl LogStore for Slow {
+    async fn write(&self, batch: &athena_application::ports::LogBatch<'_>) -> Result<(), PortError> {
+        if self.away.load(std::sync::atomic::Ordering::SeqCst) {
+            tokio::time::sleep(SLOW + SLOW / 2).await;
+            return Err(PortError::new("slow", PortErrorKind::Unavailable));
+        }
+        self.inner.write(batch).await
+    }
+}
+
+#[tokio::test]
+async fn a_spool_that_takes_nothing_while_the_store_is_slow_loses_nothing() {
+    let scratch = Scratch::new();
+    let store = Arc::new(Slow { inner: MemoryLog::new(), away: true.into() });
+    let settings = LogSettings { spool_max_bytes: 1, ..settings(Some(&scratch)) };
+    let pipeline = LogPipeline::start(store.clone(), settings);
+    (0..10).for_each(|number| pipeline.observe(&seen(number)));
+    tokio::time::sleep(SLOW / 5).await;
+    (10..40).for_each(|number| pipeline.observe(&seen(number)));
+    // The first batch fails while the second is held as well.
+    tokio::time::sleep(2 * SLOW).await;
+    store.away.store(false, std::sync::atomic::Ordering::SeqCst);
+    until("everything", || pipeline.counters().written == 40).await;
+    assert_eq!(ids(&store.inner), (0..40).collect::<Vec<_>>());
+    let counters = pipeline.counters();
+    assert_eq!((counters.dropped_queue, counters.dropped_spool, counters.dropped_rejected), (0, 0, 0));
 }

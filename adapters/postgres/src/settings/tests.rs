@@ -124,3 +124,22 @@ fn nothing_of_a_password_is_told() {
     let settings = read("password=marker");
     assert!(!format!("{settings:?}").contains("marker"));
 }
+
+#[test]
+fn ways_to_one_database_are_one_place() {
+    let place = |uri: &str| PostgresSettings::from_uri(uri).expect("a URI").place();
+    let one = place("postgres://u:p@localhost:5433/control");
+    for same in [
+        "postgres://other@127.0.0.1:5433/control?sslmode=disable",
+        "postgresql://[::1]:5433/control",
+        "postgres://x@LOCALHOST:5433/control",
+        "postgres://u@localhost:5433/control?host=%2Fvar%2Frun",
+    ] {
+        assert_eq!(place(same), one, "{same}");
+    }
+    for another in
+        ["postgres://localhost:5432/control", "postgres://localhost:5433/data", "postgres://h:5433/control"]
+    {
+        assert_ne!(place(another), one, "{another}");
+    }
+}
