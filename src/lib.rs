@@ -1,6 +1,7 @@
-//! Athena, a database gateway: the composition root as a library, so that tests start the very thing that
-//! production starts.
+//! Athena, a database gateway, as a library: [`AthenaClient`] for programs that use it, and the composition root, so
+//! that tests start the very thing that production starts.
 
+pub mod client;
 pub mod compose;
 pub mod config;
 pub mod control;
@@ -12,3 +13,5 @@ pub mod reload;
 pub mod retention;
 pub mod run;
 mod telemetry;
+
+pub use client::{AthenaClient, AthenaClientBuilder, AthenaError, BackendType, ErrorKind, QueryResult};

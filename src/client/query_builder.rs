@@ -1,0 +1,352 @@
+//! Requests, built step by step; what they mean is decided by the gateway alone.
+
+use std::marker::PhantomData;
+
+use athena_domain::query::Identifier;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::error::{AthenaError, ErrorKind};
+use super::rows::{QueryResult, Rows};
+use super::transport::Form;
+use super::AthenaClient;
+
+/// Which end of an order comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderDirection {
+    /// The least value.
+    Asc,
+    /// The greatest value.
+    Desc,
+}
+
+/// What a request does.
+pub trait Verb {
+    /// Method and path of its route.
+    #[doc(hidden)]
+    const ROUTE: (&'static str, &'static str);
+}
+
+/// A verb that takes filters.
+pub trait Filtered: Verb {}
+
+/// A verb that takes a payload, in the field of that name.
+pub trait Writing: Verb {
+    /// The field.
+    #[doc(hidden)]
+    const PAYLOAD: &'static str;
+}
+
+/// Reads rows.
+#[derive(Debug, Clone, Copy)]
+pub enum Select {}
+/// Adds rows.
+#[derive(Debug, Clone, Copy)]
+pub enum Insert {}
+/// Changes rows.
+#[derive(Debug, Clone, Copy)]
+pub enum Update {}
+/// Removes rows.
+#[derive(Debug, Clone, Copy)]
+pub enum Delete {}
+
+impl Verb for Select {
+    const ROUTE: (&'static str, &'static str) = ("POST", "/gateway/fetch");
+}
+impl Verb for Insert {
+    const ROUTE: (&'static str, &'static str) = ("PUT", "/gateway/insert");
+}
+impl Verb for Update {
+    const ROUTE: (&'static str, &'static str) = ("POST", "/gateway/update");
+}
+impl Verb for Delete {
+    const ROUTE: (&'static str, &'static str) = ("DELETE", "/gateway/delete");
+}
+
+impl Filtered for Select {}
+impl Filtered for Update {}
+impl Filtered for Delete {}
+
+impl Writing for Insert {
+    const PAYLOAD: &'static str = "insert_body";
+}
+impl Writing for Update {
+    const PAYLOAD: &'static str = "update_body";
+}
+
+/// A request to one table, of the kind `V`. Every step gives the request back; `execute` carries it out.
+#[must_use = "a request does nothing until it is executed"]
+pub struct Query<'a, V> {
+    client: &'a AthenaClient,
+    body: Map<String, Value>,
+    conditions: Vec<Value>,
+    order: Vec<Value>,
+    columns: Vec<String>,
+    verb: PhantomData<V>,
+}
+
+impl<'a, V: Verb> Query<'a, V> {
+    pub(super) fn new(client: &'a AthenaClient, table: String) -> Self {
+        let mut body = Map::new();
+        body.insert("table_name".to_owned(), table.into());
+        Self { client, body, conditions: Vec::new(), order: Vec::new(), columns: Vec::new(), verb: PhantomData }
+    }
+
+    fn set(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.body.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// Columns of the answer, each `name`, `alias:name` or `name::type`; every column when this is not called.
+    pub fn columns<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.columns.extend(columns.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a field of the request's body that has no method of its own, such as `on_conflict` or `max_affected`.
+    pub fn field(self, name: &str, value: impl Into<Value>) -> Self {
+        self.set(name, value)
+    }
+
+    fn body(self) -> (Value, Vec<String>) {
+        let Self { mut body, conditions, order, columns, .. } = self;
+        let mut put = |field: &str, list: Vec<Value>| {
+            if !list.is_empty() {
+                body.insert(field.to_owned(), list.into());
+            }
+        };
+        put("conditions", conditions);
+        put("sort_by", order);
+        put("columns", columns.iter().map(|column| column.as_str().into()).collect());
+        let labels = columns.iter().map(|column| label(column).to_owned()).collect();
+        (Value::Object(body), labels)
+    }
+}
+
+/// The name that a column has in the answer.
+fn label(column: &str) -> &str {
+    let name = column.split("::").next().unwrap_or(column);
+    name.split_once(':').map_or(name, |(alias, _)| alias).trim()
+}
+
+impl<V: Filtered> Query<'_, V> {
+    /// Any condition: an operator of the gateway's, a column and a value.
+    pub fn filter(mut self, operator: &str, column: &str, value: impl Into<Value>) -> Self {
+        self.conditions.push(json!({ "operator": operator, "column": column, "value": value.into() }));
+        self
+    }
+
+    /// Rows whose column equals the value; null means "is null".
+    pub fn where_eq(self, column: &str, value: impl Into<Value>) -> Self {
+        self.filter("eq", column, value)
+    }
+
+    /// Rows whose column differs from the value; null means "is not null".
+    pub fn where_neq(self, column: &str, value: impl Into<Value>) -> Self {
+        self.filter("neq", column, value)
+    }
+
+    /// Rows whose column is greater.
+    pub fn where_gt(self, column: &str, value: impl Into<Value>) -> Self {
+        self.filter("gt", column, value)
+    }
+
+    /// Rows whose column is greater or equal.
+    pub fn where_gte(self, column: &str, value: impl Into<Value>) -> Self {
+        self.filter("gte", column, value)
+    }
+
+    /// Rows whose column is less.
+    pub fn where_lt(self, column: &str, value: impl Into<Value>) -> Self {
+        self.filter("lt", column, value)
+    }
+
+    /// Rows whose column is less or equal.
+    pub fn where_lte(self, column: &str, value: impl Into<Value>) -> Self {
+        self.filter("lte", column, value)
+    }
+
+    /// Rows whose column is one of the values; of none there are no rows.
+    pub fn where_in<T: Into<Value>>(self, column: &str, values: Vec<T>) -> Self {
+        self.filter("in", column, values.into_iter().map(Into::into).collect::<Vec<Value>>())
+    }
+
+    /// Rows whose column matches the pattern, `%` and `_` standing for any text and any character.
+    pub fn where_like(self, column: &str, pattern: &str) -> Self {
+        self.filter("like", column, pattern)
+    }
+
+    /// As [`Query::where_like`], whatever the case.
+    pub fn where_ilike(self, column: &str, pattern: &str) -> Self {
+        self.filter("ilike", column, pattern)
+    }
+
+    /// Rows whose column is null.
+    pub fn where_null(self, column: &str) -> Self {
+        self.filter("is", column, "null")
+    }
+
+    /// Rows whose array, JSON or range contains the value.
+    pub fn where_contains(self, column: &str, value: impl Into<Value>) -> Self {
+        self.filter("contains", column, value)
+    }
+
+    /// Rows for which any of the expressions holds, such as `age.gt.36,name.is.null`.
+    pub fn or(mut self, expressions: &str) -> Self {
+        self.conditions.push(json!({ "operator": "or", "value": expressions }));
+        self
+    }
+
+    pub(super) fn by_id(self, id: Option<Value>) -> Self {
+        match id {
+            Some(id) => self.where_eq("id", id),
+            None => self,
+        }
+    }
+}
+
+impl<V: Writing> Query<'_, V> {
+    /// The row, an object; for an insert of several rows an array of them.
+    pub fn payload(self, payload: impl Into<Value>) -> Self {
+        self.set(V::PAYLOAD, payload)
+    }
+
+    /// Carries it out and gives the rows it has written.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn execute(self) -> Result<QueryResult, AthenaError> {
+        write(self).await
+    }
+
+    /// The same with typed rows, whose numbers keep every digit.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn execute_as<T: DeserializeOwned>(self) -> Result<Vec<T>, AthenaError> {
+        write_as(self).await
+    }
+}
+
+impl Query<'_, Delete> {
+    /// Carries it out and gives the rows it has removed.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn execute(self) -> Result<QueryResult, AthenaError> {
+        write(self).await
+    }
+
+    /// The same with typed rows.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn execute_as<T: DeserializeOwned>(self) -> Result<Vec<T>, AthenaError> {
+        write_as(self).await
+    }
+}
+
+async fn write<V: Verb>(query: Query<'_, V>) -> Result<QueryResult, AthenaError> {
+    let client = query.client;
+    let (body, labels) = query.body();
+    let reply = client.transport.send(V::ROUTE, &body, Form::Array).await?;
+    QueryResult::of_array(&reply.whole().await?, &labels)
+}
+
+async fn write_as<T: DeserializeOwned, V: Verb>(query: Query<'_, V>) -> Result<Vec<T>, AthenaError> {
+    let client = query.client;
+    let (body, _) = query.body();
+    let reply = client.transport.send(V::ROUTE, &body, Form::Array).await?;
+    let rows: Vec<T> = serde_json::from_slice(&reply.whole().await?).map_err(|error| {
+        // The write has been carried out: only its rows are not what was expected.
+        AthenaError::new(ErrorKind::Row, "a written row is not of the type that was asked for").caused_by(error)
+    })?;
+    Ok(rows)
+}
+
+impl Query<'_, Select> {
+    /// Columns as one text of the gateway's grammar, such as `id,total::text`.
+    pub fn raw_select(self, columns: &str) -> Self {
+        self.columns(columns.split(',').map(str::trim).filter(|column| !column.is_empty()))
+    }
+
+    /// A further key of the order.
+    pub fn order_by(mut self, column: &str, direction: OrderDirection) -> Self {
+        let direction = match direction {
+            OrderDirection::Asc => "asc",
+            OrderDirection::Desc => "desc",
+        };
+        self.order.push(json!({ "field": column, "direction": direction }));
+        self
+    }
+
+    /// Most rows; without it there is no bound.
+    pub fn limit(self, rows: u64) -> Self {
+        self.set("limit", rows)
+    }
+
+    /// Rows to skip.
+    pub fn offset(self, rows: u64) -> Self {
+        self.set("offset", rows)
+    }
+
+    /// Reads the rows and keeps them all; see [`Query::stream_as`] for more than memory holds.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn execute(self) -> Result<QueryResult, AthenaError> {
+        let client = self.client;
+        let (body, labels) = self.body();
+        let reply = client.transport.send(Select::ROUTE, &body, Form::Lines).await?;
+        QueryResult::gather(Rows::new(reply), labels).await
+    }
+
+    /// Reads typed rows, whose numbers keep every digit.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn execute_as<T: DeserializeOwned>(self) -> Result<Vec<T>, AthenaError> {
+        self.stream_as().await?.collect().await
+    }
+
+    /// Reads rows as they come.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn stream_as<T: DeserializeOwned>(self) -> Result<Rows<T>, AthenaError> {
+        let client = self.client;
+        let (body, _) = self.body();
+        Ok(Rows::new(client.transport.send(Select::ROUTE, &body, Form::Lines).await?))
+    }
+}
+
+/// The statement that calls a function with named arguments, and their values.
+pub(super) fn call(function: &str, arguments: Value) -> Result<(String, Vec<Value>), AthenaError> {
+    let invalid = |message: String| AthenaError::new(ErrorKind::Invalid, message);
+    let quoted = |name: &str, what: &str| -> Result<String, AthenaError> {
+        let name = Identifier::parse(name, what).map_err(|error| invalid(error.to_string()))?;
+        Ok(format!("\"{}\"", name.as_str()))
+    };
+    let parts: Vec<&str> = function.split('.').collect();
+    if parts.len() > 2 {
+        return Err(invalid(format!("`{function}` is neither a function nor schema.function")));
+    }
+    let name = parts.iter().map(|part| quoted(part, "function")).collect::<Result<Vec<_>, _>>()?.join(".");
+    let arguments = match arguments {
+        Value::Null => Map::new(),
+        Value::Object(arguments) => arguments,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            return Err(invalid("the arguments of a function are an object of names and values".to_owned()));
+        }
+    };
+    let mut named = Vec::with_capacity(arguments.len());
+    let mut values = Vec::with_capacity(arguments.len());
+    for (argument, value) in arguments {
+        values.push(value);
+        named.push(format!("{} => ${}", quoted(&argument, "argument")?, values.len()));
+    }
+    Ok((format!("SELECT * FROM {name}({})", named.join(", ")), values))
+}
+
+#[cfg(test)]
+mod tests;
