@@ -207,7 +207,10 @@ impl AthenaClient {
     /// no such functions.
     pub async fn rpc(&self, function: &str, arguments: Value) -> Result<QueryResult, AthenaError> {
         if !self.config.backend.speaks_sql() {
-            return Err(AthenaError::new(ErrorKind::Invalid, "this client's database has no functions to call"));
+            return Err(AthenaError::new(
+                ErrorKind::Invalid,
+                "this client's database has no functions to call",
+            ));
         }
         let (sql, params) = query_builder::call(function, arguments)?;
         self.raw(&sql, params).await

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::AthenaClient;
 use super::config::{BackendType, ClientConfig, ConnectionConfig, HealthConfig, PoolConfig};
 use super::error::{AthenaError, ErrorKind};
-use super::transport::{Embedded, Transport};
 use super::target::uri;
-use super::AthenaClient;
+use super::transport::{Embedded, Transport};
 use crate::compose;
 use crate::config::{Config, ConnectionUri, Environment, Secret};
 
@@ -207,13 +207,14 @@ pub(super) fn configuration(message: impl Into<String>) -> AthenaError {
 fn gateway(config: &ClientConfig) -> Result<Config, AthenaError> {
     let uri = uri(config)?;
     ConnectionUri::parse(&uri).map_err(configuration)?;
-    let text = format!(
-        "clients:\n  {CLIENT}: ${{{URI_VARIABLE}}}\ngateway:\n  require_audit_headers: lenient\n"
-    );
+    let text =
+        format!("clients:\n  {CLIENT}: ${{{URI_VARIABLE}}}\ngateway:\n  require_audit_headers: lenient\n");
+    // The configuration counts in whole seconds.
     let seconds = |time: Duration| (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1).to_string();
     let request_timeout = config.request_timeout.max(Duration::from_secs(2));
-    // A request that waits for a connection for all of its time could never be told so.
-    let acquire = config.pool.connection_timeout.min(request_timeout - Duration::from_secs(1));
+    // Neither a wait for a connection nor a statement may use up the time in which the caller is told of it.
+    let within = request_timeout - Duration::from_secs(1);
+    let acquire = config.pool.connection_timeout.min(within);
     let min = config.pool.min_connections.min(config.pool.max_connections);
     let variables = [
         (URI_VARIABLE, uri),
@@ -223,7 +224,7 @@ fn gateway(config: &ClientConfig) -> Result<Config, AthenaError> {
         ("ATHENA_POOL__ACQUIRE_TIMEOUT_SECS", seconds(acquire)),
         ("ATHENA_POOL__IDLE_TIMEOUT_SECS", seconds(config.pool.idle_timeout)),
         ("ATHENA_LIMITS__REQUEST_TIMEOUT_SECS", seconds(request_timeout)),
-        ("ATHENA_LIMITS__STATEMENT_TIMEOUT_SECS", seconds(request_timeout)),
+        ("ATHENA_LIMITS__STATEMENT_TIMEOUT_SECS", seconds(within)),
     ];
     let environment: Environment = variables.into_iter().collect();
     let (gateway, _) = Config::from_text("the client's settings", &text, &environment, None)

@@ -6,10 +6,10 @@ use athena_domain::query::Identifier;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::AthenaClient;
 use super::error::{AthenaError, ErrorKind};
 use super::rows::{QueryResult, Rows};
 use super::transport::Form;
-use super::AthenaClient;
 
 /// Which end of an order comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,14 @@ impl<'a, V: Verb> Query<'a, V> {
     pub(super) fn new(client: &'a AthenaClient, table: String) -> Self {
         let mut body = Map::new();
         body.insert("table_name".to_owned(), table.into());
-        Self { client, body, conditions: Vec::new(), order: Vec::new(), columns: Vec::new(), verb: PhantomData }
+        Self {
+            client,
+            body,
+            conditions: Vec::new(),
+            order: Vec::new(),
+            columns: Vec::new(),
+            verb: PhantomData,
+        }
     }
 
     fn set(mut self, field: &str, value: impl Into<Value>) -> Self {
@@ -259,7 +266,8 @@ async fn write_as<T: DeserializeOwned, V: Verb>(query: Query<'_, V>) -> Result<V
     let reply = client.transport.send(V::ROUTE, &body, Form::Array).await?;
     let rows: Vec<T> = serde_json::from_slice(&reply.whole().await?).map_err(|error| {
         // The write has been carried out: only its rows are not what was expected.
-        AthenaError::new(ErrorKind::Row, "a written row is not of the type that was asked for").caused_by(error)
+        AthenaError::new(ErrorKind::Row, "a written row is not of the type that was asked for")
+            .caused_by(error)
     })?;
     Ok(rows)
 }

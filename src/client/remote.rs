@@ -92,7 +92,9 @@ impl RemoteGateway {
         let base = reqwest::Url::parse(self.url.trim_end_matches('/'))
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| configuration("the gateway's URL must begin with http:// or https:// and name a host"))?;
+            .ok_or_else(|| {
+                configuration("the gateway's URL must begin with http:// or https:// and name a host")
+            })?;
         if self.client.trim().is_empty() {
             return Err(configuration("the name of the client is required"));
         }
@@ -105,7 +107,9 @@ impl RemoteGateway {
             // The key goes to the gateway that was named and to no other.
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| configuration("the HTTP client cannot be made").caused_by(error.without_url()))?;
+            .map_err(|error| {
+                configuration("the HTTP client cannot be made").caused_by(error.without_url())
+            })?;
         let config = ClientConfig {
             backend: self.backend,
             connection: ConnectionConfig {
@@ -149,14 +153,18 @@ impl Http {
             |_| AthenaError::new(ErrorKind::Invalid, "the request cannot be sent: its URL or method is none");
         let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
         let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|_| unsendable(()))?;
-        let mut request = self.http.request(method, url).header("content-type", "application/json").body(body);
-        for (name, value) in headers(&self.gateway.client, &request_id, form, self.gateway.big_numbers_as_text) {
+        let mut request =
+            self.http.request(method, url).header("content-type", "application/json").body(body);
+        for (name, value) in
+            headers(&self.gateway.client, &request_id, form, self.gateway.big_numbers_as_text)
+        {
             request = request.header(name, value);
         }
         if let Some(key) = &self.gateway.key {
             request = request.header("x-athena-key", key.expose());
         }
-        let acting = [("x-company-id", &self.gateway.company), ("x-organization-id", &self.gateway.organization)];
+        let acting =
+            [("x-company-id", &self.gateway.company), ("x-organization-id", &self.gateway.organization)];
         for (name, value) in acting {
             if let Some(value) = value {
                 request = request.header(name, value);
@@ -166,9 +174,11 @@ impl Http {
             let kind = if error.is_timeout() { ErrorKind::TimedOut } else { ErrorKind::Connection };
             AthenaError::new(kind, "the gateway did not answer").caused_by(error.without_url())
         })?;
-        let retry_after = response.headers().get("retry-after").and_then(|value| seconds(value.to_str().ok()?));
+        let retry_after =
+            response.headers().get("retry-after").and_then(|value| seconds(value.to_str().ok()?));
         let status = response.status().as_u16();
-        let body = response.bytes_stream().map(|chunk| chunk.map_err(|error| broken(error.without_url()))).boxed();
+        let body =
+            response.bytes_stream().map(|chunk| chunk.map_err(|error| broken(error.without_url()))).boxed();
         Ok(Arrived { status, retry_after, reply: Reply { request_id, body } })
     }
 }

@@ -20,6 +20,7 @@ mod queries;
 mod reads;
 mod reload;
 mod schema_changes;
+mod sdk;
 mod spec;
 mod streaming;
 mod traces;

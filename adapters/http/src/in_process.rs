@@ -53,6 +53,10 @@ impl App {
         }
         let response = self.answer(request.body(Body::from_bytes(call.body))).await;
         let (parts, body) = response.into_parts();
-        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body: body.into_bytes_stream().boxed() })
+        Ok(Reply {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.into_bytes_stream().boxed(),
+        })
     }
 }

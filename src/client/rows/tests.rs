@@ -3,7 +3,8 @@ use futures_util::stream;
 use super::*;
 
 fn rows(chunks: &[&'static str]) -> Rows<Value> {
-    let body = stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect::<Vec<_>>());
+    let body =
+        stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect::<Vec<_>>());
     Rows::new(Reply { request_id: "f00d".to_owned(), body: body.boxed() })
 }
 

@@ -20,8 +20,14 @@ fn what_the_url_leaves_open_is_filled_in() {
     // The URL's own words win.
     check(of(Native, "postgres://u@host:1/db").port(2).user("v").database("other"), "postgres://u@host:1/db");
     check(of(Native, "postgres://host/db").ssl(false), "postgres://host/db?sslmode=disable");
-    check(of(Native, "postgres://host/db?sslmode=verify-full").ssl(false), "postgres://host/db?sslmode=verify-full");
-    check(of(Neon, "postgres://u:p@ep.neon.tech/db").ssl(false), "postgres://u:p@ep.neon.tech/db?sslmode=require");
+    check(
+        of(Native, "postgres://host/db?sslmode=verify-full").ssl(false),
+        "postgres://host/db?sslmode=verify-full",
+    );
+    check(
+        of(Neon, "postgres://u:p@ep.neon.tech/db").ssl(false),
+        "postgres://u:p@ep.neon.tech/db?sslmode=require",
+    );
     check(of(Scylla, "host:9042").user("u").key("p/w").database("ks"), "cql://u:p%2Fw@host:9042/ks");
     check(of(Scylla, "cql://u:p@h1:9042,h2/ks").database("other"), "cql://u:p@h1:9042,h2/ks");
 }
