@@ -12,6 +12,7 @@ mod injection;
 mod keys_admin;
 mod limits;
 mod logs;
+mod matrix;
 mod operating;
 mod outage;
 mod pgbouncer;

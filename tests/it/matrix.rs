@@ -1,0 +1,250 @@
+//! One table of requests on every kind of database: the same logical rows, the same answer, or a refusal that says why.
+//!
+//! What came out is `docs/support-matrix.md`; the test fails when it has changed. `ATHENA_WRITE_MATRIX=1` writes it anew.
+
+mod cases;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use cases::{Case, Route};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::harness::{Answer, Gateway};
+
+/// A kind of database with the rows of the matrix.
+struct Side {
+    name: &'static str,
+    gateway: Gateway,
+}
+
+/// What a database made of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    /// The answer that the reference gives.
+    Works,
+    /// A refusal that every database gives: the request is wrong.
+    Wrong(String),
+    /// A refusal of what this kind of database does not do.
+    Refused(String),
+}
+
+const POSTGRES: &str = "
+    CREATE TABLE items (id int PRIMARY KEY, name text, qty int, big bigint, price numeric, ratio double precision,
+      active boolean, born date, seen timestamptz, clock time, ref uuid, tags text[]);
+    CREATE TABLE events (device text, at int, kind text, amount int, note text, PRIMARY KEY (device, at));
+    CREATE INDEX ON events (amount);";
+
+impl Side {
+    async fn postgres() -> Self {
+        let side = Self { name: "PostgreSQL", gateway: Gateway::with(POSTGRES).await };
+        side.fill().await;
+        side
+    }
+
+    /// Adds the rows through the gateway, one by one.
+    async fn fill(&self) {
+        for (table, rows) in [("items", cases::items()), ("events", cases::events())] {
+            for row in rows {
+                let body = format!(r#"{{"table_name":"{table}","insert_body":{row}}}"#);
+                let answer = self.gateway.insert(&body).await;
+                assert_eq!(answer.status, 200, "{}: {row}: {}", self.name, answer.text);
+            }
+        }
+    }
+
+    async fn ask(&self, route: Route, body: &str, headers: &[(&str, &str)]) -> Answer {
+        let (method, path) = match route {
+            Route::Fetch => (Method::POST, "/gateway/fetch"),
+            Route::Insert => (Method::PUT, "/gateway/insert"),
+            Route::Update => (Method::POST, "/gateway/update"),
+            Route::Delete => (Method::DELETE, "/gateway/delete"),
+        };
+        let mut request = self.gateway.request(method, path).header("Content-Type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.gateway.send(request.body(body.to_owned())).await
+    }
+}
+
+/// What is compared of an answer: its rows, count and groups; of a failure its code.
+fn essence(case: &Case, answer: &Answer) -> Result<Value, String> {
+    if answer.status != 200 {
+        let body = answer.json();
+        return Err(body["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{}: {}", case.name, answer.text))
+            .to_owned());
+    }
+    let lines = case.headers.iter().any(|(_, value)| value.contains("ndjson"));
+    let mut essence = if lines {
+        let rows = answer.text.lines().map(|line| serde_json::from_str(line).expect("a row"));
+        Value::Array(rows.collect())
+    } else {
+        // Digits are compared as they stand: numbers beyond f64 would all be alike.
+        let text = digits_as_text(&answer.text);
+        let body: Value = serde_json::from_str(&text).expect("JSON");
+        let data = if body.is_array() { body } else { body["data"].clone() };
+        let mut data = data;
+        if let Some(object) = data.as_object_mut() {
+            object.remove("next_cursor");
+        }
+        data
+    };
+    if !case.ordered {
+        sort_rows(&mut essence);
+    }
+    Ok(essence)
+}
+
+/// Every number of a JSON text as a string, so that no digit is lost.
+fn digits_as_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut in_text = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if in_text {
+            out.push(c);
+            match c {
+                '\\' => out.extend(chars.next()),
+                '"' => in_text = false,
+                _ => {}
+            }
+        } else if c == '-' || c.is_ascii_digit() {
+            out.push('"');
+            out.push(c);
+            while let Some(next) = chars.next_if(|c| matches!(c, '0'..='9' | '.' | 'e' | 'E' | '+' | '-')) {
+                out.push(next);
+            }
+            out.push('"');
+        } else {
+            in_text = c == '"';
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Puts rows that have no order into one.
+fn sort_rows(value: &mut Value) {
+    match value {
+        Value::Array(rows) if rows.iter().all(Value::is_object) => {
+            rows.iter_mut().for_each(sort_rows);
+            rows.sort_by_key(ToString::to_string);
+        }
+        Value::Object(fields) => fields.values_mut().for_each(sort_rows),
+        _ => {}
+    }
+}
+
+/// What a database made of a request, against what the reference made of it.
+async fn outcome(
+    case: &Case,
+    side: &Side,
+    reference: &Result<Value, String>,
+) -> (Outcome, Result<Value, String>) {
+    let answer = side.ask(case.route, &case.body, case.headers).await;
+    let mut found = essence(case, &answer);
+    if let (Ok(value), Some(then)) = (&found, &case.then) {
+        // What is there afterwards counts as well as what was said of it.
+        let after = side.ask(Route::Fetch, then, &[]).await;
+        found = Ok(Value::Array(vec![value.clone(), essence(case, &after).expect("the rows afterwards")]));
+    }
+    let outcome = match (&found, reference) {
+        (Ok(found), Ok(reference)) => {
+            assert_eq!(found, reference, "{}: {} {}: {}", side.name, case.group, case.name, case.body);
+            Outcome::Works
+        }
+        (Err(code), _) if code == "not_supported_by_backend" => {
+            let body = answer.json();
+            let reason =
+                body["details"]["reason"].as_str().unwrap_or_else(|| panic!("a reason: {}", answer.text));
+            assert!(body["details"]["fix"].is_string(), "a fix: {}", answer.text);
+            Outcome::Refused(reason.to_owned())
+        }
+        (Err(code), Err(of_reference)) if code == of_reference => Outcome::Wrong(code.clone()),
+        _ => panic!(
+            "{}: {} {}: {}: {} where the reference has {reference:?}",
+            side.name, case.group, case.name, case.body, answer.text
+        ),
+    };
+    (outcome, found)
+}
+
+#[tokio::test]
+async fn the_support_matrix_is_what_it_says() {
+    let sides = [Side::postgres().await];
+    let cases = cases::all();
+    assert!(cases.len() >= 150, "{} requests", cases.len());
+    let mut rows: BTreeMap<&str, Vec<(String, Vec<Outcome>)>> = BTreeMap::new();
+    let mut groups: Vec<&str> = Vec::new();
+    for case in &cases {
+        if !groups.contains(&case.group) {
+            groups.push(case.group);
+        }
+        let answer = sides[0].ask(case.route, &case.body, case.headers).await;
+        let mut reference = essence(case, &answer);
+        if let (Ok(value), Some(then)) = (&reference, &case.then) {
+            let after = sides[0].ask(Route::Fetch, then, &[]).await;
+            reference =
+                Ok(Value::Array(vec![value.clone(), essence(case, &after).expect("the rows afterwards")]));
+        }
+        let mut outcomes = vec![match &reference {
+            Ok(_) => Outcome::Works,
+            Err(code) => Outcome::Wrong(code.clone()),
+        }];
+        for side in &sides[1..] {
+            outcomes.push(outcome(case, side, &reference).await.0);
+        }
+        rows.entry(case.group).or_default().push((case.name.clone(), outcomes));
+    }
+    let document = document(&sides.iter().map(|side| side.name).collect::<Vec<_>>(), &groups, &rows);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/support-matrix.md");
+    if std::env::var_os("ATHENA_WRITE_MATRIX").is_some() {
+        std::fs::write(&path, &document).expect("the matrix can be written");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        document == committed,
+        "docs/support-matrix.md is not what the databases do; look at it after\n  ATHENA_WRITE_MATRIX=1 cargo test \
+         --test it the_support_matrix"
+    );
+}
+
+fn document(sides: &[&str], groups: &[&str], rows: &BTreeMap<&str, Vec<(String, Vec<Outcome>)>>) -> String {
+    let mut text = String::from(
+        "# Support matrix\n\nWritten by `tests/it/matrix.rs`, which sends every request to every kind of database and \
+         compares the answers with PostgreSQL's.\n\n",
+    );
+    let all: Vec<&Vec<Outcome>> = rows.values().flatten().map(|(_, outcomes)| outcomes).collect();
+    writeln!(text, "| | works | refused with a reason | wrong everywhere |\n|---|---|---|---|")
+        .expect("text");
+    for (at, side) in sides.iter().enumerate() {
+        let count =
+            |wanted: fn(&Outcome) -> bool| all.iter().filter(|outcomes| wanted(&outcomes[at])).count();
+        let works = count(|outcome| *outcome == Outcome::Works);
+        let refused = count(|outcome| matches!(outcome, Outcome::Refused(_)));
+        let wrong = count(|outcome| matches!(outcome, Outcome::Wrong(_)));
+        writeln!(text, "| {side} | {works} | {refused} | {wrong} |").expect("text");
+    }
+    for group in groups {
+        let names = sides.join(" | ");
+        let rule = "---|".repeat(sides.len());
+        write!(text, "\n## {group}\n\n| | {names} |\n|---|{rule}\n").expect("text");
+        for (name, outcomes) in &rows[group] {
+            let cells: Vec<String> = outcomes
+                .iter()
+                .map(|outcome| match outcome {
+                    Outcome::Works => "yes".to_owned(),
+                    Outcome::Wrong(code) => format!("400 `{code}`"),
+                    Outcome::Refused(reason) => format!("no: {}", reason.replace('|', "\\|")),
+                })
+                .collect();
+            writeln!(text, "| {name} | {} |", cells.join(" | ")).expect("text");
+        }
+    }
+    text
+}
