@@ -239,7 +239,7 @@ fn document(sides: &[&str], groups: &[&str], rows: &BTreeMap<&str, Vec<(String, 
                 .iter()
                 .map(|outcome| match outcome {
                     Outcome::Works => "yes".to_owned(),
-                    Outcome::Wrong(code) => format!("400 `{code}`"),
+                    Outcome::Wrong(code) => format!("`{code}`"),
                     Outcome::Refused(reason) => format!("no: {}", reason.replace('|', "\\|")),
                 })
                 .collect();
