@@ -7,7 +7,7 @@ use athena_application::Trail;
 use athena_application::budgets::Spending;
 use athena_application::ports::AuthObservation;
 use athena_domain::ClientName;
-use athena_domain::access::{AuthReason, Mode};
+use athena_domain::access::AuthReason;
 
 use crate::error::Route;
 
@@ -20,8 +20,6 @@ pub struct Record {
     pub client_known: bool,
     /// What the credential came to.
     pub auth: Option<AuthObservation>,
-    /// How strictly keys are demanded for the client.
-    pub mode: Mode,
     /// What the request takes from its key's budget.
     pub spending: Option<Arc<Spending>>,
     /// `fetch` and the like.
@@ -53,7 +51,6 @@ impl Record {
         if auth.reason == AuthReason::Authenticated {
             auth.reason = denial.reason;
             auth.authorized = false;
-            auth.warned = self.mode == Mode::Warn;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is counted and timed of every request.
 
 use athena_application::ports::Observation;
+use athena_domain::access::Mode;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
@@ -111,12 +112,14 @@ impl Requests {
             self.waited.observe(seen.stages.pool.as_secs_f64());
         }
         if let Some(auth) = &seen.auth {
-            let reason = auth.reason.text(true);
-            if auth.warned {
+            let reason = auth.reason.name();
+            if auth.reason.refuses(auth.mode) {
+                // Elsewise the request had another fault that was told first, or nobody was left to refuse.
+                if matches!(seen.status, 401 | 403 | 429 | 503) {
+                    self.refused.with_label_values(&[reason, client]).inc();
+                }
+            } else if auth.mode == Mode::Warn && !auth.reason.is_good() {
                 self.would_refuse.with_label_values(&[reason, client]).inc();
-            } else if matches!(seen.status, 401 | 403 | 429 | 503) && auth.enforced && !auth.reason.is_good()
-            {
-                self.refused.with_label_values(&[reason, client]).inc();
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use athena_application::ports::{AuthObservation, CallerAddress, OperationObservation, Stages};
 use athena_domain::ClientName;
-use athena_domain::access::AuthReason;
+use athena_domain::access::{AuthReason, Mode};
 
 use super::*;
 
@@ -33,8 +33,7 @@ fn observation(client: &str, known: bool, status: u16) -> Arc<Observation> {
             presented_public_id: None,
             authenticated: false,
             authorized: false,
-            enforced: status == 401,
-            warned: status == 200,
+            mode: if status == 401 { Mode::Enforce } else { Mode::Warn },
             reason: AuthReason::MissingKey,
             required: Vec::new(),
         }),

@@ -8,7 +8,7 @@ use athena_application::ports::AuthObservation;
 use athena_application::{Caller, Context};
 use athena_application::{Error, Gateway};
 use athena_domain::ClientName;
-use athena_domain::access::{AuthReason, Credential, Judgement, Mode, Presented};
+use athena_domain::access::{AuthReason, Credential, Judgement, Presented};
 use athena_domain::query::JsonText;
 use athena_domain::rows::RowFormat;
 use bytes::Bytes;
@@ -144,13 +144,11 @@ impl Door {
                 },
                 authenticated: judgement.is_authenticated(),
                 authorized: judgement.reason == AuthReason::Authenticated,
-                enforced: judgement.mode.enforces(),
-                warned: judgement.mode == Mode::Warn && !judgement.reason.is_good(),
+                mode: judgement.mode,
                 reason: judgement.reason,
                 required: Vec::new(),
             });
         }
-        scene.record.mode = judgement.mode;
         scene.record.auth_time = began.elapsed();
         if !refuses {
             self.spend(&judgement, scene)?;
@@ -177,7 +175,6 @@ impl Door {
                 if let Some(auth) = &mut scene.record.auth {
                     auth.reason = AuthReason::BudgetExceeded;
                     auth.authorized = false;
-                    auth.warned = judgement.mode == Mode::Warn;
                 }
                 if judgement.mode.enforces() { Err(auth::over_budget(&refusal)) } else { Ok(()) }
             }

@@ -99,9 +99,15 @@ fn both_secrets_work_until_the_overlap_ends() {
 
 #[test]
 fn reasons_are_named_as_the_log_knows_them() {
-    let check = |reason: AuthReason, enforced, text| assert_eq!(reason.text(enforced), text);
-    check(AuthReason::MissingKey, true, "missing_api_key");
-    check(AuthReason::MissingKey, false, "api_key_not_enforced");
-    check(AuthReason::Expired, false, "expired_api_key_unenforced");
-    check(AuthReason::Authenticated, false, "api_key_authenticated");
+    let check = |reason: AuthReason, off, warn, enforce| {
+        let logged = [Mode::Off, Mode::Warn, Mode::Enforce].map(|mode| reason.logged(mode));
+        assert_eq!(logged, [off, warn, enforce]);
+        assert_eq!(reason.name(), enforce);
+    };
+    let missing = ["api_key_not_enforced", "missing_api_key_unenforced", "missing_api_key"];
+    check(AuthReason::MissingKey, missing[0], missing[1], missing[2]);
+    let expired = "expired_api_key_unenforced";
+    check(AuthReason::Expired, expired, expired, "expired_api_key");
+    let good = "api_key_authenticated";
+    check(AuthReason::Authenticated, good, good, good);
 }
