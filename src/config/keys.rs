@@ -121,6 +121,7 @@ pub const KEYS: &[Key] = &[
     key("logging", "format", ""),
     key("logging", "slow_query_ms", "1000"),
     key("logging", "queue_entries", "10000"),
+    key("logging", "queue_max_bytes", "67108864"),
     key("logging", "flush_interval_ms", "500"),
     key("logging", "batch_entries", "1000"),
     key("logging", "spool_dir", ""),
