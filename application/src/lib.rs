@@ -16,6 +16,7 @@ pub mod pool_history;
 pub mod ports;
 pub mod registry;
 pub mod slow_queries;
+pub mod stopwatch;
 pub mod use_cases;
 
 pub use answer::{Body, Framing, Tally};

@@ -68,10 +68,12 @@ impl Target {
         sink: &mut dyn RowStream,
         context: &Context,
     ) -> Result<Done, PortError> {
-        let began = Instant::now();
-        context.trail.asks(began, self.backend.system());
-        let outcome = self.backend.execute(plan, sink, context.deadline).await;
-        context.trail.executed(began.elapsed(), outcome.as_ref().ok());
+        let execution = context.trail.executes(self.backend.system());
+        let outcome = self.backend.execute(plan, sink, context.deadline, context.trail.waits()).await;
+        if let Ok(done) = &outcome {
+            execution.did(done);
+        }
+        drop(execution);
         outcome.map_err(|mut error| {
             if error.reason() == Some(Reason::RowOutOfScope) {
                 context.trail.deny_for(AuthReason::RowOutOfScope);
@@ -149,22 +151,20 @@ impl Gateway {
         stale: Option<&Arc<Schema>>,
         plan: impl Fn(Planner<'_>) -> Result<T, RequestError>,
     ) -> Result<(T, Arc<Schema>), Error> {
+        let _planning = context.trail.plans();
         let options = PlanOptions {
             big_numbers_as_text: context.big_numbers_as_text,
             shielded: context.shielded,
             ..self.options.clone()
         };
         let attempt = |schema: &Schema| {
-            let began = Instant::now();
             let planner =
                 |authority| plan(Planner { schema, limits: &self.limits, options: &options, authority });
             if let (Some(would_be), None) = (context.caller.would_be_authority(), context.trail.denial()) {
                 // Nobody is refused here; what would be is noted.
                 drop(planner(Some(would_be)).inspect_err(|error| context.trail.deny(error)));
             }
-            let outcome = planner(context.caller.authority()).inspect_err(|error| context.trail.deny(error));
-            context.trail.planned(began.elapsed());
-            outcome
+            planner(context.caller.authority()).inspect_err(|error| context.trail.deny(error))
         };
         let schema = match (target.schema.loaded(), stale) {
             (Some(schema), None) => schema,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use athena_application::ports::{
     Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, Rejection, RowStream,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_domain::plan::{Guard, Operation, Output, Plan};
 use athena_domain::rows::Flow;
 use athena_domain::schema::Relation;
@@ -114,6 +115,7 @@ impl Backend for MemoryDatabase {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        _: &Stopwatch,
     ) -> Result<Done, PortError> {
         self.check(deadline)?;
         self.answered.store(true, Ordering::Relaxed);

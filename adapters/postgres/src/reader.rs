@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use athena_application::ports::{PortError, PortErrorKind, SchemaReader};
+use athena_application::stopwatch::Stopwatch;
 use athena_domain::schema::Schema;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
@@ -106,7 +107,8 @@ impl PostgresSchema {
 
     async fn read(&self, deadline: Instant) -> Result<Arc<Catalog>, PortError> {
         let read = async {
-            let mut running = self.sessions.acquire(deadline, true, Begin::Snapshot).await?;
+            let mut running =
+                self.sessions.acquire(deadline, true, Begin::Snapshot, &Stopwatch::default()).await?;
             let outcome = Catalog::read(running.connection()).await;
             running.finish(outcome).await
         };

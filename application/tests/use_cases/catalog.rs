@@ -9,6 +9,7 @@ use athena_application::ports::{
     Backend, BackendStatus, ClientStore as _, Connector, Done, NewClient, Opened, PortError, PortErrorKind,
     RowStream,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_application::{Catalog, ClientState, Error};
 use athena_domain::ClientName;
 use athena_domain::catalog::{ConfigClient, TargetTexts};
@@ -43,7 +44,13 @@ impl Pinged {
 
 #[async_trait::async_trait]
 impl Backend for Pinged {
-    async fn execute(&self, _: &Plan, _: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        _: &Plan,
+        _: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         Ok(Done::default())
     }
 

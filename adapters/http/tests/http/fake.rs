@@ -8,6 +8,7 @@ use std::time::Duration;
 use athena_application::ports::{
     Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, Rejection, RowStream, SchemaReader,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_application::{Client, ClientRegistry, ClientState, Gateway};
 use athena_domain::plan::{Operation, Plan};
 use athena_domain::rows::{CellRef, ColumnHead, Flow};
@@ -43,7 +44,13 @@ fn rejected(reason: Reason, constraint: Option<&str>) -> PortError {
 
 #[async_trait::async_trait]
 impl Backend for Script {
-    async fn execute(&self, plan: &Plan, sink: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        plan: &Plan,
+        sink: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         let (script, columns, affected) = match &plan.operation {
             Operation::Select(select) => (select.relation.name.to_string(), &select.outputs[..], 0),
             Operation::Insert(insert) => (insert.relation.name.to_string(), &insert.returning[..], 1),
