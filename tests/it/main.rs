@@ -7,6 +7,7 @@ mod catalog;
 mod client_tls;
 mod deploy;
 mod enforcement;
+mod given_up;
 mod harness;
 mod injection;
 mod keys_admin;

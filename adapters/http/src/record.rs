@@ -1,6 +1,6 @@
-//! What a handler tells of a request besides its answer; it travels in the answer's extensions.
+//! What a handler tells of a request besides its answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use athena_application::Trail;
@@ -38,6 +38,22 @@ pub struct Record {
     pub code: Option<&'static str>,
     /// What the failure's answer said.
     pub message: Option<Box<str>>,
+}
+
+/// Where a handler leaves its record: when it has answered, and also when it is dropped before that.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(Arc<Mutex<Option<Record>>>);
+
+impl Notes {
+    /// Leaves the record.
+    pub fn leave(&self, record: Record) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+    }
+
+    /// What was left; once.
+    pub fn take(&self) -> Option<Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Record {

@@ -52,7 +52,7 @@ fn entry(seen: &Observation) -> LogEntry<'_> {
     }
     let known = if seen.client_known { seen.client.as_ref() } else { None };
     let message = seen.message.as_deref().map(clean).or_else(|| seen.code.map(Text::from));
-    let details = (seen.status >= 400).then(|| failure(seen.code, message.as_deref()).into());
+    let details = (seen.status >= 400 || seen.broken).then(|| failure(seen.code, message.as_deref()).into());
     let operation = seen.operation.as_ref().filter(|_| !seen.cached);
     LogEntry {
         at: micros(seen.began),

@@ -209,6 +209,7 @@ fn failed(failure: Failure, request: &Request) -> Response {
         client: None,
         table: None,
         record: Default::default(),
+        notes: None,
     };
     error::respond(failure, &scene)
 }

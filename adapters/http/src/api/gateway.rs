@@ -247,6 +247,7 @@ fn last_line(
         client: None,
         table: None,
         record: Default::default(),
+        notes: None,
     };
     let line = error::last_line(error, &scene);
     (format == RowFormat::Ndjson).then_some(line)

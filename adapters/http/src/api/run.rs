@@ -20,7 +20,7 @@ use crate::error::{self, Failure, Route, Scene, auth, failure};
 use crate::headers::accept::negotiate;
 use crate::headers::request_id::RequestId;
 use crate::headers::{self, Audit, StripNulls};
-use crate::record::Record;
+use crate::record::{Notes, Record};
 use crate::security::gateway_key;
 use crate::settings::{AuditHeaders, HttpSettings, ResponseShape};
 
@@ -77,6 +77,7 @@ impl Door {
             client: None,
             table: None,
             record: Record { operation: route.operation(), ..Record::default() },
+            notes: request.extensions().get::<Notes>().cloned(),
         }
     }
 
@@ -187,16 +188,11 @@ impl Door {
     }
 }
 
-/// The response to a finished request, with what is told of it.
+/// The response to a finished request.
 pub fn finish(outcome: Result<Response, Box<Failure>>, scene: &mut Scene<'_>) -> Response {
-    let mut record = std::mem::take(&mut scene.record);
-    record.table = scene.table.as_deref().map(Box::from);
-    record.note_denial(scene.route);
     if let Err(failure) = &outcome {
-        record.code = Some(failure.code);
-        record.message = Some(failure.error.as_deref().unwrap_or(&failure.message).into());
+        scene.record.code = Some(failure.code);
+        scene.record.message = Some(failure.error.as_deref().unwrap_or(&failure.message).into());
     }
-    let mut response = outcome.unwrap_or_else(|failure| error::respond(*failure, scene));
-    response.extensions_mut().insert(record);
-    response
+    outcome.unwrap_or_else(|failure| error::respond(*failure, scene))
 }
