@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use athena_domain::access::AuthReason;
 use athena_domain::error::RequestCode;
-use athena_domain::plan::{Plan, PlanOptions, Planner};
+use athena_domain::plan::{Operation, Plan, PlanOptions, Planner};
 use athena_domain::query::Decoding;
 use athena_domain::schema::Schema;
 use athena_domain::shape::{Grouping, camel_to_snake};
@@ -78,15 +78,10 @@ impl Target {
             if error.reason() == Some(Reason::RowOutOfScope) {
                 context.trail.deny_for(AuthReason::RowOutOfScope);
             }
-            // A detail quotes whole rows and keys, of other tables too, and what a trigger raises may.
             if let PortErrorKind::Rejected(rejection) = &mut error.kind
                 && context.caller.authority().is_some_and(|authority| authority.hides_values())
             {
-                rejection.detail = None;
-                if rejection.reason == Reason::Raised {
-                    rejection.message = "the database refused the statement".to_owned();
-                    rejection.hint = None;
-                }
+                rejection.hide_values(matches!(plan.operation, Operation::Raw(_)));
             }
             error
         })

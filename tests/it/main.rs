@@ -24,6 +24,7 @@ mod schema_changes;
 mod spec;
 mod streaming;
 mod traces;
+mod two_gateways;
 mod values;
 mod witness;
 mod writes;

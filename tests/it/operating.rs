@@ -37,6 +37,7 @@ async fn metrics_count_what_was_asked() {
     };
     has(r#"athena_http_requests_total{client="main",method="POST",route="/gateway/fetch",status="401"} 5"#);
     has(r#"athena_http_requests_total{client="",method="POST",route="/gateway/fetch",status="401"} 2"#);
+    has(r#"athena_http_request_seconds_count{client="main",route="/gateway/fetch",status="4xx"} 5"#);
     has(
         r#"athena_http_requests_total{client="",method="PUT",route="/admin/api-key-clients/{client_name}",status="200"} 1"#,
     );

@@ -25,12 +25,9 @@ struct Behind {
 }
 
 impl Behind {
-    /// `None`, and loud about it, where the program is missing.
+    /// `None` where the program is left out.
     async fn start(sql: &str, servers: u32, more: &str) -> Option<Self> {
-        if PgBouncer::program().is_none() {
-            eprintln!("LEFT OUT: pgbouncer is missing; scripts/ensure-test-server.sh installs it");
-            return None;
-        }
+        PgBouncer::program()?;
         let database = TestDatabase::with(sql).await;
         let pooler = PgBouncer::in_front_of(&database.uri(), servers, more).await;
         let mut settings = PostgresSettings::from_uri(pooler.uri()).unwrap();

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::access::Policy;
-use crate::access::credential::{NewCredential, RANDOM_BYTES};
+use crate::access::credential::{DIGESTS, KeySecret, NewCredential, RANDOM_BYTES};
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)
@@ -95,6 +95,31 @@ fn both_secrets_work_until_the_overlap_ends() {
     assert_eq!(reason(new.reveal(), now()), AuthReason::Authenticated);
     assert_eq!(reason(old.reveal(), until), AuthReason::InvalidSecret);
     assert_eq!(reason(new.reveal(), until), AuthReason::Authenticated);
+}
+
+#[test]
+fn a_refusal_costs_the_same_whatever_is_wrong() {
+    let (old, new) = (made(1), NewCredential::again(&made(1).public_id, &[2; RANDOM_BYTES]));
+    let secret = |made: &NewCredential| KeySecret::stored(&made.salt, &made.hash);
+    let plain = key(&new);
+    let rotated = |until| ApiKey { previous: secret(&old).map(|secret| (secret, until)), ..key(&new) };
+    let without = ApiKey { secret: None, ..key(&new) };
+    let wrong = format!("ath_{}.{}", new.public_id, "0".repeat(64));
+    let unknown = format!("ath_{}.{}", "0".repeat(16), "0".repeat(64));
+    let (later, over) = (now() + Duration::from_secs(10), now() - Duration::from_secs(10));
+    let cost = |key: &ApiKey, text: &str| {
+        let before = DIGESTS.get();
+        let reason =
+            judge(&loaded(vec![key.clone()], Mode::Enforce), Presented::Text(text), None, now()).reason;
+        (DIGESTS.get() - before, reason)
+    };
+    for key in [plain, rotated(later), rotated(over), without] {
+        assert_eq!(cost(&key, &wrong), (2, AuthReason::InvalidSecret), "{key:?}");
+        assert_eq!(cost(&key, &unknown), (2, AuthReason::UnknownKey), "{key:?}");
+    }
+    // Neither does a good one tell which of the two secrets it is.
+    assert_eq!(cost(&rotated(later), old.reveal()), (2, AuthReason::Authenticated));
+    assert_eq!(cost(&rotated(later), new.reveal()), (2, AuthReason::Authenticated));
 }
 
 #[test]
