@@ -128,7 +128,7 @@ impl Gateway {
     pub(crate) fn target(&self, name: &ClientName) -> Result<Target, Error> {
         let client = self.registry.find(name)?;
         match &client.state {
-            ClientState::Ready { backend, schema } => {
+            ClientState::Ready { backend, schema, .. } => {
                 Ok(Target { backend: backend.clone(), schema: schema.clone() })
             }
             ClientState::Frozen | ClientState::Inactive => Err(Error::UnknownClient(name.clone())),

@@ -8,6 +8,7 @@ mod port;
 mod refusal;
 
 pub use failure::Failure;
+pub use port::whole_seconds;
 pub use refusal::from_request;
 
 use athena_application::Error;

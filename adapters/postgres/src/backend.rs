@@ -26,6 +26,9 @@ use crate::settings::PostgresSettings;
 /// Estimates up to this are replaced by a real count when an estimated count is asked for.
 const COUNT_ESTIMATES_UP_TO: u64 = 10_000;
 
+/// What is kept of a ping's time for the round trip.
+const PING_TIME: Duration = Duration::from_millis(100);
+
 /// One PostgreSQL database.
 pub struct PostgresBackend {
     sessions: Arc<Sessions>,
@@ -96,12 +99,11 @@ impl Backend for PostgresBackend {
 
     async fn ping(&self, deadline: Instant) -> Result<(), PortError> {
         let ping = async {
-            // Being looked at is no use: the connection may be closed as idle all the same.
-            let mut running = self
-                .sessions
-                .acquire(deadline, false, Begin::Plain, &Stopwatch::default())
-                .await?
-                .uncounted();
+            // Being looked at is no use: the connection may be closed as idle all the same. The pool gives up first,
+            // so that connections which are all busy are not taken for a database that is silent.
+            let acquired = deadline.checked_sub(PING_TIME).unwrap_or(deadline);
+            let running = self.sessions.acquire(acquired, false, Begin::Plain, &Stopwatch::default()).await?;
+            let mut running = running.uncounted();
             let outcome = sqlx::raw_sql("SELECT 1").execute(running.connection()).await;
             match outcome {
                 // A client that nobody uses costs its server no connection.

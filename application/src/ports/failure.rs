@@ -1,6 +1,7 @@
 //! How a port fails: a kind for the caller, a source for the log.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why a database refused a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +135,11 @@ pub enum PortErrorKind {
     Exhausted,
     /// Too many requests of this client wait already; nothing was sent to the database.
     QueueFull,
+    /// The database is taken to be away, or was taken off by an administrator; nothing was sent to it.
+    CircuitOpen {
+        /// After which it is worth another try.
+        retry_after: Duration,
+    },
     /// The database refuses further connections.
     TooManyConnections,
     /// The database cannot be reached; nothing was sent to it, or only a read.
@@ -181,6 +187,7 @@ impl PortError {
             | PortErrorKind::TimedOut
             | PortErrorKind::Exhausted
             | PortErrorKind::QueueFull
+            | PortErrorKind::CircuitOpen { .. }
             | PortErrorKind::TooManyConnections
             | PortErrorKind::Unavailable
             | PortErrorKind::Lost

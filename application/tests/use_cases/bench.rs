@@ -37,7 +37,7 @@ impl Bench {
 
     /// A gateway whose client runs its plans on `backend`.
     pub fn over(database: Arc<MemoryDatabase>, backend: Arc<dyn Backend>, limits: Limits) -> Self {
-        let ready = ClientState::Ready { backend, schema: database.clone() };
+        let ready = ClientState::Ready { backend, schema: database.clone(), circuit: Arc::default() };
         let broken = ClientState::Misconfigured { reason: "PG_URI is not set".to_owned() };
         let clients = [("main", ready), ("broken", broken)];
         let registry = clients.map(|(known, state)| Client::new(name(known), state));

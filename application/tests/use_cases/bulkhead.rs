@@ -48,7 +48,7 @@ impl Backend for Gate {
     }
 }
 
-struct NoRows;
+pub struct NoRows;
 impl RowSink for NoRows {
     fn columns(&mut self, _: &[ColumnHead]) {}
     fn cell(&mut self, _: CellRef<'_>) {}
@@ -63,7 +63,7 @@ impl RowStream for NoRows {
     }
 }
 
-fn plan() -> Plan {
+pub fn plan() -> Plan {
     let (schema, limits, options) = (Schema::default(), Limits::default(), PlanOptions::default());
     let planner = Planner { schema: &schema, limits: &limits, options: &options, authority: None };
     let body = JsonText::parse(br#"{"query":"select 1"}"#).unwrap();

@@ -192,7 +192,10 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let dropped = script.dropped.clone();
     let name = |text| ClientName::parse(text).unwrap();
     let registry = ClientRegistry::new([
-        Client::new(name("demo"), ClientState::Ready { backend: script.clone(), schema: script }),
+        Client::new(
+            name("demo"),
+            ClientState::Ready { backend: script.clone(), schema: script, circuit: Arc::default() },
+        ),
         Client::new(name("broken"), ClientState::Misconfigured { reason: "no variable".into() }),
     ]);
     let limits =
