@@ -152,6 +152,9 @@ impl PostgresBackend {
                     .await
             }
             Operation::Raw(raw) => self.raw(plan, raw, sink, deadline, waits).await,
+            Operation::Cql(_) => {
+                Err(PortError::new(PORT, PortErrorKind::Internal).caused_by("a plan for CQL"))
+            }
         }
     }
 
