@@ -129,7 +129,7 @@ fn sanitised(text: &str) -> String {
     const WORDS: [&str; 4] = ["select ", "insert into ", "update ", "delete from "];
     let lower = text.to_ascii_lowercase();
     let start = WORDS.iter().filter_map(|word| lower.find(word)).min();
-    let kept = start.map_or(text, |at| text[..at].trim_end_matches([' ', ':', '"', '\'', '(', '[']));
+    let kept = start.map_or(text, |at| text[..at].trim_end_matches([' ', ':', '(', '[']));
     if kept.is_empty() { "Database query execution failed".to_owned() } else { kept.to_owned() }
 }
 
