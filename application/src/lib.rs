@@ -17,6 +17,7 @@ pub mod guarded;
 pub mod pool_history;
 pub mod ports;
 pub mod registry;
+pub mod schema_keeper;
 pub mod slow_queries;
 pub mod stopwatch;
 pub mod use_cases;
