@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::circuit::Circuit;
 use crate::ports::{Backend, BackendStatus, Done, PortError, PortErrorKind, RowStream, SchemaReader};
+use crate::stopwatch::Stopwatch;
 
 /// A backend behind a circuit breaker; outermost, so that who is turned away has waited for nothing.
 pub struct Guarded {
@@ -34,9 +35,10 @@ impl Backend for Guarded {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         let ticket = self.circuit.admit()?;
-        let outcome = self.inner.execute(plan, sink, deadline).await;
+        let outcome = self.inner.execute(plan, sink, deadline, waits).await;
         ticket.settle(health(&outcome));
         outcome
     }
