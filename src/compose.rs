@@ -40,7 +40,8 @@ pub struct Composed {
 }
 
 impl Composed {
-    /// Ends what runs beside the gateway, once no request does; nothing takes longer than `within`.
+    /// Ends what runs beside the gateway, once no request does: what waits is written for as long as `within`, then
+    /// spooled.
     pub async fn stop(self, within: Duration) {
         let Self { services, control, records } = self;
         // Nobody is left who could be observed.
