@@ -147,6 +147,8 @@ impl Breaker {
                 *failures = failures.saturating_add(1);
                 if *failures >= self.settings.threshold {
                     self.open(now);
+                    // At once, as somebody's requests may have brought this on themselves.
+                    self.check_at = Some(now);
                 }
             }
             (Phase::Closed { doubts, .. }, Health::Doubtful) => {
