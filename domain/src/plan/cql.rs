@@ -1,8 +1,11 @@
 //! Plans for CQL: which questions and which writes, in which order, with every value in the form it is encoded in.
 //! Whoever runs one decides nothing.
 
+mod moment;
+mod read;
 mod value;
 
+pub use read::read;
 pub use value::CqlValue;
 
 use std::sync::Arc;
