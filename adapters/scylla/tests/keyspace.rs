@@ -31,6 +31,12 @@ struct Bench {
     schema: Arc<ScyllaSchema>,
 }
 
+fn sink(with: impl FnOnce(&mut Recorder)) -> Recorder {
+    let mut sink = Recorder::default();
+    with(&mut sink);
+    sink
+}
+
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
@@ -199,15 +205,15 @@ async fn a_sink_may_stop_and_wait() {
     let Some((bench, table)) = filled().await else { return };
     let plan = CqlPlan::Read(read(&table, vec![vec![]]));
     for rows in [1, 7, 20] {
-        let sink = Recorder { stop_after: Some(rows), ..Recorder::default() };
-        let (done, sink) = bench.run_into(plan.clone(), sink).await.unwrap();
+        let asked = sink(|sink| sink.stop_after = Some(rows));
+        let (done, sink) = bench.run_into(plan.clone(), asked).await.unwrap();
         assert_eq!((sink.rows.len(), done.rows), (rows, rows as u64));
     }
-    let sink = Recorder { full: true, ..Recorder::default() };
-    assert_eq!(bench.run_into(plan.clone(), sink).await.unwrap().1.flushes, 200);
-    let sink = Recorder { full: true, stop_on_flush: true, ..Recorder::default() };
-    assert_eq!(bench.run_into(plan.clone(), sink).await.unwrap().1.rows.len(), 1);
-    let hanging = Recorder { full: true, hang_on_flush: true, ..Recorder::default() };
+    let asked = sink(|sink| sink.full = true);
+    assert_eq!(bench.run_into(plan.clone(), asked).await.unwrap().1.flushes, 200);
+    let asked = sink(|sink| (sink.full, sink.stop_on_flush) = (true, true));
+    assert_eq!(bench.run_into(plan.clone(), asked).await.unwrap().1.rows.len(), 1);
+    let hanging = sink(|sink| (sink.full, sink.hang_on_flush) = (true, true));
     let work = bench.run_into(plan.clone(), hanging);
     assert!(tokio::time::timeout(Duration::from_millis(300), work).await.is_err());
     let late = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false };

@@ -3,22 +3,24 @@
 use std::sync::Mutex;
 
 use athena_application::ports::{Done, PortError, Reason, RowStream, SchemaReader as _};
+use athena_domain::plan::cql::{self, CqlValue};
 use athena_domain::plan::{Plan, RawPlan, replace_placeholders};
 use athena_domain::query::Value;
 use athena_domain::rows::{ColumnHead, Flow};
 use scylla::deserialize::row::ColumnIterator;
+use scylla::frame::response::result::ColumnSpec;
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::statement::Statement;
-use scylla::value::CqlValue;
 use tokio::time::Instant;
 
 use super::ScyllaBackend;
 use super::exchange::{Page, finish, next};
 use super::rows::{rows, unreadable};
 use crate::failure::{Intent, bad_value, rejected};
+use crate::render::Marker;
 use crate::session::Session;
-use crate::value::{Scratch, cell, encode_value};
+use crate::value::{Scratch, cell, domain_type};
 
 impl ScyllaBackend {
     pub(super) async fn raw(
@@ -99,6 +101,7 @@ impl ScyllaBackend {
         let (text, order) = markers(&raw.query);
         let mut prepared = self.prepared(session, text, intent, deadline).await?;
         let values = self::values(params, &order, &prepared)?;
+        let values: Vec<Marker<'_>> = values.iter().map(Marker::One).collect();
         let mut scratch = Scratch::new(plan.big_numbers_as_text);
         let mut state = Some(PagingState::start());
         while let Some(from) = state {
@@ -168,7 +171,7 @@ fn values(
     params: &[Value],
     order: &[usize],
     prepared: &scylla::statement::prepared::PreparedStatement,
-) -> Result<Vec<Option<CqlValue>>, PortError> {
+) -> Result<Vec<CqlValue>, PortError> {
     let specs = prepared.get_variable_col_specs();
     let mismatch = || {
         let message = format!("the query takes {} values, and `params` has {}", specs.len(), params.len());
@@ -190,11 +193,11 @@ fn values(
         return Err(mismatch());
     }
     let encoded = taken.into_iter().zip(specs.iter()).enumerate();
-    encoded
-        .map(|(at, (value, spec))| {
-            encode_value(value, spec.typ(), &format!("params[{at}]")).map_err(bad_value)
-        })
-        .collect()
+    let one = |(at, (value, spec)): (usize, (&Value, &ColumnSpec<'_>))| {
+        cql::read(value, &domain_type(spec.typ()), &format!("params[{at}]"))
+            .map_err(|error| bad_value(&error))
+    };
+    encoded.map(one).collect()
 }
 
 /// The first word of a statement in lower case, after blanks and comments.
