@@ -38,11 +38,8 @@ impl Planner<'_> {
         };
         let limit = if request.head { Some(0) } else { limit };
         let count = request.count.map(|count| {
-            self.plan(Operation::Count(CountPlan {
-                relation: relation.clone(),
-                filter: filter.clone(),
-                count,
-            }))
+            let (relation, filter) = (relation.clone(), filter.clone());
+            self.plan(Operation::Count(CountPlan { relation, filter, count }))
         });
         let every = request.columns == Selection::All
             && !self.options.camel_to_snake
@@ -57,7 +54,7 @@ impl Planner<'_> {
             offset: request.window.offset,
             unbounded: !bounded,
         };
-        Ok((self.plan(Operation::Select(select)), count))
+        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
     }
 
     /// The order; pages end with the primary key, so that no row stands on two of them.
@@ -67,7 +64,8 @@ impl Planner<'_> {
             let column = self.column(relation, &key.column)?;
             order.push(Order { column, descending: key.descending, nulls: key.nulls });
         }
-        if paged {
+        // The rows of a CQL table have one order, in which pages follow each other anyway.
+        if paged && !self.speaks_cql() {
             for &column in &relation.primary_key {
                 if !order.iter().any(|key| key.column == column) {
                     order.push(Order { column, descending: false, nulls: None });

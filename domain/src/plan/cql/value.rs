@@ -80,9 +80,15 @@ impl CqlValue {
             (Self::Blob(a), Self::Blob(b)) => Some(a.cmp(b)),
             (Self::Float(a), Self::Float(b)) => a.partial_cmp(b),
             (Self::Varint(a), Self::Varint(b)) => Some(integer(a).cmp(&integer(b))),
-            (Self::Decimal { unscaled: a, scale: s }, Self::Decimal { unscaled: b, scale: t }) => {
-                Some(BigDecimal::new(integer(a), (*s).into()).cmp(&BigDecimal::new(integer(b), (*t).into())))
-            }
+            (Self::Decimal { .. }, Self::Decimal { .. }) => Some(self.decimal()?.cmp(&other.decimal()?)),
+            _ => None,
+        }
+    }
+
+    /// A `decimal` as a number to calculate with.
+    pub(super) fn decimal(&self) -> Option<BigDecimal> {
+        match self {
+            Self::Decimal { unscaled, scale } => Some(BigDecimal::new(integer(unscaled), (*scale).into())),
             _ => None,
         }
     }

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
