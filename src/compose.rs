@@ -155,13 +155,7 @@ impl Databases {
         };
         let (backend, schema) = athena_postgres::open(&settings);
         let place = settings.place();
-        let own = settings.breaker;
-        let breaker = BreakerSettings {
-            threshold: own.threshold.unwrap_or(self.breaker.threshold),
-            timeout: own.timeout.unwrap_or(self.breaker.timeout),
-            check_interval: own.check_interval.unwrap_or(self.breaker.check_interval),
-            ..self.breaker
-        };
+        let breaker = settings.breaker.over(self.breaker);
         Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
     }
 
@@ -178,7 +172,8 @@ impl Databases {
         };
         let (backend, schema) = athena_scylla::open(&settings);
         let place = settings.place();
-        Ok(Opened { backend: Arc::new(Bulkhead::new(backend, bulkhead)), schema, place })
+        let breaker = settings.breaker.over(self.breaker);
+        Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use athena_application::ports::{
     Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader as _,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_domain::plan::{CqlPlan, Operation, Plan};
 use athena_domain::query::RelationName;
 use athena_domain::schema::Relation;
@@ -48,11 +49,19 @@ impl Backend for ScyllaBackend {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         if Instant::now() >= deadline {
             return Err(PortError::new(PORT, PortErrorKind::TimedOut));
         }
         let _running = self.link.running();
+        if asks(&plan.operation) {
+            // The driver queues by itself; what can be waited for is the session.
+            let _wait = waits.start();
+            let opened = self.link.session(deadline).await.map(drop);
+            self.link.learn(&opened);
+            opened?;
+        }
         let outcome = match &plan.operation {
             Operation::Cql(cql) => {
                 let outcome = self.work(plan, cql, sink, deadline).await;
@@ -141,6 +150,11 @@ impl ScyllaBackend {
         }
         Err(error)
     }
+}
+
+/// Whether the plan needs the database: what contradicts itself finds nothing anywhere.
+fn asks(operation: &Operation) -> bool {
+    !matches!(operation, Operation::Cql(CqlPlan::Read(read)) if read.reads.is_empty())
 }
 
 fn relation(plan: &CqlPlan) -> &Relation {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use athena_application::contract::Recorder;
 use athena_application::ports::{Backend as _, Done, PortError, PortErrorKind, Reason, SchemaReader as _};
+use athena_application::stopwatch::Stopwatch;
 use athena_domain::plan::cql::{
     Batch, CqlCount, CqlDelete, CqlInsert, CqlRead, CqlUpdate, CqlValue, Existing, Restriction, Test,
 };
@@ -61,7 +62,7 @@ impl Bench {
 
     async fn run_into(&self, plan: CqlPlan, mut sink: Recorder) -> Result<(Done, Recorder), PortError> {
         let plan = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false };
-        let done = self.backend.execute(&plan, &mut sink, soon()).await?;
+        let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
         Ok((done, sink))
     }
@@ -78,7 +79,7 @@ impl Bench {
         };
         let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false };
         let mut sink = Recorder::default();
-        let done = self.backend.execute(&plan, &mut sink, soon()).await?;
+        let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
         Ok((done, sink))
     }
@@ -217,7 +218,11 @@ async fn a_sink_may_stop_and_wait() {
     let work = bench.run_into(plan.clone(), hanging);
     assert!(tokio::time::timeout(Duration::from_millis(300), work).await.is_err());
     let late = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false };
-    let error = bench.backend.execute(&late, &mut Recorder::default(), Instant::now()).await.unwrap_err();
+    let error = bench
+        .backend
+        .execute(&late, &mut Recorder::default(), Instant::now(), &Stopwatch::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, PortErrorKind::TimedOut);
     bench.backend.ping(soon()).await.unwrap();
     assert!(bench.backend.status().connected);

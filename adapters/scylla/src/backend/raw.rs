@@ -32,9 +32,8 @@ impl ScyllaBackend {
     ) -> Result<Done, PortError> {
         let reads = first_word(&raw.query) == "select";
         let intent = if reads { Intent::Read } else { Intent::Write };
-        let asked = Instant::now();
         let session = self.link.session(deadline).await?;
-        let mut done = Done { waited: asked.elapsed(), ..Done::default() };
+        let mut done = Done::default();
         let outcome = match &raw.params {
             None => self.plain(plan, raw, intent, &session, sink, deadline, &mut done).await,
             Some(params) => {

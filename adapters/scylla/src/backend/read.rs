@@ -26,12 +26,8 @@ impl ScyllaBackend {
             .between(read.skip, read.limit);
         let mut done = Done::default();
         let mut until = deadline;
-        let asked = Instant::now();
         'reads: for restrictions in &read.reads {
             let session = self.link.session(until).await?;
-            if done.statements == 0 {
-                done.waited = asked.elapsed();
-            }
             let statement = Statement::read(read, restrictions);
             let mut prepared = self.prepared(&session, statement.text, Intent::Read, until).await?;
             let mut state = Some(PagingState::start());

@@ -28,9 +28,8 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         deadline: Instant,
     ) -> Result<Done, PortError> {
-        let asked = Instant::now();
         let session = self.link.session(deadline).await?;
-        let mut done = Done { waited: asked.elapsed(), ..Done::default() };
+        let mut done = Done::default();
         if is_batch(insert) {
             self.batch(&session, insert, deadline).await?;
             done.statements = 1;
@@ -90,9 +89,8 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         deadline: Instant,
     ) -> Result<Done, PortError> {
-        let asked = Instant::now();
         let session = self.link.session(deadline).await?;
-        let mut done = Done { waited: asked.elapsed(), ..Done::default() };
+        let mut done = Done::default();
         let mut changed = Vec::new();
         for key in &update.rows {
             let statement = Statement::update(update, key);
@@ -114,9 +112,8 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         deadline: Instant,
     ) -> Result<Done, PortError> {
-        let asked = Instant::now();
         let session = self.link.session(deadline).await?;
-        let mut done = Done { waited: asked.elapsed(), ..Done::default() };
+        let mut done = Done::default();
         let mut removed = Vec::new();
         for key in &delete.rows {
             // Afterwards nobody can read it.
