@@ -8,6 +8,7 @@ use athena_application::ports::{
     Backend, BackendStatus, Connector, Done, Opened, PortError, PortErrorKind, Reason, Rejection, RowStream,
     SchemaReader,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_application::{Catalog, Circuit, ClientState};
 use athena_domain::ClientName;
 use athena_domain::breaker::{BreakerSettings, BreakerState};
@@ -67,7 +68,13 @@ fn outcome(kind: &Mutex<Option<PortErrorKind>>) -> Result<(), PortError> {
 
 #[async_trait::async_trait]
 impl Backend for Moody {
-    async fn execute(&self, _: &Plan, _: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        _: &Plan,
+        _: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         self.answer().await.map(|()| Done::default())
     }
 
@@ -106,7 +113,11 @@ fn opened() -> (Arc<Moody>, Opened) {
 
 async fn ask(opened: &Opened) -> Result<Done, PortErrorKind> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    opened.backend.execute(&plan(), &mut NoRows, deadline).await.map_err(|error| error.kind)
+    opened
+        .backend
+        .execute(&plan(), &mut NoRows, deadline, &Stopwatch::default())
+        .await
+        .map_err(|error| error.kind)
 }
 
 async fn read(opened: &Opened, seen: Option<&Arc<Schema>>) -> Result<Arc<Schema>, PortErrorKind> {
