@@ -13,6 +13,7 @@ mod observer;
 mod pool_history;
 mod provisioner;
 mod schema_reader;
+pub mod sql_state;
 mod statistics_store;
 
 pub use backend::{Backend, BackendStatus, Done, RowStream};

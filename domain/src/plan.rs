@@ -6,6 +6,7 @@ pub mod bind;
 mod columns;
 mod fetch;
 mod filter;
+mod open;
 mod raw;
 mod write;
 
@@ -294,6 +295,9 @@ pub struct Plan {
     pub operation: Operation,
     /// Whether integers beyond 2^53 and exact decimals are written as strings.
     pub big_numbers_as_text: bool,
+    /// Whether the names of columns that nobody named are rewritten to snake_case: in an open relation only the
+    /// database knows them.
+    pub keys_to_snake: bool,
 }
 
 /// Turns requests into plans.
@@ -311,7 +315,11 @@ pub struct Planner<'a> {
 
 impl Planner<'_> {
     fn plan(&self, operation: Operation) -> Plan {
-        Plan { operation, big_numbers_as_text: self.options.big_numbers_as_text }
+        Plan {
+            operation,
+            big_numbers_as_text: self.options.big_numbers_as_text,
+            keys_to_snake: self.options.camel_to_snake,
+        }
     }
 }
 

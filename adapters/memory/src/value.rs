@@ -98,7 +98,8 @@ impl Stored {
             | TypeKind::Composite(_)
             | TypeKind::Domain(_)
             | TypeKind::Range
-            | TypeKind::Other => Some(Self::Text(text.into())),
+            | TypeKind::Other
+            | TypeKind::Dynamic => Some(Self::Text(text.into())),
         };
         parsed.ok_or_else(|| reject::bad_value(text, ty))
     }

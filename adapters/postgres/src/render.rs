@@ -68,7 +68,7 @@ pub(crate) fn is_native(ty: &ColumnType) -> bool {
         | TypeKind::Date
         | TypeKind::Timestamp
         | TypeKind::TimestampTz => true,
-        TypeKind::Composite(_) | TypeKind::Range | TypeKind::Other => false,
+        TypeKind::Composite(_) | TypeKind::Range | TypeKind::Other | TypeKind::Dynamic => false,
     }
 }
 

@@ -112,6 +112,11 @@ pub enum PortErrorKind {
     Exhausted,
     /// Too many requests of this client wait already; nothing was sent to the database.
     QueueFull,
+    /// The database, or what stands before it, asks for fewer requests; nothing was done.
+    Throttled {
+        /// When it may be asked again, in seconds.
+        retry_after: u32,
+    },
     /// The database refuses further connections.
     TooManyConnections,
     /// The database cannot be reached; nothing was sent to it, or only a read.
@@ -159,6 +164,7 @@ impl PortError {
             | PortErrorKind::TimedOut
             | PortErrorKind::Exhausted
             | PortErrorKind::QueueFull
+            | PortErrorKind::Throttled { .. }
             | PortErrorKind::TooManyConnections
             | PortErrorKind::Unavailable
             | PortErrorKind::Lost

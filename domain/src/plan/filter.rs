@@ -29,7 +29,7 @@ impl Planner<'_> {
             Condition::Is { column, test } => {
                 let place = self.column(relation, column)?;
                 let ty = &relation.columns[place].ty;
-                let boolean = matches!(ty.base().kind, TypeKind::Bool);
+                let boolean = matches!(ty.base().kind, TypeKind::Bool | TypeKind::Dynamic);
                 if !boolean && !matches!(test, IsTest::Null | IsTest::NotNull) {
                     return Err(mismatch(column.as_str(), ty, "true, false or unknown"));
                 }
@@ -97,7 +97,7 @@ fn compare(
             );
             return Err(RequestError::field(RequestCode::DataException, column, message));
         }
-        let as_text = !matches!(ty.base().kind, TypeKind::Text);
+        let as_text = !matches!(ty.base().kind, TypeKind::Text | TypeKind::Dynamic);
         return Ok(Filter::Compare { column: place, op, value: Bind::text(pattern), as_text });
     }
     if matches!(ty.base().kind, TypeKind::Json) {
@@ -121,7 +121,7 @@ fn contained(value: &Value, ty: &ColumnType, column: &str) -> Result<Bind, Reque
             Ok(Bind { datum: Datum::Text(json.as_text().into()), ty: ty.clone() })
         }
         (TypeKind::Range, Value::Text(text)) => Ok(Bind { datum: Datum::Text(text.clone()), ty: ty.clone() }),
-        (TypeKind::Jsonb | TypeKind::Array(_), _) => bind(value, ty, column),
+        (TypeKind::Jsonb | TypeKind::Array(_) | TypeKind::Dynamic, _) => bind(value, ty, column),
         _ => Err(mismatch(column, ty, "containment; arrays, jsonb and ranges can")),
     }
 }

@@ -168,6 +168,7 @@ pub fn store_failure(
         | PortErrorKind::Conflict
         | PortErrorKind::Exhausted
         | PortErrorKind::QueueFull
+        | PortErrorKind::Throttled { .. }
         | PortErrorKind::Internal => port_failure(error, title),
     }
 }

@@ -26,7 +26,8 @@ pub fn log(error: &PortError, request_id: &str) {
         | PortErrorKind::Conflict
         | PortErrorKind::TimedOut
         | PortErrorKind::Exhausted
-        | PortErrorKind::QueueFull => {
+        | PortErrorKind::QueueFull
+        | PortErrorKind::Throttled { .. } => {
             tracing::debug!(request_id, error = %Chain(error), "the database did not answer a request");
         }
     }
@@ -66,6 +67,14 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
         )
         .hint("Nothing was sent to the database. Send the request again later, or fewer at a time.")
         .retry_after(1),
+        PortErrorKind::Throttled { retry_after } => Failure::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            "rate_limiting",
+            "The database of this client takes fewer requests at present",
+        )
+        .hint(format!("Nothing was done. Send the request again in {retry_after} s."))
+        .retry_after(retry_after),
         PortErrorKind::TooManyConnections => Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too_many_connections",
