@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use athena_supabase::HostRules;
+
 use super::reader::Reader;
 
 /// What happens to a body field nobody knows.
@@ -54,12 +56,15 @@ pub struct GatewayConfig {
     pub auto_migrate: bool,
     /// `gateway.schema_refresh_secs`: how old the knowledge of tables and columns may grow.
     pub schema_refresh: Duration,
+    /// `gateway.supabase_allowed_hosts`, `gateway.supabase_allow_insecure`: where `x-supabase-url` may lead.
+    pub supabase_hosts: HostRules,
 }
 
 impl GatewayConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let key = |name| ("gateway", name);
         let logging_client = reader.text("gateway", "logging_client");
+        let supabase_hosts = supabase_hosts(reader);
         let auth_client = reader.text("gateway", "auth_client").or_else(|| logging_client.clone());
         Self {
             unknown_fields: reader.choice(
@@ -85,7 +90,17 @@ impl GatewayConfig {
             logging_client,
             auth_client,
             auto_migrate: reader.boolean(key("auto_migrate"), true),
+            supabase_hosts,
             schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
         }
     }
+}
+
+fn supabase_hosts(reader: &mut Reader<'_>) -> HostRules {
+    let list = reader.text("gateway", "supabase_allowed_hosts").unwrap_or_default();
+    let insecure = reader.boolean(("gateway", "supabase_allow_insecure"), false);
+    HostRules::parse(&list, insecure).unwrap_or_else(|error| {
+        reader.problem("gateway", "supabase_allowed_hosts", error.to_string());
+        HostRules::default()
+    })
 }
