@@ -4,6 +4,7 @@
 mod authority;
 pub mod bind;
 mod columns;
+pub mod cql;
 mod fetch;
 mod filter;
 mod open;
@@ -11,6 +12,7 @@ mod raw;
 mod write;
 
 pub use bind::{Bind, Datum};
+pub use cql::CqlPlan;
 pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
@@ -284,6 +286,8 @@ pub enum Operation {
     Update(UpdatePlan),
     /// A removal of rows.
     Delete(DeletePlan),
+    /// What a CQL database is asked: the only operation it gets besides `Raw`.
+    Cql(CqlPlan),
     /// The caller's own SQL.
     Raw(RawPlan),
 }

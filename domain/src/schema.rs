@@ -1,5 +1,11 @@
 //! What a database says about itself: relations, columns, types, keys. Immutable once built.
 
+mod cql;
+
+pub use cql::{
+    Clustering, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind, IndexTarget, PRIMARY_KEY,
+};
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -40,6 +46,8 @@ pub enum TypeKind {
     Domain(Arc<ColumnType>),
     /// A range or multirange.
     Range,
+    /// A type of CQL.
+    Cql(CqlType),
     /// Any other type: it travels as the database's own text.
     Other,
     /// A type that only the database knows: values are bound as the JSON text of the request.
@@ -73,6 +81,11 @@ impl ColumnType {
     /// A type that only the database knows.
     pub fn dynamic() -> Self {
         Self::new("", TypeKind::Dynamic)
+    }
+
+    /// A type of CQL.
+    pub fn cql(ty: CqlType) -> Self {
+        Self { sql: ty.to_string().into(), kind: TypeKind::Cql(ty) }
     }
 
     /// The type below any domains.
@@ -121,6 +134,8 @@ pub struct Relation {
     pub primary_key: Box<[usize]>,
     /// Unique indexes, the primary key's included.
     pub unique: Vec<UniqueIndex>,
+    /// What is special about a CQL table; nothing for SQL.
+    pub cql: Option<CqlTable>,
 }
 
 impl Relation {
@@ -153,18 +168,18 @@ pub struct Schema {
     relations: HashMap<(Arc<str>, Arc<str>), Arc<Relation>>,
     types: HashMap<Box<str>, ColumnType>,
     search_path: Vec<Arc<str>>,
-    open: bool,
+    dialect: Dialect,
 }
 
 impl Schema {
     /// A schema of which nothing is known but the name of its default one: the database itself says what exists.
     pub fn open(default_schema: &str) -> Self {
-        Self { search_path: vec![default_schema.into()], open: true, ..Self::default() }
+        Self { search_path: vec![default_schema.into()], dialect: Dialect::Rest, ..Self::default() }
     }
 
     /// Whether nothing is known of relations.
     pub fn is_open(&self) -> bool {
-        self.open
+        self.dialect == Dialect::Rest
     }
 
     /// Builds a snapshot. `types` are the types a caller may cast to, by lower-case name.
@@ -177,7 +192,18 @@ impl Schema {
             .into_iter()
             .map(|relation| ((relation.schema.clone(), relation.name.clone()), Arc::new(relation)))
             .collect();
-        Self { relations, types, search_path, open: false }
+        Self { relations, types, search_path, dialect: Dialect::Sql }
+    }
+
+    /// The same snapshot of a database that speaks `dialect`.
+    #[must_use]
+    pub fn speaking(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
+    }
+
+    /// The language of the database.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Finds a relation; an unqualified name resolves through the search path.

@@ -99,6 +99,9 @@ impl MemoryDatabase {
                 let answer = answer(&delete.returning, &delete.relation);
                 self.write(answer, &delete.guard, |table| write::delete(delete, table), sink, deadline).await
             }
+            Operation::Cql(_) => {
+                Err(PortError::new(reject::PORT, PortErrorKind::Internal).caused_by("a plan for CQL"))
+            }
             Operation::Raw(_) => {
                 let message = "the database in memory knows no SQL";
                 Err(reject::refused(Rejection::new(Reason::Unsupported, message)))

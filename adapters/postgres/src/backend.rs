@@ -140,6 +140,9 @@ impl PostgresBackend {
                 self.write(plan, &delete.relation, &delete.returning, delete.guard, sink, deadline).await
             }
             Operation::Raw(raw) => self.raw(plan, raw, sink, deadline).await,
+            Operation::Cql(_) => {
+                Err(PortError::new(PORT, PortErrorKind::Internal).caused_by("a plan for CQL"))
+            }
         }
     }
 

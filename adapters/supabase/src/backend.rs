@@ -81,7 +81,7 @@ impl Backend for SupabaseBackend {
             Operation::Delete(delete) => {
                 self.write(plan, &delete.relation, &delete.returning, delete.guard, &call, sink, until).await
             }
-            Operation::Raw(_) => Err(PortError::new(PORT, PortErrorKind::Internal)),
+            Operation::Raw(_) | Operation::Cql(_) => Err(PortError::new(PORT, PortErrorKind::Internal)),
         }
     }
 

@@ -104,7 +104,7 @@ pub(crate) fn render(plan: &Plan) -> Result<Call, Inexpressible> {
         Operation::Insert(insert) => write::insert(insert),
         Operation::Update(update) => write::update(update),
         Operation::Delete(delete) => write::delete(delete),
-        Operation::Raw(_) => cannot(
+        Operation::Raw(_) | Operation::Cql(_) => cannot(
             "PostgREST runs no SQL of a caller's own",
             "use a client that reaches the PostgreSQL itself",
         ),

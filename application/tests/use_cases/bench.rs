@@ -120,6 +120,7 @@ pub fn users() -> Table {
         ],
         primary_key: [0].into(),
         unique: vec![unique("users_pkey", 0), unique("users_mail_key", 1)],
+        cql: None,
     };
     let rows = r#"[{"id":1,"mail":"ada@x","team":"red","score":1.50},{"id":2,"mail":"bob@x","team":"red","score":2.25},
         {"id":3,"mail":"cy@x","team":"blue","score":null}]"#;

@@ -119,6 +119,7 @@ impl Planner<'_> {
             columns,
             primary_key: Box::default(),
             unique: Vec::new(),
+            cql: None,
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod database;
 mod pgbouncer;
+mod postgrest;
 mod private;
 mod program;
 mod proxy;
@@ -15,6 +16,7 @@ mod server;
 
 pub use database::TestDatabase;
 pub use pgbouncer::PgBouncer;
+pub use postgrest::{Fault, Postgrest, Preferences, Reply, Request};
 pub use private::PrivateCluster;
 pub use proxy::{Mode, TcpProxy};
 pub use redis::Redis;

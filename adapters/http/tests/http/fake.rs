@@ -50,6 +50,7 @@ impl Backend for Script {
             Operation::Update(update) => (update.relation.name.to_string(), &update.returning[..], 2),
             Operation::Delete(delete) => (delete.relation.name.to_string(), &delete.returning[..], 1),
             Operation::Raw(raw) => (raw.query.to_string(), &[][..], 0),
+            Operation::Cql(_) => return Err(PortError::new("fake", PortErrorKind::Internal)),
             Operation::Count(_) => return Ok(Done { count: Some(7), ..Done::default() }),
         };
         let heads: Vec<ColumnHead> = columns
@@ -145,6 +146,7 @@ fn schema() -> Arc<Schema> {
                 column("note", "text", TypeKind::Text),
             ],
             primary_key: [0].into(),
+            cql: None,
             unique: vec![UniqueIndex {
                 name: "pkey".into(),
                 columns: [0].into(),

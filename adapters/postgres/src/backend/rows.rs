@@ -89,9 +89,11 @@ impl<'a> Reading<'a> {
             checked: match &plan.operation {
                 Operation::Insert(insert) => insert.check.is_some(),
                 Operation::Update(update) => update.check.is_some(),
-                Operation::Select(_) | Operation::Count(_) | Operation::Delete(_) | Operation::Raw(_) => {
-                    false
-                }
+                Operation::Select(_)
+                | Operation::Count(_)
+                | Operation::Delete(_)
+                | Operation::Raw(_)
+                | Operation::Cql(_) => false,
             },
         }
     }
