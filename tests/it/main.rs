@@ -22,6 +22,7 @@ mod reload;
 mod schema_changes;
 mod spec;
 mod streaming;
+mod supabase;
 mod traces;
 mod values;
 mod witness;
