@@ -32,9 +32,9 @@ use tokio::time::Instant;
 
 use crate::authenticator::Authenticator;
 use crate::budgets::Budgets;
-use crate::context::{Caller, Context};
+use crate::context::{Caller, Context, Direct};
 use crate::error::Error;
-use crate::ports::{Backend, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
+use crate::ports::{Backend, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
 use crate::registry::{ClientRegistry, ClientState};
 
 /// What every use case needs: the clients and the rules that hold for all of them.
@@ -51,7 +51,12 @@ pub struct Gateway {
     pub authenticator: Arc<Authenticator>,
     /// What is left of every key's budget.
     pub budgets: Arc<Budgets>,
+    /// Opens databases that requests themselves name, where that is offered.
+    pub direct: Option<Arc<dyn DirectTargets>>,
 }
+
+/// The client of requests that name their database themselves (contract 4.3).
+const DIRECT_CLIENT: &str = "custom_supabase";
 
 /// A client whose database can be asked.
 #[derive(Clone)]
@@ -96,12 +101,16 @@ impl Gateway {
             big_numbers_as_text,
             shielded: false,
             caller: Caller::default(),
+            direct: None,
             trail: Arc::default(),
         }
     }
 
     /// Whether the tables that decide about callers are shut to this caller on this client.
     pub fn shields(&self, client: &ClientName, caller: &Caller) -> bool {
+        if self.is_direct(client) {
+            return false;
+        }
         let own = self.registry.find(client).map_or(true, |client| client.is_control);
         own && !caller.is_bound_to(client)
     }
@@ -111,7 +120,29 @@ impl Gateway {
     /// # Errors
     /// [`Error::UnknownClient`], [`Error::ClientUnavailable`].
     pub fn check_client(&self, name: &ClientName) -> Result<(), Error> {
-        self.target(name).map(drop)
+        if self.is_direct(name) {
+            // A client of that name may be stopped.
+            return if self.registry.is_read() { Ok(()) } else { Err(Error::ClientsUnread) };
+        }
+        self.registered(name).map(drop)
+    }
+
+    /// Whether requests for this client name their database themselves. A client of that name goes first, one that is
+    /// stopped included.
+    pub fn is_direct(&self, name: &ClientName) -> bool {
+        self.direct.is_some()
+            && name.key() == DIRECT_CLIENT
+            && !self.registry.snapshot().contains_key(DIRECT_CLIENT)
+    }
+
+    /// Opens the database that a request names.
+    ///
+    /// # Errors
+    /// Why it cannot be used, without a secret.
+    pub fn open_direct(&self, url: &str, key: &str) -> Result<Direct, String> {
+        let targets = self.direct.as_ref().ok_or("this server takes no databases from requests")?;
+        let (backend, schema) = targets.open(url, key)?;
+        Ok(Direct(Target { backend, schema }))
     }
 
     /// The grouping in the names that the answer's keys have (contract 6.5).
@@ -125,7 +156,14 @@ impl Gateway {
         Ok(Some(Grouping::new(&*group_by, asked.granularity(), column, asked.strategy(), asked.dedup())?))
     }
 
-    pub(crate) fn target(&self, name: &ClientName) -> Result<Target, Error> {
+    pub(crate) fn target(&self, name: &ClientName, context: &Context) -> Result<Target, Error> {
+        match &context.direct {
+            Some(direct) => Ok(direct.0.clone()),
+            None => self.registered(name),
+        }
+    }
+
+    fn registered(&self, name: &ClientName) -> Result<Target, Error> {
         let client = self.registry.find(name)?;
         match &client.state {
             ClientState::Ready { backend, schema, .. } => {

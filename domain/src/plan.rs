@@ -7,6 +7,7 @@ mod columns;
 pub mod cql;
 mod fetch;
 mod filter;
+mod open;
 mod raw;
 mod write;
 
@@ -299,6 +300,9 @@ pub struct Plan {
     pub operation: Operation,
     /// Whether integers beyond 2^53 and exact decimals are written as strings.
     pub big_numbers_as_text: bool,
+    /// Whether the names of columns that nobody named are rewritten to snake_case: in an open relation only the
+    /// database knows them.
+    pub keys_to_snake: bool,
 }
 
 /// Turns requests into plans.
@@ -318,10 +322,14 @@ impl Planner<'_> {
     /// The plan for an operation, in the language of the database.
     fn plan(&self, operation: Operation) -> Result<Plan, RequestError> {
         let operation = match self.schema.dialect() {
-            Dialect::Sql => operation,
+            Dialect::Sql | Dialect::Rest => operation,
             Dialect::Cql(rules) => cql::stage(operation, rules, self.limits)?,
         };
-        Ok(Plan { operation, big_numbers_as_text: self.options.big_numbers_as_text })
+        Ok(Plan {
+            operation,
+            big_numbers_as_text: self.options.big_numbers_as_text,
+            keys_to_snake: self.options.camel_to_snake,
+        })
     }
 
     fn speaks_cql(&self) -> bool {

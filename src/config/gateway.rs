@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use athena_domain::breaker::BreakerSettings;
+use athena_supabase::HostRules;
 
 use super::reader::Reader;
 use super::server::narrow;
@@ -59,12 +60,15 @@ pub struct GatewayConfig {
     pub schema_refresh: Duration,
     /// `gateway.circuit_breaker_*`: when the database of a client is taken to be away.
     pub breaker: BreakerSettings,
+    /// `gateway.supabase_allowed_hosts`, `gateway.supabase_allow_insecure`: where `x-supabase-url` may lead.
+    pub supabase_hosts: HostRules,
 }
 
 impl GatewayConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let key = |name| ("gateway", name);
         let logging_client = reader.text("gateway", "logging_client");
+        let supabase_hosts = supabase_hosts(reader);
         let auth_client = reader.text("gateway", "auth_client").or_else(|| logging_client.clone());
         Self {
             unknown_fields: reader.choice(
@@ -90,6 +94,7 @@ impl GatewayConfig {
             logging_client,
             auth_client,
             auto_migrate: reader.boolean(key("auto_migrate"), true),
+            supabase_hosts,
             schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
             breaker: BreakerSettings {
                 threshold: narrow(reader.integer(key("circuit_breaker_threshold"), 5, 1..=1_000_000)),
@@ -99,4 +104,13 @@ impl GatewayConfig {
             },
         }
     }
+}
+
+fn supabase_hosts(reader: &mut Reader<'_>) -> HostRules {
+    let list = reader.text("gateway", "supabase_allowed_hosts").unwrap_or_default();
+    let insecure = reader.boolean(("gateway", "supabase_allow_insecure"), false);
+    HostRules::parse(&list, insecure).unwrap_or_else(|error| {
+        reader.problem("gateway", "supabase_allowed_hosts", error.to_string());
+        HostRules::default()
+    })
 }

@@ -23,6 +23,12 @@ pub const ADMIN_KEY: &str = "admin-key-marker-of-tests";
 /// A password in the URI of every database; the tests' server lets everybody in who reaches its socket.
 pub const DATABASE_PASSWORD: &str = "password-marker-of-tests";
 
+/// The variable that holds [`SUPABASE_KEY`] in every gateway of tests.
+pub const SUPABASE_KEY_ENV: &str = "SUPABASE_TEST_KEY";
+
+/// The key of every Supabase project in tests; the suite watches for its marker.
+pub const SUPABASE_KEY: &str = "supabase-secret-marker";
+
 /// An HTTP client; it wants to be told the process's cryptography, as it chooses none.
 pub fn http() -> reqwest::ClientBuilder {
     // Whoever comes first chooses the same.
@@ -124,10 +130,13 @@ impl Gateway {
             |uri: &str| uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1);
         let clients: BTreeMap<&str, String> =
             clients.iter().map(|(name, uri)| (*name, secretly(uri))).collect();
-        let uris = clients.values().cloned().collect();
+        let uris = clients.values().filter(|uri| uri.starts_with("postgres")).cloned().collect();
         let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
         let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}\n{soon}");
-        let environment = Environment::from_iter([("ATHENA_KEY_12".to_owned(), ADMIN_KEY.to_owned())]);
+        let environment = Environment::from_iter([
+            ("ATHENA_KEY_12".to_owned(), ADMIN_KEY.to_owned()),
+            (SUPABASE_KEY_ENV.to_owned(), SUPABASE_KEY.to_owned()),
+        ]);
         let (config, _) = Config::from_text("test", &text, &environment, None).expect("a configuration");
         let composed = compose::compose(&config);
         let settings = compose::http_settings(&config);

@@ -24,6 +24,7 @@ mod reload;
 mod schema_changes;
 mod spec;
 mod streaming;
+mod supabase;
 mod traces;
 mod two_gateways;
 mod values;

@@ -61,7 +61,7 @@ impl Bench {
     }
 
     async fn run_into(&self, plan: CqlPlan, mut sink: Recorder) -> Result<(Done, Recorder), PortError> {
-        let plan = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false };
+        let plan = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false, keys_to_snake: false };
         let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
         Ok((done, sink))
@@ -77,7 +77,7 @@ impl Bench {
             defines: query.starts_with("CREATE"),
             opens_transaction: false,
         };
-        let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false };
+        let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false, keys_to_snake: false };
         let mut sink = Recorder::default();
         let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
@@ -217,7 +217,7 @@ async fn a_sink_may_stop_and_wait() {
     let hanging = sink(|sink| (sink.full, sink.hang_on_flush) = (true, true));
     let work = bench.run_into(plan.clone(), hanging);
     assert!(tokio::time::timeout(Duration::from_millis(300), work).await.is_err());
-    let late = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false };
+    let late = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false, keys_to_snake: false };
     let error = bench
         .backend
         .execute(&late, &mut Recorder::default(), Instant::now(), &Stopwatch::default())

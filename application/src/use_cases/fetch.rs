@@ -45,7 +45,7 @@ impl Fetch {
         framing: Framing,
         context: Context,
     ) -> Result<Fetched, Error> {
-        let target = self.gateway.target(client)?;
+        let target = self.gateway.target(client, &context)?;
         if request.grouping.is_some() {
             return self.grouped(&target, &request, style, &context).await.map(Fetched::Grouped);
         }

@@ -42,6 +42,7 @@ impl Bench {
         let clients = [("main", ready), ("broken", broken)];
         let registry = clients.map(|(known, state)| Client::new(name(known), state));
         let gateway = Gateway {
+            direct: None,
             registry: Arc::new(ClientRegistry::new(registry)),
             limits,
             options: PlanOptions::default(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::open::Names;
 use super::{Filter, Planner};
 use crate::access::{AuthReason, KeyOperation, TablePlace, denied, shield};
 use crate::error::{RequestCode, RequestError};
@@ -9,13 +10,16 @@ use crate::query::RelationName;
 use crate::schema::Relation;
 
 impl Planner<'_> {
-    /// Finds the relation and checks that the caller may do this to it, before anything of it is told.
-    pub(super) fn relation(
+    /// Finds the relation and checks that the caller may do this to it, before anything of it is told. Where the
+    /// schema is open, the relation is made of `names`.
+    pub(super) fn relation<'n>(
         &self,
         name: &RelationName,
         operation: KeyOperation,
+        names: impl FnOnce() -> Names<'n>,
     ) -> Result<Arc<Relation>, RequestError> {
-        let found = self.schema.relation(name);
+        let open = self.schema.is_open().then(|| Arc::new(self.open_relation(name, &names())));
+        let found = open.as_ref().or_else(|| self.schema.relation(name));
         if self.options.shielded {
             let table = found.map_or(name.name.as_str(), |relation| &relation.name);
             shield(table)?;

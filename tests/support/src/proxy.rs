@@ -49,6 +49,11 @@ enum Upstream {
 }
 
 impl TcpProxy {
+    /// Starts a proxy in front of any server, passing traffic.
+    pub async fn before(server: SocketAddr) -> Self {
+        Self::start(Upstream::Tcp(server.ip().to_string(), server.port()), "").await
+    }
+
     /// Starts a proxy in front of the server that `uri` names, passing traffic.
     pub async fn in_front_of(uri: &str) -> Self {
         let options: PgConnectOptions = uri.parse().expect("the URI of a PostgreSQL");
@@ -56,6 +61,10 @@ impl TcpProxy {
             Some(dir) => Upstream::Unix(dir.join(format!(".s.PGSQL.{}", options.get_port()))),
             None => Upstream::Tcp(options.get_host().to_owned(), options.get_port()),
         };
+        Self::start(upstream, uri).await
+    }
+
+    async fn start(upstream: Upstream, uri: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let (mode, mode_seen) = watch::channel(Mode::Pass);
@@ -77,7 +86,7 @@ impl TcpProxy {
         }
     }
 
-    /// The URI of the same database by way of the proxy.
+    /// The URI of the same database by way of the proxy; of no use before another kind of server.
     #[must_use]
     pub fn uri(&self) -> &str {
         &self.uri

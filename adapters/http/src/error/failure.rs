@@ -117,6 +117,18 @@ pub fn missing_header(name: &'static str) -> Box<Failure> {
         .hint("Name the acting company and organization, or set gateway.require_audit_headers to lenient.")
 }
 
+/// A request for `custom_supabase` does not say which project, or has no key of it (contract 4.3).
+pub fn missing_supabase() -> Box<Failure> {
+    bad_request("missing_header", "Failed to fetch data")
+        .error("Missing x-supabase-url or x-supabase-key headers")
+}
+
+/// `x-supabase-url` names nothing that may be asked.
+pub fn refused_supabase(reason: &str) -> Box<Failure> {
+    bad_request("invalid_header", format!("x-supabase-url cannot be used: {reason}"))
+        .detail("header", "x-supabase-url")
+}
+
 /// A header with a value that it cannot have.
 pub fn invalid_header(name: &'static str, message: &'static str) -> Box<Failure> {
     bad_request("invalid_header", message).detail("header", name)

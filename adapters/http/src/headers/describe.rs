@@ -26,7 +26,7 @@ const ALL: &[&str] = &[
     "/gateway/query",
 ];
 
-const REQUEST: [Described; 11] = [
+const REQUEST: [Described; 13] = [
     Described {
         name: "X-Athena-Timing",
         required: false,
@@ -96,6 +96,24 @@ const REQUEST: [Described; 11] = [
         example: "string",
         choices: &["string"],
         routes: ALL,
+    },
+    Described {
+        name: "x-supabase-url",
+        required: false,
+        text: "With the client `custom_supabase`, and required there: address of the Supabase project, on a host that \
+               `gateway.supabase_allowed_hosts` allows.",
+        example: "https://project.supabase.co",
+        choices: &[],
+        routes: ROWS,
+    },
+    Described {
+        name: "x-supabase-key",
+        required: false,
+        text: "With the client `custom_supabase`, and required there: key of the project. It is neither kept nor \
+               logged.",
+        example: "sb_publishable_key",
+        choices: &[],
+        routes: ROWS,
     },
     Described {
         name: "Accept",

@@ -207,6 +207,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let limits =
         Limits { max_body_bytes: 4096, max_decompressed_bytes: 8192, max_rows: 50_000, ..Limits::default() };
     let gateway = Gateway {
+        direct: None,
         registry: Arc::new(registry),
         limits,
         options: Default::default(),
