@@ -45,15 +45,21 @@ pub(super) fn access(
     let terms = terms(relation, filter)?;
     let (mut reads, mut filtering, mut indexed) = (Vec::new(), false, false);
     for term in &terms {
-        match (Question { relation, table, term }).way()? {
+        let question = Question { relation, table, term };
+        match question.way()? {
             Way::Key => reads.push(term.clone()),
             Way::Index => {
                 indexed = true;
-                reads.extend(single_values(table, term)?);
+                let keys = question.keys_answer();
+                reads.extend(single_values(term, |column| {
+                    !keys.contains(&column) || table.partition.contains(&column)
+                })?);
             }
             Way::Filter(_) if rules.allow_filtering => {
                 filtering = true;
-                reads.push(term.clone());
+                // The database may take an index to begin with, and then takes no list of partitions.
+                let by_index = table.indexes.iter().any(|index| term.contains_key(&index.column));
+                reads.extend(single_values(term, |column| by_index && table.partition.contains(&column))?);
             }
             Way::Filter(refusal) => return Err(refusal),
         }
@@ -111,8 +117,9 @@ impl Question<'_> {
         Ok(Way::Filter(self.needs_filtering(&loose, &kinds)))
     }
 
-    /// Restricted columns that the key does not answer.
-    fn loose(&self) -> Vec<usize> {
+    /// Columns whose restrictions the key answers: the whole partition key, then clustering columns from the left up
+    /// to a range.
+    fn keys_answer(&self) -> Vec<usize> {
         let among = |column: &usize| self.term.get(column).is_some_and(Demand::is_among);
         let mut answered: Vec<usize> = Vec::new();
         if self.table.partition.iter().all(among) {
@@ -128,7 +135,19 @@ impl Question<'_> {
                 }
             }
         }
-        self.term.keys().copied().filter(|column| !answered.contains(column)).collect()
+        answered
+    }
+
+    /// Restricted columns that the key does not answer.
+    fn loose(&self) -> Vec<usize> {
+        let mut answered = self.keys_answer();
+        let is_loose = |column: &usize, answered: &[usize]| !answered.contains(column);
+        let mut clustering = self.table.clustering.iter().map(|clustering| clustering.column);
+        // Behind a range no clustering column is restricted, not even by an index, unless one answers the range too.
+        if clustering.any(|column| self.term.contains_key(&column) && is_loose(&column, &answered)) {
+            answered.retain(|column| !self.term[column].is_range());
+        }
+        self.term.keys().copied().filter(|column| is_loose(column, &answered)).collect()
     }
 
     fn can_be_asked(&self, column: usize, demand: &Demand) -> Result<(), RequestError> {
@@ -254,19 +273,11 @@ fn has_index_order(ty: &CqlType) -> bool {
     }
 }
 
-/// The term as several ones without a list where an index is asked: it takes none, but for clustering columns.
-fn single_values(table: &CqlTable, term: &Term) -> Result<Vec<Term>, RequestError> {
-    let prefix: Vec<usize> = {
-        let among = |column: usize| term.get(&column).is_some_and(Demand::is_among);
-        let whole = table.partition.iter().all(|column| among(*column));
-        let clustering = table.clustering.iter().map(|clustering| clustering.column);
-        clustering.take_while(|column| whole && among(*column)).collect()
-    };
+/// The term as several ones in which the columns that `which` names have one value each.
+fn single_values(term: &Term, which: impl Fn(usize) -> bool) -> Result<Vec<Term>, RequestError> {
     let mut terms = vec![term.clone()];
     for (column, demand) in term {
-        let Some(members) = demand.among.as_ref().filter(|m| m.len() > 1 && !prefix.contains(column)) else {
-            continue;
-        };
+        let Some(members) = demand.among.as_ref().filter(|m| m.len() > 1 && which(*column)) else { continue };
         if terms.len() * members.len() > MAX_READS {
             return Err(too_many());
         }
