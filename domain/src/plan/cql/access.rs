@@ -103,18 +103,29 @@ impl Question<'_> {
         for (column, demand) in self.term {
             self.can_be_asked(*column, demand)?;
         }
-        let loose = self.loose();
+        let answered = self.keys_answer();
+        let mut loose: Vec<usize> = self.term.keys().copied().filter(|c| !answered.contains(c)).collect();
         if loose.is_empty() {
             self.not_too_many_keys()?;
             return Ok(Way::Key);
         }
-        let kinds: Vec<Option<IndexKind>> =
-            loose.iter().map(|column| self.index(*column, &self.term[column])).collect();
-        if kinds.iter().all(|kind| *kind == Some(IndexKind::Sai)) || kinds == [Some(IndexKind::Secondary)] {
+        let mut kinds = self.indexes(&loose);
+        // An index takes no clustering column behind a range, unless it answers the range too.
+        let range = answered.iter().find(|column| self.term[*column].is_range());
+        let behind = |column: &usize| self.table.clustering.iter().any(|c| c.column == *column);
+        if let Some(range) = range.filter(|_| one_read(&kinds) && loose.iter().any(behind)) {
+            loose.push(*range);
+            kinds = self.indexes(&loose);
+        }
+        if one_read(&kinds) {
             return Ok(Way::Index);
         }
         self.not_too_many_keys()?;
         Ok(Way::Filter(self.needs_filtering(&loose, &kinds)))
+    }
+
+    fn indexes(&self, columns: &[usize]) -> Vec<Option<IndexKind>> {
+        columns.iter().map(|column| self.index(*column, &self.term[column])).collect()
     }
 
     /// Columns whose restrictions the key answers: the whole partition key, then clustering columns from the left up
@@ -136,18 +147,6 @@ impl Question<'_> {
             }
         }
         answered
-    }
-
-    /// Restricted columns that the key does not answer.
-    fn loose(&self) -> Vec<usize> {
-        let mut answered = self.keys_answer();
-        let is_loose = |column: &usize, answered: &[usize]| !answered.contains(column);
-        let mut clustering = self.table.clustering.iter().map(|clustering| clustering.column);
-        // Behind a range no clustering column is restricted, not even by an index, unless one answers the range too.
-        if clustering.any(|column| self.term.contains_key(&column) && is_loose(&column, &answered)) {
-            answered.retain(|column| !self.term[column].is_range());
-        }
-        self.term.keys().copied().filter(|column| is_loose(column, &answered)).collect()
     }
 
     fn can_be_asked(&self, column: usize, demand: &Demand) -> Result<(), RequestError> {
@@ -242,6 +241,11 @@ impl Question<'_> {
         let field = blamed.first().map_or("conditions", |column| &*self.relation.columns[*column].name);
         refuse(field, reason, fix)
     }
+}
+
+/// Whether these indexes answer one read together.
+fn one_read(kinds: &[Option<IndexKind>]) -> bool {
+    kinds.iter().all(|kind| *kind == Some(IndexKind::Sai)) || kinds == [Some(IndexKind::Secondary)]
 }
 
 /// Whether a storage-attached index answers ranges of the type.
