@@ -15,6 +15,7 @@ mod follow;
 pub mod pool_history;
 pub mod ports;
 pub mod registry;
+pub mod schema_keeper;
 pub mod slow_queries;
 pub mod use_cases;
 

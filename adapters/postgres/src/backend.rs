@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::failure::{PORT, port_error, session_survives};
 use crate::pool::{Begin, Running, Sessions};
-use crate::reader::PostgresSchema;
+use crate::reader::{PostgresSchema, PostgresSource};
 use crate::render::{Statement, Unencodable, render};
 use crate::settings::PostgresSettings;
 
@@ -40,7 +40,8 @@ pub fn open(settings: &PostgresSettings) -> (Arc<PostgresBackend>, Arc<PostgresS
     let settings = settings.resolved();
     let sessions = Sessions::new(&settings, false);
     let raw_sessions = Sessions::new(&settings, true);
-    let schema = PostgresSchema::new(sessions.clone(), &settings);
+    let schema =
+        PostgresSchema::new(PostgresSource::new(sessions.clone()), settings.schema_refresh, settings.in_use);
     let backend = PostgresBackend {
         sessions,
         raw_sessions,

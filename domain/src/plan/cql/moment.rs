@@ -24,8 +24,18 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(year.div_euclid(400) * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
-/// `[+-]YYYY…-MM-DD` → days since 1970-01-01.
+/// `[+-]YYYY…-MM-DD`, or `YYYY-MM-DD BC` as answers write it → days since 1970-01-01.
 pub(super) fn date(text: &str) -> Option<i64> {
+    let (text, before) = era(text);
+    day(text, before)
+}
+
+/// Takes ` BC` off.
+fn era(text: &str) -> (&str, bool) {
+    text.strip_suffix(" BC").map_or((text, false), |text| (text, true))
+}
+
+fn day(text: &str, before: bool) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
@@ -37,7 +47,12 @@ pub(super) fn date(text: &str) -> Option<i64> {
     if parts.next().is_some() {
         return None;
     }
-    days(sign * year, month, day)
+    let year = match before {
+        // The year 1 BC is the year 0.
+        true => (sign > 0 && year > 0).then_some(1 - year)?,
+        false => sign * year,
+    };
+    days(year, month, day)
 }
 
 /// `HH:MM[:SS[.f…]]` → nanoseconds since midnight.
@@ -62,8 +77,9 @@ pub(super) fn time(text: &str) -> Option<i64> {
 /// A day, or a day with a time and an offset from UTC (none is UTC) → milliseconds since 1970; `None` also for a
 /// part of a millisecond, which the type cannot hold.
 pub(super) fn timestamp(text: &str) -> Option<i64> {
-    let Some(at) = text.find(['T', 't', ' ']) else { return date(text)?.checked_mul(DAY_MILLIS) };
-    let (day, rest) = (date(&text[..at])?, &text[at + 1..]);
+    let (text, before) = era(text);
+    let Some(at) = text.find(['T', 't', ' ']) else { return day(text, before)?.checked_mul(DAY_MILLIS) };
+    let (day, rest) = (day(&text[..at], before)?, &text[at + 1..]);
     let (clock, offset) = match rest.find(['Z', 'z', '+', '-']) {
         None => (rest, 0),
         Some(at) => (rest[..at].trim_end(), offset(&rest[at..])?),
@@ -72,7 +88,9 @@ pub(super) fn timestamp(text: &str) -> Option<i64> {
     if nanos % 1_000_000 != 0 {
         return None;
     }
-    day.checked_mul(DAY_MILLIS)?.checked_add(nanos / 1_000_000)?.checked_sub(offset * 60_000)
+    // The first moment of all lies in a day whose beginning has no number.
+    let start = i128::from(day) * i128::from(DAY_MILLIS);
+    i64::try_from(start + i128::from(nanos / 1_000_000 - offset * 60_000)).ok()
 }
 
 /// `Z`, `±HH`, `±HHMM` or `±HH:MM` → minutes.
@@ -191,6 +209,10 @@ mod tests {
         check("0000-12-31", Some(-719_163));
         check("-0001-12-31", Some(-719_529));
         check("+12345-01-01", Some(3_789_391));
+        check("0001-12-31 BC", Some(-719_163));
+        check("0002-12-31 BC", Some(-719_529));
+        check("0000-12-31 BC", None);
+        check("-0001-12-31 BC", None);
         for bad in ["", "2024-1-01", "2024-13-01", "2024-00-10", "24-01-01", "2024-01-01-01", "yesterday"] {
             check(bad, None);
         }
@@ -220,6 +242,8 @@ mod tests {
         check("1970-01-01T02:00+02", Some(0));
         check("0000-12-31T23:59:59.999Z", Some(-62_135_596_800_001));
         check("1969-12-31T23:59:59.999", Some(-1));
+        check("0001-12-31T23:59:59.999Z BC", Some(-62_135_596_800_001));
+        check("292275056-05-16T16:47:04.192Z BC", Some(i64::MIN));
         for bad in
             ["1970-01-01T00:00:00.0001Z", "1970-01-01T", "1970-01-01T00:00:00+25", "T00:00:00Z", "now", "é"]
         {
