@@ -305,6 +305,17 @@ pub struct Plan {
     pub keys_to_snake: bool,
 }
 
+impl Plan {
+    /// Whether the database looks at rows that it does not return, which its owner has allowed.
+    pub fn filters(&self) -> bool {
+        match &self.operation {
+            Operation::Cql(CqlPlan::Read(read)) => read.filtering,
+            Operation::Cql(CqlPlan::Count(count)) => count.filtering,
+            _ => false,
+        }
+    }
+}
+
 /// Turns requests into plans.
 #[derive(Debug, Clone, Copy)]
 pub struct Planner<'a> {
