@@ -30,21 +30,8 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         deadline: Instant,
     ) -> Result<Done, PortError> {
-        let word = first_word(&raw.query);
-        if word == "use" {
-            // It would hold for whoever comes next on the same connection.
-            return Err(rejected(
-                Reason::Unsupported,
-                "USE has no place here: every client has one keyspace; write keyspace.table",
-            ));
-        }
-        let intent = if word == "select" { Intent::Read } else { Intent::Write };
-        if raw.read_only && intent == Intent::Write {
-            return Err(rejected(
-                Reason::ReadOnly,
-                "`read_only` takes SELECT only: CQL cannot undo anything else",
-            ));
-        }
+        let reads = first_word(&raw.query) == "select";
+        let intent = if reads { Intent::Read } else { Intent::Write };
         let asked = Instant::now();
         let session = self.link.session(deadline).await?;
         let mut done = Done { waited: asked.elapsed(), ..Done::default() };
