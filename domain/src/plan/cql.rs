@@ -23,6 +23,9 @@ use super::Output;
 use crate::error::{RequestCode, RequestError};
 use crate::schema::Relation;
 
+#[cfg(test)]
+mod tests;
+
 /// The refusal of what cannot be said in CQL with the same meaning: why, and what to do instead.
 pub(super) fn refuse(field: &str, reason: String, fix: String) -> RequestError {
     RequestError::field(RequestCode::NotSupportedByBackend, field, reason).hint(fix)

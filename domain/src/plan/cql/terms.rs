@@ -220,13 +220,7 @@ impl Reading<'_> {
         match (null, statics) {
             (true, _) => Ok(Vec::new()),
             (false, false) => Ok(vec![Term::new()]),
-            (false, true) => Err(refuse(
-                name,
-                format!(
-                    "a partition's static values come without '{name}', and the database cannot leave them out"
-                ),
-                format!("restrict '{name}' by a comparison"),
-            )),
+            (false, true) => Ok(of(Demand { null: Some(false), ..Demand::default() })),
         }
     }
 
