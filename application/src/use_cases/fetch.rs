@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use athena_domain::plan::{Operation, Plan};
+use athena_domain::plan::{CqlPlan, Operation, Plan};
 use athena_domain::query::FetchRequest;
 use athena_domain::rows::{CellRef, ColumnHead, Flow, GatherRows, RowFormat, RowSink, RowStyle};
 use athena_domain::shape::RowSet;
@@ -147,7 +147,7 @@ pub(super) fn too_large(most: u64) -> RequestError {
 }
 
 async fn count_rows(target: &Target, plan: &Plan, context: &Context) -> Result<Option<u64>, Error> {
-    debug_assert!(matches!(plan.operation, Operation::Count(_)));
+    debug_assert!(matches!(plan.operation, Operation::Count(_) | Operation::Cql(CqlPlan::Count(_))));
     let done = target.execute(plan, &mut NoRows, context).await?;
     match done.count {
         Some(count) => Ok(Some(count)),
