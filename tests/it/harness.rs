@@ -126,8 +126,11 @@ impl Gateway {
         witness::listen();
         // Soon, so that what a test leaves behind is there to be searched for secrets.
         let soon = if yaml.contains("logging:") { "" } else { "logging: {flush_interval_ms: 20}" };
-        let secretly =
-            |uri: &str| uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1);
+        let secretly = |uri: &str| match uri.strip_prefix("cql://") {
+            // The server asks nobody for a password, and takes none amiss.
+            Some(place) => format!("cql://athena:{DATABASE_PASSWORD}@{place}"),
+            None => uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1),
+        };
         let clients: BTreeMap<&str, String> =
             clients.iter().map(|(name, uri)| (*name, secretly(uri))).collect();
         let uris = clients.values().filter(|uri| uri.starts_with("postgres")).cloned().collect();

@@ -225,7 +225,11 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let registry = ClientRegistry::new([
         Client::new(
             name("cql"),
-            ClientState::Ready { backend: script.clone(), schema: Arc::new(CqlScript), circuit: Arc::default() },
+            ClientState::Ready {
+                backend: script.clone(),
+                schema: Arc::new(CqlScript),
+                circuit: Arc::default(),
+            },
         ),
         Client::new(
             name("demo"),
