@@ -18,10 +18,14 @@ struct Plane {
 
 impl Plane {
     async fn start(clients: &[(&str, &str)], control: &TestDatabase) -> Self {
+        Self::within(&[], clients, control).await
+    }
+
+    async fn within(variables: &[(&str, &str)], clients: &[(&str, &str)], control: &TestDatabase) -> Self {
         let uri = control.uri();
         let clients: Vec<(&str, &str)> =
             clients.iter().copied().chain([("athena_logging", uri.as_str())]).collect();
-        let plane = Self { gateway: Gateway::over(&clients, YAML).await };
+        let plane = Self { gateway: Gateway::within(variables, &clients, YAML).await };
         plane
             .until("the catalog is there", async || {
                 plane.admin(Method::GET, "/admin/clients", json!(null)).await.json()["message"]
@@ -199,6 +203,45 @@ async fn what_an_administrator_did_outlives_a_restart() {
     for name in ["frozen", "inactive", "deleted"] {
         second.fetch(name, "place").await.refused(400, "unknown_client");
     }
+}
+
+#[tokio::test]
+async fn a_client_taken_out_of_the_file_is_served_until_it_is_deleted() {
+    let (control, data) = (TestDatabase::fresh().await, place("here").await);
+    let template = data.uri().replacen("://postgres@", "://postgres:${SHOP_PASSWORD}@", 1);
+    let template = template.replacen(&format!("/{}", data.name()), "/${SHOP_DATABASE:-nowhere}", 1);
+    let variables = [("SHOP_PASSWORD", "secret-marker"), ("SHOP_DATABASE", data.name())];
+    let first = Plane::within(&variables, &[("shop", &template)], &control).await;
+    first
+        .until("the client is in the catalog", async || {
+            let listed = first.admin(Method::GET, "/admin/clients", json!(null)).await.ok();
+            listed["data"]["clients"].to_string().contains("SHOP_DATABASE")
+        })
+        .await;
+    assert_eq!(first.fetch("shop", "place").await.rows(), json!([{"name": "here"}]));
+    drop(first);
+
+    let without = Plane::within(&variables, &[], &control).await;
+    assert_eq!(without.fetch("shop", "place").await.rows(), json!([{"name": "here"}]));
+    drop(without);
+
+    let unset = Plane::within(&variables[1..], &[], &control).await;
+    let reason = "environment variable SHOP_PASSWORD is not set";
+    let refused = unset.fetch("shop", "place").await.refused(503, "client_unavailable");
+    assert_eq!(refused["details"]["reason"], reason);
+    assert_eq!(unset.runtime("shop").await.expect("listed")["warning"], reason);
+    let changed = unset.admin(Method::PATCH, "/admin/clients/shop", json!({"description": "d"})).await.ok();
+    assert_eq!(changed["data"]["warning"], reason);
+    let status = unset.admin(Method::GET, "/admin/provision/status?client_name=shop", json!(null)).await;
+    assert_eq!(status.refused(503, "client_unavailable")["details"]["reason"], reason);
+    let provision = unset.admin(Method::POST, "/admin/provision", json!({"client_name": "shop"})).await;
+    assert_eq!(provision.refused(400, "invalid_field")["error"], reason);
+
+    unset.admin(Method::DELETE, "/admin/clients/shop", json!(null)).await.ok();
+    unset.fetch("shop", "place").await.refused(400, "unknown_client");
+    drop(unset);
+    let again = Plane::within(&variables, &[("shop", &template)], &control).await;
+    again.fetch("shop", "place").await.refused(400, "unknown_client");
 }
 
 #[tokio::test]

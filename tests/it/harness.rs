@@ -115,6 +115,11 @@ impl Gateway {
 
     /// A gateway over these clients.
     pub async fn over(clients: &[(&str, &str)], yaml: &str) -> Self {
+        Self::within(&[], clients, yaml).await
+    }
+
+    /// The same in an environment with these variables.
+    pub async fn within(variables: &[(&str, &str)], clients: &[(&str, &str)], yaml: &str) -> Self {
         witness::listen();
         // Soon, so that what a test leaves behind is there to be searched for secrets.
         let soon = if yaml.contains("logging:") { "" } else { "logging: {flush_interval_ms: 20}" };
@@ -125,7 +130,8 @@ impl Gateway {
         let uris = clients.values().cloned().collect();
         let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
         let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}\n{soon}");
-        let environment = Environment::from_iter([("ATHENA_KEY_12".to_owned(), ADMIN_KEY.to_owned())]);
+        let environment: Environment =
+            variables.iter().copied().chain([("ATHENA_KEY_12", ADMIN_KEY)]).collect();
         let (config, _) = Config::from_text("test", &text, &environment, None).expect("a configuration");
         let composed = compose::compose(&config);
         let settings = compose::http_settings(&config);
