@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{ADMIN_KEY, Answer, Gateway};
+use crate::witness;
 
 const YAML: &str = "gateway: {logging_client: athena_logging}";
 
@@ -92,14 +93,25 @@ async fn a_client_lives_from_creation_to_deletion() {
     plane.admin(Method::PATCH, path, json!({"pg_uri": two.uri()})).await.ok();
     assert_eq!(plane.fetch("reporting", "place").await.rows(), json!([{"name": "two"}]));
 
+    // To callers a stopped client is an unknown one; the log knows better.
+    let refused = async |client: &str, logged: &str| {
+        let answer = plane.fetch(client, "place").await;
+        let mut body = answer.refused(400, "unknown_client");
+        let trace_id = body["trace_id"].take();
+        let lines = witness::lines(trace_id.as_str().expect("a trace_id"));
+        assert!(lines.iter().any(|line| line.contains(logged)), "{lines:?}");
+        body["details"].take();
+        body
+    };
+    let unknown = refused("nobody", "there is none of that name").await;
     plane.admin(Method::PUT, "/admin/clients/reporting/freeze", json!({"is_frozen": true})).await.ok();
-    plane.fetch("reporting", "place").await.refused(400, "unknown_client");
+    assert_eq!(refused("reporting", "it is frozen").await, unknown);
     let frozen = plane.runtime("Reporting").await.expect("listed");
     assert_eq!((&frozen["is_frozen"], &frozen["pool_connected"]), (&json!(true), &json!(false)));
     plane.admin(Method::PUT, "/admin/clients/reporting/freeze", json!({"is_frozen": false})).await.ok();
     assert_eq!(plane.fetch("reporting", "place").await.status, 200);
     plane.admin(Method::PATCH, path, json!({"is_active": false})).await.ok();
-    plane.fetch("reporting", "place").await.refused(400, "unknown_client");
+    assert_eq!(refused("reporting", "it is inactive").await, unknown);
 
     let deleted = plane.admin(Method::DELETE, path, json!(null)).await.ok();
     assert_eq!(deleted["data"]["client"]["is_active"], false);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use athena_application::error::Absence;
 use athena_application::ports::{
     Backend, BackendStatus, ClientStore as _, Connector, Done, NewClient, Opened, PortError, PortErrorKind,
     RowStream,
@@ -157,7 +158,7 @@ async fn a_catalog_that_cannot_be_read_leaves_what_runs() {
     assert_eq!(bench.catalog.reload().await.unwrap_err().kind, PortErrorKind::Unavailable);
     let steady = bench.backend("steady");
     let unknown = bench.catalog.registry().find(&name("added")).err();
-    assert!(matches!(unknown, Some(Error::UnknownClient(_))));
+    assert!(matches!(unknown, Some(Error::UnknownClient { absence: Absence::Unknown, .. })));
     bench.store.set_reachable(true);
     bench.catalog.reload().await.unwrap();
     assert!(Arc::ptr_eq(&steady, &bench.backend("steady")));
@@ -243,7 +244,8 @@ async fn nobody_is_served_before_it_is_known_who_is_stopped() {
     bench.store.update("frozen", &stop).await.unwrap().unwrap();
     bench.catalog.reload().await.unwrap();
     bench.backend("steady");
-    assert!(matches!(bench.catalog.registry().find(&name("frozen")).err(), Some(Error::UnknownClient(_))));
+    let frozen = bench.catalog.registry().find(&name("frozen")).err();
+    assert!(matches!(frozen, Some(Error::UnknownClient { absence: Absence::Frozen, .. })));
     // What was known once stays known.
     bench.store.set_reachable(false);
     bench.catalog.reload().await.unwrap_err();
