@@ -256,6 +256,41 @@ async fn a_client_taken_out_of_the_file_is_served_until_it_is_deleted() {
     again.fetch("shop", "place").await.refused(400, "unknown_client");
 }
 
+/// Refuses what the configuration says, and nothing else.
+const UNSEEDABLE: &str = "
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not here'; END $$;
+    CREATE TRIGGER unseedable BEFORE INSERT ON public.athena_clients FOR EACH ROW
+        WHEN (NEW.source = 'config') EXECUTE FUNCTION refuse();";
+
+#[tokio::test]
+async fn a_catalog_that_cannot_be_written_is_not_called_unreadable() {
+    let provisioned = format!("{};{UNSEEDABLE}", athena_postgres::control::provision_script());
+    let (control, data) = (TestDatabase::with(&provisioned).await, place("here").await);
+    let (plane, uri) = (Plane::start(&[("never-noted", &data.uri())], &control).await, data.uri());
+    assert_eq!(plane.fetch("never-noted", "place").await.rows(), json!([{"name": "here"}]));
+    let body = json!({"client_name": "noted", "pg_uri": uri});
+    let created = plane.admin(Method::POST, "/admin/clients", body).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    assert_eq!(
+        (&created.json()["data"]["warning"], plane.fetch("noted", "place").await.status),
+        (&Value::Null, 200)
+    );
+    let lines = witness::lines("never-noted");
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("cannot be written")).collect();
+    assert!(matches!(told[..], [line] if line.contains("not here")), "{lines:?}");
+
+    let database = athena_postgres::control::ControlDatabase::open(&control.uri()).expect("a database");
+    let dropped = sqlx::raw_sql("DROP TRIGGER unseedable ON athena_clients").execute(database.pool()).await;
+    dropped.expect("no trigger");
+    database.close().await;
+    plane
+        .until("the catalog has taken the client", async || {
+            let listed = plane.admin(Method::GET, "/admin/clients", json!(null)).await.ok();
+            listed["data"]["clients"].as_array().is_some_and(|rows| rows.len() == 3)
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn another_gateway_obeys_within_a_second_and_nobody_else_notices() {
     let (control, data, other) = (TestDatabase::fresh().await, place("a").await, place("b").await);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use athena_application::error::Absence;
 use athena_application::ports::{
     Backend, BackendStatus, ClientStore as _, Connector, Done, NewClient, Opened, PortError, PortErrorKind,
-    RowStream,
+    RowStream, Versions,
 };
 use athena_application::{Catalog, ClientState, Error};
 use athena_domain::ClientName;
@@ -163,6 +163,26 @@ async fn a_catalog_that_cannot_be_read_leaves_what_runs() {
     bench.catalog.reload().await.unwrap();
     assert!(Arc::ptr_eq(&steady, &bench.backend("steady")));
     bench.backend("added");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_catalog_that_takes_nothing_is_obeyed_and_told_ever_more_rarely() {
+    let bench = bench(&[("steady", "a")]);
+    bench.store.set_seedable(false);
+    let (_changes, versions) = tokio::sync::watch::channel(Versions::default());
+    let following = tokio::spawn(bench.catalog.clone().follow(versions));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    bench.backend("steady");
+    bench.catalog.reload().await.expect("it can be read");
+    let tried = bench.store.seedings();
+    assert!((10..=20).contains(&tried), "{tried} times in ten minutes");
+    bench.store.set_seedable(true);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(bench.store.load().await.unwrap().len(), 1);
+    let tried = bench.store.seedings();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.store.seedings(), tried, "what it has taken is not told again");
+    following.abort();
 }
 
 #[tokio::test]
