@@ -208,7 +208,7 @@ impl Connector for Databases {
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        self.environment.filled(name).map(str::to_owned)
+        self.environment.value(name)
     }
 }
 

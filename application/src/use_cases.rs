@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use crate::authenticator::Authenticator;
 use crate::budgets::Budgets;
 use crate::context::{Caller, Context, Direct};
-use crate::error::Error;
+use crate::error::{Absence, Error};
 use crate::ports::{Backend, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
 use crate::registry::{ClientRegistry, ClientState};
 
@@ -169,7 +169,10 @@ impl Gateway {
             ClientState::Ready { backend, schema, .. } => {
                 Ok(Target { backend: backend.clone(), schema: schema.clone() })
             }
-            ClientState::Frozen | ClientState::Inactive => Err(Error::UnknownClient(name.clone())),
+            ClientState::Frozen => Err(Error::UnknownClient { name: name.clone(), absence: Absence::Frozen }),
+            ClientState::Inactive => {
+                Err(Error::UnknownClient { name: name.clone(), absence: Absence::Inactive })
+            }
             ClientState::Misconfigured { reason } => {
                 Err(Error::ClientUnavailable { name: name.clone(), reason: reason.clone() })
             }

@@ -123,6 +123,11 @@ impl Gateway {
 
     /// A gateway over these clients.
     pub async fn over(clients: &[(&str, &str)], yaml: &str) -> Self {
+        Self::within(&[], clients, yaml).await
+    }
+
+    /// The same in an environment with these variables.
+    pub async fn within(variables: &[(&str, &str)], clients: &[(&str, &str)], yaml: &str) -> Self {
         witness::listen();
         // Soon, so that what a test leaves behind is there to be searched for secrets.
         let soon = if yaml.contains("logging:") { "" } else { "logging: {flush_interval_ms: 20}" };
@@ -136,10 +141,8 @@ impl Gateway {
         let uris = clients.values().filter(|uri| uri.starts_with("postgres")).cloned().collect();
         let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
         let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}\n{soon}");
-        let environment = Environment::from_iter([
-            ("ATHENA_KEY_12".to_owned(), ADMIN_KEY.to_owned()),
-            (SUPABASE_KEY_ENV.to_owned(), SUPABASE_KEY.to_owned()),
-        ]);
+        let own = [("ATHENA_KEY_12", ADMIN_KEY), (SUPABASE_KEY_ENV, SUPABASE_KEY)];
+        let environment: Environment = variables.iter().copied().chain(own).collect();
         let (config, _) = Config::from_text("test", &text, &environment, None).expect("a configuration");
         let composed = compose::compose(&config);
         let settings = compose::http_settings(&config);

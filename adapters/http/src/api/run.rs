@@ -102,7 +102,7 @@ impl Door {
         scene.record.client = Some(client.clone());
         scene.record.trail = Some(context.trail.clone());
         let known = self.gateway.check_client(&client);
-        scene.record.client_known = !matches!(known, Err(Error::UnknownClient(_)));
+        scene.record.client_known = !matches!(known, Err(Error::UnknownClient { .. }));
         let caller = self.judge(headers, &client, scene)?;
         known.map_err(|error| error::from_application(error, scene))?;
         let shielded = self.gateway.shields(&client, &caller);

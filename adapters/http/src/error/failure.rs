@@ -140,10 +140,13 @@ pub fn unsupported_header(name: &HeaderName) -> Box<Failure> {
         .detail("header", name.as_str())
 }
 
-/// No client of that name (contract 4.1).
+/// No client of that name, or one that is stopped: to callers that is the same (contract 4.1).
 pub fn unknown_client(name: &ClientName, route: Route) -> Box<Failure> {
     const GENERAL: &str = "X-Athena-Client does not match a configured client.";
-    let failure = |message: Text| bad_request("unknown_client", message).detail("client", name.as_str());
+    const HINT: &str = "Check the name. A client that is frozen or inactive is answered the same way: \
+                        GET /admin/clients tells, and so does the log under the trace_id.";
+    let failure =
+        |message: Text| bad_request("unknown_client", message).detail("client", name.as_str()).hint(HINT);
     match route {
         Route::Fetch | Route::Delete | Route::Admin => failure(GENERAL.into()),
         Route::Update => failure(GENERAL.into()).error(format!("Postgres client '{name}' is not configured")),
