@@ -94,11 +94,7 @@ async fn rows_are_found_by_their_keys() {
     let grouped =
         json!({"table_name": "events", "conditions": day(), "columns": "id,size", "group_by": "size"});
     let grouped = gateway.fetch(&grouped.to_string()).await.ok();
-    assert_eq!(
-        grouped["data"]["post_processing"]["grouped"].as_array().map(Vec::len),
-        Some(2),
-        "{grouped}"
-    );
+    assert_eq!(grouped["data"]["post_processing"]["grouped"].as_array().map(Vec::len), Some(2), "{grouped}");
 }
 
 #[tokio::test]
