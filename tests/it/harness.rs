@@ -118,11 +118,14 @@ impl Gateway {
         witness::listen();
         // Soon, so that what a test leaves behind is there to be searched for secrets.
         let soon = if yaml.contains("logging:") { "" } else { "logging: {flush_interval_ms: 20}" };
-        let secretly =
-            |uri: &str| uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1);
+        let secretly = |uri: &str| match uri.strip_prefix("cql://") {
+            // The server asks nobody for a password, and takes none amiss.
+            Some(place) => format!("cql://athena:{DATABASE_PASSWORD}@{place}"),
+            None => uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1),
+        };
         let clients: BTreeMap<&str, String> =
             clients.iter().map(|(name, uri)| (*name, secretly(uri))).collect();
-        let uris = clients.values().cloned().collect();
+        let uris = clients.values().filter(|uri| uri.starts_with("postgres")).cloned().collect();
         let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
         let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}\n{soon}");
         let environment = Environment::from_iter([("ATHENA_KEY_12".to_owned(), ADMIN_KEY.to_owned())]);
