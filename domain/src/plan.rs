@@ -293,6 +293,20 @@ pub enum Operation {
     Raw(RawPlan),
 }
 
+impl Operation {
+    /// What an ordinary plan is about.
+    fn relation(&self) -> Option<&Arc<Relation>> {
+        match self {
+            Self::Select(select) => Some(&select.relation),
+            Self::Count(count) => Some(&count.relation),
+            Self::Insert(insert) => Some(&insert.relation),
+            Self::Update(update) => Some(&update.relation),
+            Self::Delete(delete) => Some(&delete.relation),
+            Self::Cql(_) | Self::Raw(_) => None,
+        }
+    }
+}
+
 /// One statement, decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -334,7 +348,11 @@ impl Planner<'_> {
     fn plan(&self, operation: Operation) -> Result<Plan, RequestError> {
         let operation = match self.schema.dialect() {
             Dialect::Sql | Dialect::Rest => operation,
-            Dialect::Cql(rules) => cql::stage(operation, rules, self.limits)?,
+            Dialect::Cql(rules) => {
+                let relation = operation.relation().cloned();
+                let staged = cql::stage(operation, rules, self.limits);
+                staged.map_err(|error| self.without_names(relation.as_deref(), error))?
+            }
         };
         Ok(Plan {
             operation,
