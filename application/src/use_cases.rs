@@ -25,7 +25,7 @@ use athena_domain::access::AuthReason;
 use athena_domain::error::RequestCode;
 use athena_domain::plan::{Plan, PlanOptions, Planner};
 use athena_domain::query::Decoding;
-use athena_domain::schema::Schema;
+use athena_domain::schema::{Dialect, Schema};
 use athena_domain::shape::{Grouping, camel_to_snake};
 use athena_domain::{ClientName, Limits, RequestError};
 use tokio::time::Instant;
@@ -177,7 +177,7 @@ impl Gateway {
             }
         };
         match attempt(&schema) {
-            Err(error) if may_be_new(error.code) => {
+            Err(error) if may_be_new(error.code, schema.dialect()) => {
                 match target.schema.refresh(Some(&schema), context.deadline).await {
                     Ok(newer) if !Arc::ptr_eq(&newer, &schema) => Ok((attempt(&newer)?, newer)),
                     // Nothing newer, or nobody to ask: what is known says no.
@@ -190,15 +190,18 @@ impl Gateway {
 }
 
 /// Whether a refusal may only mean that the database has changed since it was read.
-fn may_be_new(code: RequestCode) -> bool {
-    matches!(
-        code,
-        RequestCode::UndefinedTable
-            | RequestCode::UndefinedColumn
-            | RequestCode::UnsupportedSelect
-            | RequestCode::TypeMismatch
-            | RequestCode::DataException
-    )
+fn may_be_new(code: RequestCode, dialect: Dialect) -> bool {
+    // In CQL an index created since may make a request legal.
+    let by_index = code == RequestCode::NotSupportedByBackend && dialect != Dialect::Sql;
+    by_index
+        || matches!(
+            code,
+            RequestCode::UndefinedTable
+                | RequestCode::UndefinedColumn
+                | RequestCode::UnsupportedSelect
+                | RequestCode::TypeMismatch
+                | RequestCode::DataException
+        )
 }
 
 /// Whether a failure says that what is known of the database is older than the database.

@@ -292,6 +292,20 @@ pub enum Operation {
     Raw(RawPlan),
 }
 
+impl Operation {
+    /// What an ordinary plan is about.
+    fn relation(&self) -> Option<&Arc<Relation>> {
+        match self {
+            Self::Select(select) => Some(&select.relation),
+            Self::Count(count) => Some(&count.relation),
+            Self::Insert(insert) => Some(&insert.relation),
+            Self::Update(update) => Some(&update.relation),
+            Self::Delete(delete) => Some(&delete.relation),
+            Self::Cql(_) | Self::Raw(_) => None,
+        }
+    }
+}
+
 /// One statement, decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -299,6 +313,17 @@ pub struct Plan {
     pub operation: Operation,
     /// Whether integers beyond 2^53 and exact decimals are written as strings.
     pub big_numbers_as_text: bool,
+}
+
+impl Plan {
+    /// Whether the database looks at rows that it does not return, which its owner has allowed.
+    pub fn filters(&self) -> bool {
+        match &self.operation {
+            Operation::Cql(CqlPlan::Read(read)) => read.filtering,
+            Operation::Cql(CqlPlan::Count(count)) => count.filtering,
+            _ => false,
+        }
+    }
 }
 
 /// Turns requests into plans.
@@ -319,7 +344,11 @@ impl Planner<'_> {
     fn plan(&self, operation: Operation) -> Result<Plan, RequestError> {
         let operation = match self.schema.dialect() {
             Dialect::Sql => operation,
-            Dialect::Cql(rules) => cql::stage(operation, rules, self.limits)?,
+            Dialect::Cql(rules) => {
+                let relation = operation.relation().cloned();
+                let staged = cql::stage(operation, rules, self.limits);
+                staged.map_err(|error| self.without_names(relation.as_deref(), error))?
+            }
         };
         Ok(Plan { operation, big_numbers_as_text: self.options.big_numbers_as_text })
     }

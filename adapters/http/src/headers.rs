@@ -29,6 +29,8 @@ pub const ORGANIZATION_ID: HeaderName = HeaderName::from_static("x-organization-
 pub const RESOURCE_ID: HeaderName = HeaderName::from_static("x-athena-resource-id");
 /// Number of matching rows, where the body has no room for it.
 pub const COUNT: HeaderName = HeaderName::from_static("x-athena-count");
+/// Whether the database looked at rows that are not in the answer.
+pub const FILTERED: HeaderName = HeaderName::from_static("x-athena-filtered");
 /// A direct database target, which this server does not take.
 const JDBC_URL: HeaderName = HeaderName::from_static("x-jdbc-url");
 /// Headers with an agreed meaning that this server does not have yet (contract 29).

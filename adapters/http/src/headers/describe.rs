@@ -155,6 +155,13 @@ pub fn response_headers(path: &str, status: Option<u16>) -> Vec<MetaHeader> {
             "128",
         ),
         (
+            success && path != "/gateway/update" && ROWS.contains(&path),
+            "X-Athena-Filtered",
+            "`true` when the database looked at rows that are not in the answer: a CQL client whose connection \
+             URI says `allow_filtering=true`, and a filter that neither key nor index answers.",
+            "true",
+        ),
+        (
             success && path == "/gateway/insert",
             "X-Athena-Resource-Id",
             "Id of the inserted row, when the body is an array with one row.",

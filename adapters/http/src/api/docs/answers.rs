@@ -37,6 +37,8 @@ pub struct RowsData {
     rows: Vec<Value>,
     /// Matching or changed rows, when `count` was asked for.
     count: Option<u64>,
+    /// `true` when a CQL database looked at rows that are not in the answer, which its owner has allowed.
+    filtered: Option<bool>,
     /// `{"grouped": [{"label", "rows", "aggregation"}]}`, when `group_by` was given.
     post_processing: Json,
 }
