@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use athena_application::ports::{Backend, BackendStatus, Done, PortError, RowStream, SchemaReader};
+use athena_application::stopwatch::Stopwatch;
 use athena_application::use_cases::{Delete, Fetch, Fetched};
 use athena_application::{Body, Client, ClientRegistry, ClientState, Error, Gateway};
 use athena_domain::error::RequestCode;
@@ -51,7 +52,8 @@ impl Cql {
     }
 
     fn gateway(self: &Arc<Self>) -> Arc<Gateway> {
-        let ready = ClientState::Ready { backend: self.clone(), schema: self.clone() };
+        let ready =
+            ClientState::Ready { backend: self.clone(), schema: self.clone(), circuit: Arc::default() };
         Arc::new(Gateway {
             registry: Arc::new(ClientRegistry::new([Client::new(name("main"), ready)])),
             limits: Default::default(),
@@ -59,6 +61,7 @@ impl Cql {
             decoding: Default::default(),
             authenticator: Default::default(),
             budgets: Default::default(),
+            direct: None,
         })
     }
 
@@ -87,7 +90,13 @@ impl SchemaReader for Cql {
 
 #[async_trait::async_trait]
 impl Backend for Cql {
-    async fn execute(&self, plan: &Plan, sink: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        plan: &Plan,
+        sink: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         self.asked.lock().unwrap().push(plan.operation.clone());
         let outputs = match &plan.operation {
             Operation::Cql(CqlPlan::Count(_)) => return Ok(Done { count: Some(7), ..Done::default() }),

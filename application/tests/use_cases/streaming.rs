@@ -121,7 +121,7 @@ async fn what_was_handed_out_is_known_while_the_statement_runs_and_when_it_is_dr
     let trail = context.trail.clone();
     let request = FetchRequest::decode(body(EVERY), &bench.gateway.limits, bench.gateway.decoding).unwrap();
     let fetch = Fetch::new(bench.gateway.clone());
-    let Fetched::Rows(Body::Stream(mut chunks), None) =
+    let Fetched::Rows { body: Body::Stream(mut chunks), count: None, .. } =
         fetch.run(&name("main"), request, JSON, ARRAY, context).await.unwrap()
     else {
         panic!("a large answer is streamed");
@@ -139,7 +139,7 @@ async fn what_was_handed_out_is_known_while_the_statement_runs_and_when_it_is_dr
     let context = bench.context();
     let trail = context.trail.clone();
     let request = FetchRequest::decode(body(EVERY), &bench.gateway.limits, bench.gateway.decoding).unwrap();
-    let Fetched::Rows(Body::Stream(mut chunks), None) =
+    let Fetched::Rows { body: Body::Stream(mut chunks), count: None, .. } =
         fetch.run(&name("main"), request, JSON, ARRAY, context).await.unwrap()
     else {
         panic!("a large answer is streamed");
