@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use athena_application::Gateway;
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
-use athena_application::ports::{Connector, MetricsSource, Opened, StatisticsStore};
+use athena_application::ports::{Connector, DirectTargets, MetricsSource, Opened, StatisticsStore};
 use athena_application::use_cases::provision::Provision;
+use athena_domain::breaker::BreakerSettings;
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::Decoding;
 use athena_domain::{ClientName, Limits};
 use athena_http::{AdminKey, AuditHeaders, Cors, HttpSettings, ResponseShape, Services};
 use athena_postgres::PostgresSettings;
 use athena_postgres::control::{PostgresProvisioner, PostgresStatistics};
+use athena_scylla::ScyllaSettings;
+use athena_supabase::{SupabaseDirect, SupabaseSettings};
 
 use crate::config::{self, Config, ConnectionUri, Environment, PoolConfig, Secret, UnknownFields};
 use crate::control::ControlPlane;
@@ -24,6 +27,9 @@ const WSS_SPECIFICATION: &str = include_str!("../openapi-wss.yaml");
 
 /// Requests of one client that wait before its bulkhead.
 const QUEUE_LENGTH: usize = 1000;
+
+/// Requests of one CQL client at once: its connections carry many, so that only memory bounds them.
+const CQL_CONCURRENT: usize = 256;
 
 /// Connections for raw queries, as a share of those for prepared statements.
 const RAW_SHARE: usize = 4;
@@ -39,7 +45,8 @@ pub struct Composed {
 }
 
 impl Composed {
-    /// Ends what runs beside the gateway, once no request does; nothing takes longer than `within`.
+    /// Ends what runs beside the gateway, once no request does: what waits is written for as long as `within`, then
+    /// spooled.
     pub async fn stop(self, within: Duration) {
         let Self { services, control, records } = self;
         // Nobody is left who could be observed.
@@ -88,6 +95,7 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
         },
         authenticator: control.authenticator.clone(),
         budgets: control.budgets.clone(),
+        direct: direct(config),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,
@@ -95,11 +103,24 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
     })
 }
 
+/// Opens projects that requests name. Without any certificate authority on this machine there is no way to one.
+fn direct(config: &Config) -> Option<Arc<dyn DirectTargets>> {
+    let rules = config.gateway.supabase_hosts.clone();
+    match SupabaseDirect::new(rules, config.limits.statement_timeout) {
+        Ok(direct) => Some(Arc::new(direct)),
+        Err(error) => {
+            tracing::warn!(%error, "the client custom_supabase is not served");
+            None
+        }
+    }
+}
+
 /// Opens databases as the configuration wants them opened.
 pub struct Databases {
     pool: PoolConfig,
     limits: Limits,
     schema_refresh: Duration,
+    breaker: BreakerSettings,
     environment: Environment,
 }
 
@@ -110,20 +131,14 @@ impl Databases {
             pool: config.pool.clone(),
             limits: config.limits.clone(),
             schema_refresh: config.gateway.schema_refresh,
+            breaker: config.gateway.breaker,
             environment: config.environment.clone(),
         }
     }
 }
 
-impl Connector for Databases {
-    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
-        let uri = ConnectionUri::parse(uri).map_err(str::to_owned)?;
-        if !matches!(uri.scheme().as_str(), "postgres" | "postgresql") {
-            return Err(format!(
-                "this build does not speak {}://; it speaks postgres:// and postgresql://",
-                uri.scheme()
-            ));
-        }
+impl Databases {
+    fn postgres(&self, name: &ClientName, uri: &ConnectionUri) -> Result<Opened, String> {
         let settings = settings(uri.expose(), &self.pool, &self.limits, self.schema_refresh);
         let mut settings = settings.map_err(|error| error.to_string())?;
         name.as_str().clone_into(&mut settings.name);
@@ -137,11 +152,63 @@ impl Connector for Databases {
         };
         let (backend, schema) = athena_postgres::open(&settings);
         let place = settings.place();
-        Ok(Opened { backend: Arc::new(Bulkhead::new(backend, bulkhead)), schema, place })
+        let breaker = settings.breaker.over(self.breaker);
+        Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
+    }
+
+    fn cql(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
+        let mut settings = ScyllaSettings::from_uri(uri).map_err(|error| error.to_string())?;
+        name.as_str().clone_into(&mut settings.name);
+        settings.statement_timeout = self.limits.statement_timeout;
+        settings.schema_refresh = self.schema_refresh;
+        settings.max_filtered_rows = self.limits.max_rows;
+        let bulkhead = BulkheadSettings {
+            max_concurrent: settings.max_concurrent.unwrap_or(CQL_CONCURRENT),
+            queue_length: settings.queue_length.unwrap_or(QUEUE_LENGTH),
+            queue_wait: settings.queue_wait.unwrap_or(self.pool.acquire_timeout),
+        };
+        let (backend, schema) = athena_scylla::open(&settings);
+        let place = settings.place();
+        let breaker = settings.breaker.over(self.breaker);
+        Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
+    }
+
+    fn postgrest(&self, name: &ClientName, uri: &ConnectionUri) -> Result<Opened, String> {
+        let variable = |name: &str| self.variable(name);
+        let settings = SupabaseSettings::from_uri(uri.expose(), self.limits.statement_timeout, variable);
+        let settings = settings.map_err(|error| error.to_string())?;
+        let bulkhead = BulkheadSettings {
+            max_concurrent: settings
+                .max_concurrent
+                .unwrap_or_else(|| usize::try_from(self.pool.max_connections).unwrap_or(usize::MAX)),
+            queue_length: settings.queue_length.unwrap_or(QUEUE_LENGTH),
+            queue_wait: settings.queue_wait.unwrap_or(self.pool.acquire_timeout),
+        };
+        let (backend, schema) = athena_supabase::open(&settings)?;
+        let place = settings.place();
+        let breaker = self.breaker;
+        Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
+    }
+}
+
+impl Connector for Databases {
+    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
+        let uri = ConnectionUri::parse(uri).map_err(str::to_owned)?;
+        match uri.scheme().as_str() {
+            "postgres" | "postgresql" | "neon" => self.postgres(name, &uri),
+            "cql" | "scylla" | "cassandra" => self.cql(name, uri.expose()),
+            "supabase+https" | "supabase+http" | "postgrest+https" | "postgrest+http" => {
+                self.postgrest(name, &uri)
+            }
+            other => Err(format!(
+                "this build does not speak {other}://; it speaks postgres://, postgresql://, neon://, \
+                 cql://, supabase+https:// and postgrest+https://"
+            )),
+        }
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        self.environment.filled(name).map(str::to_owned)
+        self.environment.value(name)
     }
 }
 

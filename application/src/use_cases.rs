@@ -23,18 +23,18 @@ use std::sync::Arc;
 
 use athena_domain::access::AuthReason;
 use athena_domain::error::RequestCode;
-use athena_domain::plan::{Plan, PlanOptions, Planner};
+use athena_domain::plan::{Operation, Plan, PlanOptions, Planner};
 use athena_domain::query::Decoding;
-use athena_domain::schema::Schema;
+use athena_domain::schema::{Dialect, Schema};
 use athena_domain::shape::{Grouping, camel_to_snake};
 use athena_domain::{ClientName, Limits, RequestError};
 use tokio::time::Instant;
 
 use crate::authenticator::Authenticator;
 use crate::budgets::Budgets;
-use crate::context::{Caller, Context};
-use crate::error::Error;
-use crate::ports::{Backend, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
+use crate::context::{Caller, Context, Direct};
+use crate::error::{Absence, Error};
+use crate::ports::{Backend, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
 use crate::registry::{ClientRegistry, ClientState};
 
 /// What every use case needs: the clients and the rules that hold for all of them.
@@ -51,7 +51,12 @@ pub struct Gateway {
     pub authenticator: Arc<Authenticator>,
     /// What is left of every key's budget.
     pub budgets: Arc<Budgets>,
+    /// Opens databases that requests themselves name, where that is offered.
+    pub direct: Option<Arc<dyn DirectTargets>>,
 }
+
+/// The client of requests that name their database themselves (contract 4.3).
+const DIRECT_CLIENT: &str = "custom_supabase";
 
 /// A client whose database can be asked.
 #[derive(Clone)]
@@ -68,23 +73,20 @@ impl Target {
         sink: &mut dyn RowStream,
         context: &Context,
     ) -> Result<Done, PortError> {
-        let began = Instant::now();
-        context.trail.asks(began, self.backend.system());
-        let outcome = self.backend.execute(plan, sink, context.deadline).await;
-        context.trail.executed(began.elapsed(), outcome.as_ref().ok());
+        let execution = context.trail.executes(self.backend.system());
+        let outcome = self.backend.execute(plan, sink, context.deadline, context.trail.waits()).await;
+        if let Ok(done) = &outcome {
+            execution.did(done);
+        }
+        drop(execution);
         outcome.map_err(|mut error| {
             if error.reason() == Some(Reason::RowOutOfScope) {
                 context.trail.deny_for(AuthReason::RowOutOfScope);
             }
-            // A detail quotes whole rows and keys, of other tables too, and what a trigger raises may.
             if let PortErrorKind::Rejected(rejection) = &mut error.kind
                 && context.caller.authority().is_some_and(|authority| authority.hides_values())
             {
-                rejection.detail = None;
-                if rejection.reason == Reason::Raised {
-                    rejection.message = "the database refused the statement".to_owned();
-                    rejection.hint = None;
-                }
+                rejection.hide_values(matches!(plan.operation, Operation::Raw(_)));
             }
             error
         })
@@ -99,12 +101,16 @@ impl Gateway {
             big_numbers_as_text,
             shielded: false,
             caller: Caller::default(),
+            direct: None,
             trail: Arc::default(),
         }
     }
 
     /// Whether the tables that decide about callers are shut to this caller on this client.
     pub fn shields(&self, client: &ClientName, caller: &Caller) -> bool {
+        if self.is_direct(client) {
+            return false;
+        }
         let own = self.registry.find(client).map_or(true, |client| client.is_control);
         own && !caller.is_bound_to(client)
     }
@@ -114,7 +120,29 @@ impl Gateway {
     /// # Errors
     /// [`Error::UnknownClient`], [`Error::ClientUnavailable`].
     pub fn check_client(&self, name: &ClientName) -> Result<(), Error> {
-        self.target(name).map(drop)
+        if self.is_direct(name) {
+            // A client of that name may be stopped.
+            return if self.registry.is_read() { Ok(()) } else { Err(Error::ClientsUnread) };
+        }
+        self.registered(name).map(drop)
+    }
+
+    /// Whether requests for this client name their database themselves. A client of that name goes first, one that is
+    /// stopped included.
+    pub fn is_direct(&self, name: &ClientName) -> bool {
+        self.direct.is_some()
+            && name.key() == DIRECT_CLIENT
+            && !self.registry.snapshot().contains_key(DIRECT_CLIENT)
+    }
+
+    /// Opens the database that a request names.
+    ///
+    /// # Errors
+    /// Why it cannot be used, without a secret.
+    pub fn open_direct(&self, url: &str, key: &str) -> Result<Direct, String> {
+        let targets = self.direct.as_ref().ok_or("this server takes no databases from requests")?;
+        let (backend, schema) = targets.open(url, key)?;
+        Ok(Direct(Target { backend, schema }))
     }
 
     /// The grouping in the names that the answer's keys have (contract 6.5).
@@ -128,13 +156,23 @@ impl Gateway {
         Ok(Some(Grouping::new(&*group_by, asked.granularity(), column, asked.strategy(), asked.dedup())?))
     }
 
-    pub(crate) fn target(&self, name: &ClientName) -> Result<Target, Error> {
+    pub(crate) fn target(&self, name: &ClientName, context: &Context) -> Result<Target, Error> {
+        match &context.direct {
+            Some(direct) => Ok(direct.0.clone()),
+            None => self.registered(name),
+        }
+    }
+
+    fn registered(&self, name: &ClientName) -> Result<Target, Error> {
         let client = self.registry.find(name)?;
         match &client.state {
-            ClientState::Ready { backend, schema } => {
+            ClientState::Ready { backend, schema, .. } => {
                 Ok(Target { backend: backend.clone(), schema: schema.clone() })
             }
-            ClientState::Frozen | ClientState::Inactive => Err(Error::UnknownClient(name.clone())),
+            ClientState::Frozen => Err(Error::UnknownClient { name: name.clone(), absence: Absence::Frozen }),
+            ClientState::Inactive => {
+                Err(Error::UnknownClient { name: name.clone(), absence: Absence::Inactive })
+            }
             ClientState::Misconfigured { reason } => {
                 Err(Error::ClientUnavailable { name: name.clone(), reason: reason.clone() })
             }
@@ -149,22 +187,20 @@ impl Gateway {
         stale: Option<&Arc<Schema>>,
         plan: impl Fn(Planner<'_>) -> Result<T, RequestError>,
     ) -> Result<(T, Arc<Schema>), Error> {
+        let _planning = context.trail.plans();
         let options = PlanOptions {
             big_numbers_as_text: context.big_numbers_as_text,
             shielded: context.shielded,
             ..self.options.clone()
         };
         let attempt = |schema: &Schema| {
-            let began = Instant::now();
             let planner =
                 |authority| plan(Planner { schema, limits: &self.limits, options: &options, authority });
             if let (Some(would_be), None) = (context.caller.would_be_authority(), context.trail.denial()) {
                 // Nobody is refused here; what would be is noted.
                 drop(planner(Some(would_be)).inspect_err(|error| context.trail.deny(error)));
             }
-            let outcome = planner(context.caller.authority()).inspect_err(|error| context.trail.deny(error));
-            context.trail.planned(began.elapsed());
-            outcome
+            planner(context.caller.authority()).inspect_err(|error| context.trail.deny(error))
         };
         let schema = match (target.schema.loaded(), stale) {
             (Some(schema), None) => schema,
@@ -177,7 +213,7 @@ impl Gateway {
             }
         };
         match attempt(&schema) {
-            Err(error) if may_be_new(error.code) => {
+            Err(error) if may_be_new(error.code, schema.dialect()) => {
                 match target.schema.refresh(Some(&schema), context.deadline).await {
                     Ok(newer) if !Arc::ptr_eq(&newer, &schema) => Ok((attempt(&newer)?, newer)),
                     // Nothing newer, or nobody to ask: what is known says no.
@@ -190,15 +226,18 @@ impl Gateway {
 }
 
 /// Whether a refusal may only mean that the database has changed since it was read.
-fn may_be_new(code: RequestCode) -> bool {
-    matches!(
-        code,
-        RequestCode::UndefinedTable
-            | RequestCode::UndefinedColumn
-            | RequestCode::UnsupportedSelect
-            | RequestCode::TypeMismatch
-            | RequestCode::DataException
-    )
+fn may_be_new(code: RequestCode, dialect: Dialect) -> bool {
+    // In CQL an index created since may make a request legal.
+    let by_index = code == RequestCode::NotSupportedByBackend && dialect != Dialect::Sql;
+    by_index
+        || matches!(
+            code,
+            RequestCode::UndefinedTable
+                | RequestCode::UndefinedColumn
+                | RequestCode::UnsupportedSelect
+                | RequestCode::TypeMismatch
+                | RequestCode::DataException
+        )
 }
 
 /// Whether a failure says that what is known of the database is older than the database.

@@ -1,8 +1,10 @@
 //! Rules of the gateway: requests, plans, rows, shaping. No I/O, no clock, no environment.
 
 pub mod access;
+pub mod breaker;
 pub mod catalog;
 pub mod error;
+pub mod expand;
 pub mod limits;
 pub mod name;
 pub mod plan;

@@ -4,21 +4,25 @@
 mod authority;
 pub mod bind;
 mod columns;
+pub mod cql;
 mod fetch;
 mod filter;
+mod open;
 mod raw;
 mod write;
 
 pub use bind::{Bind, Datum};
+pub use cql::CqlPlan;
 pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
 
 use crate::access::Authority;
+use crate::error::RequestError;
 use crate::limits::Limits;
 use crate::query::fetch::Count;
 use crate::query::{CompareOp, IsTest, Nulls};
-use crate::schema::{ColumnType, Relation, Schema};
+use crate::schema::{ColumnType, Dialect, Relation, Schema};
 
 /// What a planner may take for granted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -283,8 +287,24 @@ pub enum Operation {
     Update(UpdatePlan),
     /// A removal of rows.
     Delete(DeletePlan),
-    /// The caller's own SQL.
+    /// What a CQL database is asked: the only operation it gets besides `Raw`.
+    Cql(CqlPlan),
+    /// The caller's own SQL or CQL.
     Raw(RawPlan),
+}
+
+impl Operation {
+    /// What an ordinary plan is about.
+    fn relation(&self) -> Option<&Arc<Relation>> {
+        match self {
+            Self::Select(select) => Some(&select.relation),
+            Self::Count(count) => Some(&count.relation),
+            Self::Insert(insert) => Some(&insert.relation),
+            Self::Update(update) => Some(&update.relation),
+            Self::Delete(delete) => Some(&delete.relation),
+            Self::Cql(_) | Self::Raw(_) => None,
+        }
+    }
 }
 
 /// One statement, decided.
@@ -294,6 +314,20 @@ pub struct Plan {
     pub operation: Operation,
     /// Whether integers beyond 2^53 and exact decimals are written as strings.
     pub big_numbers_as_text: bool,
+    /// Whether the names of columns that nobody named are rewritten to snake_case: in an open relation only the
+    /// database knows them.
+    pub keys_to_snake: bool,
+}
+
+impl Plan {
+    /// Whether the database looks at rows that it does not return, which its owner has allowed.
+    pub fn filters(&self) -> bool {
+        match &self.operation {
+            Operation::Cql(CqlPlan::Read(read)) => read.filtering,
+            Operation::Cql(CqlPlan::Count(count)) => count.filtering,
+            _ => false,
+        }
+    }
 }
 
 /// Turns requests into plans.
@@ -310,8 +344,25 @@ pub struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn plan(&self, operation: Operation) -> Plan {
-        Plan { operation, big_numbers_as_text: self.options.big_numbers_as_text }
+    /// The plan for an operation, in the language of the database.
+    fn plan(&self, operation: Operation) -> Result<Plan, RequestError> {
+        let operation = match self.schema.dialect() {
+            Dialect::Sql | Dialect::Rest => operation,
+            Dialect::Cql(rules) => {
+                let relation = operation.relation().cloned();
+                let staged = cql::stage(operation, rules, self.limits);
+                staged.map_err(|error| self.without_names(relation.as_deref(), error))?
+            }
+        };
+        Ok(Plan {
+            operation,
+            big_numbers_as_text: self.options.big_numbers_as_text,
+            keys_to_snake: self.options.camel_to_snake,
+        })
+    }
+
+    fn speaks_cql(&self) -> bool {
+        matches!(self.schema.dialect(), Dialect::Cql(_))
     }
 }
 

@@ -1,5 +1,11 @@
 //! What a database says about itself: relations, columns, types, keys. Immutable once built.
 
+mod cql;
+
+pub use cql::{
+    Clustering, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind, IndexTarget, PRIMARY_KEY,
+};
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -40,8 +46,12 @@ pub enum TypeKind {
     Domain(Arc<ColumnType>),
     /// A range or multirange.
     Range,
+    /// A type of CQL.
+    Cql(CqlType),
     /// Any other type: it travels as the database's own text.
     Other,
+    /// A type that only the database knows: values are bound as the JSON text of the request.
+    Dynamic,
 }
 
 /// A field of a composite type.
@@ -66,6 +76,16 @@ impl ColumnType {
     /// A type by its SQL name.
     pub fn new(sql: &str, kind: TypeKind) -> Self {
         Self { sql: sql.into(), kind }
+    }
+
+    /// A type that only the database knows.
+    pub fn dynamic() -> Self {
+        Self::new("", TypeKind::Dynamic)
+    }
+
+    /// A type of CQL.
+    pub fn cql(ty: CqlType) -> Self {
+        Self { sql: ty.to_string().into(), kind: TypeKind::Cql(ty) }
     }
 
     /// The type below any domains.
@@ -114,9 +134,20 @@ pub struct Relation {
     pub primary_key: Box<[usize]>,
     /// Unique indexes, the primary key's included.
     pub unique: Vec<UniqueIndex>,
+    /// What is special about a CQL table; nothing for SQL.
+    pub cql: Option<CqlTable>,
 }
 
 impl Relation {
+    /// Position of `*` in an open relation.
+    pub const EVERY: usize = 0;
+
+    /// Whether it was made of the names of one request: then its first column is `*`, which stands for every column,
+    /// and only the database knows types and keys.
+    pub fn is_open(&self) -> bool {
+        self.columns.first().is_some_and(|column| column.ty.kind == TypeKind::Dynamic)
+    }
+
     /// Position of a column by its exact name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| &*column.name == name)
@@ -137,9 +168,20 @@ pub struct Schema {
     relations: HashMap<(Arc<str>, Arc<str>), Arc<Relation>>,
     types: HashMap<Box<str>, ColumnType>,
     search_path: Vec<Arc<str>>,
+    dialect: Dialect,
 }
 
 impl Schema {
+    /// A schema of which nothing is known but the name of its default one: the database itself says what exists.
+    pub fn open(default_schema: &str) -> Self {
+        Self { search_path: vec![default_schema.into()], dialect: Dialect::Rest, ..Self::default() }
+    }
+
+    /// Whether nothing is known of relations.
+    pub fn is_open(&self) -> bool {
+        self.dialect == Dialect::Rest
+    }
+
     /// Builds a snapshot. `types` are the types a caller may cast to, by lower-case name.
     pub fn new(
         relations: Vec<Relation>,
@@ -150,7 +192,18 @@ impl Schema {
             .into_iter()
             .map(|relation| ((relation.schema.clone(), relation.name.clone()), Arc::new(relation)))
             .collect();
-        Self { relations, types, search_path }
+        Self { relations, types, search_path, dialect: Dialect::Sql }
+    }
+
+    /// The same snapshot of a database that speaks `dialect`.
+    #[must_use]
+    pub fn speaking(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
+    }
+
+    /// The language of the database.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Finds a relation; an unqualified name resolves through the search path.

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use athena_domain::breaker::BreakerSettings;
+use athena_supabase::HostRules;
+
 use super::reader::Reader;
+use super::server::narrow;
 
 /// What happens to a body field nobody knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +58,17 @@ pub struct GatewayConfig {
     pub auto_migrate: bool,
     /// `gateway.schema_refresh_secs`: how old the knowledge of tables and columns may grow.
     pub schema_refresh: Duration,
+    /// `gateway.circuit_breaker_*`: when the database of a client is taken to be away.
+    pub breaker: BreakerSettings,
+    /// `gateway.supabase_allowed_hosts`, `gateway.supabase_allow_insecure`: where `x-supabase-url` may lead.
+    pub supabase_hosts: HostRules,
 }
 
 impl GatewayConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let key = |name| ("gateway", name);
         let logging_client = reader.text("gateway", "logging_client");
+        let supabase_hosts = supabase_hosts(reader);
         let auth_client = reader.text("gateway", "auth_client").or_else(|| logging_client.clone());
         Self {
             unknown_fields: reader.choice(
@@ -85,7 +94,23 @@ impl GatewayConfig {
             logging_client,
             auth_client,
             auto_migrate: reader.boolean(key("auto_migrate"), true),
+            supabase_hosts,
             schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
+            breaker: BreakerSettings {
+                threshold: narrow(reader.integer(key("circuit_breaker_threshold"), 5, 1..=1_000_000)),
+                timeout: reader.seconds(key("circuit_breaker_timeout_secs"), 60, 1..=86_400),
+                check_interval: reader.seconds(key("circuit_breaker_check_interval_secs"), 30, 1..=86_400),
+                ..BreakerSettings::default()
+            },
         }
     }
+}
+
+fn supabase_hosts(reader: &mut Reader<'_>) -> HostRules {
+    let list = reader.text("gateway", "supabase_allowed_hosts").unwrap_or_default();
+    let insecure = reader.boolean(("gateway", "supabase_allow_insecure"), false);
+    HostRules::parse(&list, insecure).unwrap_or_else(|error| {
+        reader.problem("gateway", "supabase_allowed_hosts", error.to_string());
+        HostRules::default()
+    })
 }

@@ -34,8 +34,18 @@ impl fmt::Display for Secret {
 }
 
 /// Schemes of connection targets.
-const SCHEMES: [&str; 7] =
-    ["postgres", "postgresql", "cql", "supabase+https", "supabase+http", "postgrest+https", "postgrest+http"];
+const SCHEMES: [&str; 10] = [
+    "postgres",
+    "postgresql",
+    "neon",
+    "cql",
+    "scylla",
+    "cassandra",
+    "supabase+https",
+    "supabase+http",
+    "postgrest+https",
+    "postgrest+http",
+];
 
 /// Where a database is and how to enter it. Prints with its passwords as `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,7 +69,7 @@ impl ConnectionUri {
         };
         if !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(
-                "the scheme of the connection URI is none of postgres, postgresql, cql, supabase+https, postgrest+https",
+                "the scheme of the connection URI is none of postgres, postgresql, neon, cql, supabase+https, postgrest+https",
             );
         }
         if rest.is_empty() {

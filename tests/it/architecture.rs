@@ -13,6 +13,8 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
     ("athena-logging", "adapters/logging", &["athena-domain", "athena-application"]),
     ("athena-metrics", "adapters/metrics", &["athena-domain", "athena-application"]),
     ("athena-redis", "adapters/redis", &["athena-domain", "athena-application"]),
+    ("athena-scylla", "adapters/scylla", &["athena-domain", "athena-application"]),
+    ("athena-supabase", "adapters/supabase", &["athena-domain", "athena-application"]),
     ("athena-traces", "adapters/traces", &["athena-application"]),
     ("athena-memory", "adapters/memory", &["athena-domain", "athena-application"]),
 ];
@@ -21,10 +23,12 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
 const OWNED: &[(&str, &[&str])] = &[
     ("sqlx", &["adapters/postgres", "tests/support"]),
     ("deadpool", &["adapters/postgres"]),
+    ("scylla", &["adapters/scylla", "tests/support"]),
     ("poem", &["adapters/http"]),
     ("poem-openapi", &["adapters/http"]),
     ("deadpool-redis", &["adapters/redis"]),
     ("opentelemetry", &["adapters/traces"]),
+    ("reqwest", &["adapters/supabase", "adapters/traces", "tests/support"]),
     ("clap", &["adapters/cli"]),
     ("config", &["."]),
     ("anyhow", &[".", "tests/support"]),

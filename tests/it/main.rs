@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod architecture;
+mod breaker;
 mod budgets;
 mod catalog;
 mod client_tls;
+mod cql;
 mod deploy;
 mod enforcement;
+mod given_up;
 mod harness;
 mod injection;
 mod keys_admin;
@@ -24,7 +27,9 @@ mod schema_changes;
 mod sdk;
 mod spec;
 mod streaming;
+mod supabase;
 mod traces;
+mod two_gateways;
 mod values;
 mod witness;
 mod writes;

@@ -8,6 +8,7 @@ mod port;
 mod refusal;
 
 pub use failure::Failure;
+pub use port::whole_seconds;
 pub use refusal::from_request;
 
 use athena_application::Error;
@@ -19,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::headers::Audit;
 use crate::headers::accept::content_type;
-use crate::record::Record;
+use crate::record::{Notes, Record};
 
 /// The routes whose errors have words of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +53,8 @@ impl Route {
     }
 }
 
-/// What is known of a request when it fails.
-#[derive(Debug, Clone)]
+/// What is known of a request, when it fails above all.
+#[derive(Debug)]
 pub struct Scene<'a> {
     /// Route.
     pub route: Route,
@@ -67,13 +68,29 @@ pub struct Scene<'a> {
     pub table: Option<String>,
     /// What is told of the request besides its answer.
     pub record: Record,
+    /// Where `record` goes in the end, whether the handler answers or is dropped.
+    pub notes: Option<Notes>,
+}
+
+impl Drop for Scene<'_> {
+    fn drop(&mut self) {
+        let Some(notes) = self.notes.take() else { return };
+        let mut record = std::mem::take(&mut self.record);
+        record.table = self.table.as_deref().map(Box::from);
+        record.note_denial(self.route);
+        notes.leave(record);
+    }
 }
 
 /// Turns an error of the application into a failure in the route's words, and logs what is ours.
 pub fn from_application(error: Error, scene: &Scene<'_>) -> Box<Failure> {
     match error {
         Error::Request(error) => refusal::from_request(error, scene.route),
-        Error::UnknownClient(name) => failure::unknown_client(&name, scene.route),
+        Error::UnknownClient { name, absence } => {
+            let reason = absence.as_str();
+            tracing::info!(client = %name, reason, request_id = scene.request_id, "a client is not served");
+            failure::unknown_client(&name, scene.route)
+        }
         Error::ClientsUnread => failure::clients_unread(),
         Error::ClientUnavailable { name, reason } => failure::client_unavailable(&name, reason),
         Error::Port(error) => {

@@ -27,7 +27,7 @@ pub use headers::request_id::RequestId;
 pub use headers::trace_parent::TraceParent;
 pub use in_process::{Call, InvalidCall, Reply};
 pub use security::AdminKey;
-pub use server::Listener;
+pub use server::{CUT_OFF, Listener};
 pub use services::{Reload, Reloaded, Services};
 pub use settings::{AuditHeaders, Cors, DOCS_URL, HttpSettings, ResponseShape};
 pub use spec::specification;

@@ -15,8 +15,8 @@ use crate::queue::Queue;
 use crate::settings::LogSettings;
 use crate::writer::Writer;
 
-/// Time beyond the deadline for writing to disk what is left.
-const SPOOL_GRACE: Duration = Duration::from_secs(5);
+/// Time that [`LogPipeline::shutdown`] may take beyond its deadline, for writing to disk what is left.
+pub const SPOOL_GRACE: Duration = Duration::from_secs(4);
 
 thread_local! {
     /// Where an entry becomes bytes, outside of any lock.
@@ -36,7 +36,7 @@ impl LogPipeline {
     /// Starts the writer; needs a running runtime. A spool that cannot be used is told in the log and done
     /// without: logging must not keep a gateway from starting.
     pub fn start(store: Arc<dyn LogStore>, settings: LogSettings) -> Self {
-        let queue = Arc::new(Queue::new(settings.queue_entries, settings.batch_entries.max(1)));
+        let queue = Arc::new(Queue::new(&settings));
         let counted = Arc::new(Counted::default());
         let keys_only = settings.keys_only;
         let (deadline, asked) = watch::channel(None);
@@ -51,7 +51,8 @@ impl LogPipeline {
     }
 
     /// Writes what waits in memory: to the store until `deadline` has passed, then to the spool; what
-    /// neither takes is counted as dropped. Whatever is observed from then on is dropped and counted.
+    /// neither takes within [`SPOOL_GRACE`] is counted as dropped. Whatever is observed from then on is dropped and
+    /// counted.
     pub async fn shutdown(&self, deadline: Duration) {
         self.deadline.send_replace(Some(Instant::now() + deadline));
         self.queue.close();

@@ -47,6 +47,7 @@ pub(crate) fn render(plan: &Plan) -> Result<Statement, Unencodable> {
         Operation::Update(update) => statement.update(update)?,
         Operation::Delete(delete) => statement.delete(delete)?,
         Operation::Raw(raw) => statement.sql.push_str(&raw.query),
+        Operation::Cql(_) => return Err(Unencodable("a plan for CQL".into())),
     }
     Ok(statement)
 }
@@ -68,7 +69,9 @@ pub(crate) fn is_native(ty: &ColumnType) -> bool {
         | TypeKind::Date
         | TypeKind::Timestamp
         | TypeKind::TimestampTz => true,
-        TypeKind::Composite(_) | TypeKind::Range | TypeKind::Other => false,
+        TypeKind::Composite(_) | TypeKind::Range | TypeKind::Cql(_) | TypeKind::Other | TypeKind::Dynamic => {
+            false
+        }
     }
 }
 
@@ -151,6 +154,7 @@ impl Statement {
                 self.sql.push_str("::text");
                 self.cast_from_text(ty);
             }
+            (Datum::Cql(_), _) => return Err(Unencodable("a value of CQL".into())),
             (Datum::Null, _) => {
                 self.placeholder(None::<&str>)?;
                 self.sql.push_str("::text");

@@ -1,12 +1,14 @@
 //! What a client's database connection needs to know.
 
 mod libpq;
+mod neon;
 mod uri;
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use athena_domain::breaker::BreakerOverrides;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
@@ -64,6 +66,8 @@ pub struct PostgresSettings {
     pub queue_length: Option<usize>,
     /// `queue_wait_ms`: longest wait for a turn. Not enforced in this crate.
     pub queue_wait: Option<Duration>,
+    /// When the client's database is taken to be away. Not enforced in this crate.
+    pub breaker: BreakerOverrides,
 }
 
 /// What a URI says that takes the place of a configured value.
@@ -120,6 +124,7 @@ impl PostgresSettings {
             max_concurrent: read.max_concurrent,
             queue_length: read.queue_length,
             queue_wait: read.queue_wait,
+            breaker: read.breaker,
         })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use athena_application::contract::{self, Verb};
 use athena_application::ports::{Backend as _, PortErrorKind, SchemaReader as _};
+use athena_application::stopwatch::Stopwatch;
 use athena_postgres::PostgresSettings;
 use athena_test_support::{Mode, TestDatabase};
 use sqlx::{Connection as _, PgConnection};
@@ -141,12 +142,14 @@ async fn a_client_that_is_let_go_closes_its_connections_after_the_last_request()
     let mut sink = hanging();
     let known = schema.loaded().unwrap();
     let plan = plan(&known);
-    drop(tokio::time::timeout(Duration::from_millis(100), backend.execute(&plan, &mut sink, soon())).await);
+    let waits = Stopwatch::default();
+    let work = backend.execute(&plan, &mut sink, soon(), &waits);
+    drop(tokio::time::timeout(Duration::from_millis(100), work).await);
     // One that is under way when the client goes.
     let mut sink = hanging();
     let running = tokio::spawn({
         let backend = backend.clone();
-        async move { drop(backend.execute(&plan, &mut sink, soon()).await) }
+        async move { drop(backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await) }
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(sessions(&mut direct).await >= 3);
@@ -191,4 +194,35 @@ async fn callers_who_wait_for_a_schema_that_cannot_be_read_fail_together() {
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     proxy.set(Mode::Pass).await;
     assert!(schema.refresh(None, soon()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_ping_tells_connections_that_are_busy_from_a_database_that_is_silent() {
+    let database = TestDatabase::with(
+        "CREATE VIEW slow AS SELECT pg_sleep(20) IS NULL AS slept; CREATE TABLE t (id int)",
+    )
+    .await;
+    let proxy = database.proxied().await;
+    let uri = format!("{}&max_connections=1", proxy.uri());
+    let (backend, schema) = athena_postgres::open(&PostgresSettings::from_uri(&uri).unwrap());
+    schema.refresh(None, soon()).await.unwrap();
+    let (slow, known) = (backend.clone(), schema.clone());
+    let busy = tokio::spawn(async move {
+        drop(contract::run(&*slow, &*known, Verb::Fetch, r#"{"table_name":"slow"}"#).await);
+    });
+    while backend.status().idle > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let brief = || Instant::now() + Duration::from_millis(500);
+    assert_eq!(backend.ping(brief()).await.unwrap_err().kind, PortErrorKind::Exhausted);
+    assert!(backend.status().connected);
+    busy.abort();
+    drop(busy.await);
+    // One connection is ready, and nobody answers on it.
+    contract::run(&*backend, &*schema, Verb::Fetch, FETCH).await.unwrap();
+    backend.ping(brief()).await.unwrap();
+    proxy.set(Mode::Blackhole).await;
+    let silent = backend.ping(brief()).await.unwrap_err().kind;
+    assert!(matches!(silent, PortErrorKind::TimedOut | PortErrorKind::Unavailable), "{silent:?}");
+    assert!(!backend.status().connected);
 }

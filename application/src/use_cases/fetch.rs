@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use athena_domain::plan::{Operation, Plan};
+use athena_domain::plan::Plan;
 use athena_domain::query::FetchRequest;
 use athena_domain::rows::{CellRef, ColumnHead, Flow, GatherRows, RowFormat, RowSink, RowStyle};
 use athena_domain::shape::RowSet;
@@ -21,8 +21,15 @@ pub struct Fetch {
 /// What a fetch gives.
 #[derive(Debug)]
 pub enum Fetched {
-    /// Rows, and the count of matching rows when it was asked for.
-    Rows(Body, Option<u64>),
+    /// Rows.
+    Rows {
+        /// The rows.
+        body: Body,
+        /// Matching rows, when they were to be counted.
+        count: Option<u64>,
+        /// Whether the database looks at rows that it does not return.
+        filtered: bool,
+    },
     /// Grouped rows.
     Grouped(Grouped),
 }
@@ -45,7 +52,7 @@ impl Fetch {
         framing: Framing,
         context: Context,
     ) -> Result<Fetched, Error> {
-        let target = self.gateway.target(client)?;
+        let target = self.gateway.target(client, &context)?;
         if request.grouping.is_some() {
             return self.grouped(&target, &request, style, &context).await.map(Fetched::Grouped);
         }
@@ -58,10 +65,10 @@ impl Fetch {
             (select, schema) = (again, newer);
             counted = self.count_if_asked(&target, count.as_ref(), &context).await;
         }
-        let count = counted?;
+        let (filtered, count) = (select.filters(), counted?);
         let max_bytes = (style.format == RowFormat::Json).then_some(self.gateway.limits.max_response_bytes);
-        let gateway = self.gateway.clone();
-        let body = answer::stream(style, framing, max_bytes, move |mut sink| async move {
+        let (gateway, trail) = (self.gateway.clone(), context.trail.clone());
+        let body = answer::stream(style, framing, max_bytes, &trail, move |mut sink| async move {
             let mut outcome = target.execute(&select, &mut sink, &context).await;
             if outcome.as_ref().is_err_and(is_stale) && sink.rows() == 0 {
                 let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(&request, style.format);
@@ -73,10 +80,10 @@ impl Fetch {
                 }
             }
             let tally = outcome.map_err(Error::from).and_then(|done| tally(&sink, done, count, &gateway));
-            (sink, tally)
+            (sink, tally.map(|tally| Tally { filtered, ..tally }))
         })
         .await?;
-        Ok(Fetched::Rows(body, count))
+        Ok(Fetched::Rows { body, count, filtered })
     }
 
     async fn count_if_asked(
@@ -119,7 +126,8 @@ impl Fetch {
         }
         outcome?;
         let count = self.count_if_asked(target, count.as_ref(), context).await?;
-        Grouped::build(rows.into_rows()?, &grouping, style, count)
+        let grouped = Grouped::build(rows.into_rows()?, &grouping, style, count)?;
+        Ok(Grouped { filtered: select.filters(), ..grouped })
     }
 }
 
@@ -137,7 +145,7 @@ pub(super) fn tally(
         let most = gateway.limits.max_response_bytes;
         return Err(too_large(most).into());
     }
-    Ok(Tally { done, rows: sink.rows(), count })
+    Ok(Tally { done, rows: sink.rows(), count, filtered: false })
 }
 
 /// The refusal of an answer of more than `most` bytes.
@@ -147,7 +155,6 @@ pub(super) fn too_large(most: u64) -> RequestError {
 }
 
 async fn count_rows(target: &Target, plan: &Plan, context: &Context) -> Result<Option<u64>, Error> {
-    debug_assert!(matches!(plan.operation, Operation::Count(_)));
     let done = target.execute(plan, &mut NoRows, context).await?;
     match done.count {
         Some(count) => Ok(Some(count)),

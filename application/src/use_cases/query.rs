@@ -34,7 +34,7 @@ impl Query {
         framing: Framing,
         context: Context,
     ) -> Result<(bytes::Bytes, Tally), Error> {
-        let target = self.gateway.target(client)?;
+        let target = self.gateway.target(client, &context)?;
         let (plan, _) = self.gateway.plan(&target, &context, None, |planner| planner.raw(request)).await?;
         let style = RowStyle { format: RowFormat::Json, strip_nulls: false };
         let max_rows = request.max_rows.unwrap_or(self.gateway.limits.max_rows);

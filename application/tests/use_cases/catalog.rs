@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use athena_application::error::Absence;
 use athena_application::ports::{
     Backend, BackendStatus, ClientStore as _, Connector, Done, NewClient, Opened, PortError, PortErrorKind,
-    RowStream,
+    RowStream, Versions,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_application::{Catalog, ClientState, Error};
 use athena_domain::ClientName;
+use athena_domain::breaker::BreakerSettings;
 use athena_domain::catalog::{ConfigClient, TargetTexts};
 use athena_domain::plan::Plan;
 use athena_memory::{MemoryClientStore, MemoryDatabase};
@@ -43,7 +46,13 @@ impl Pinged {
 
 #[async_trait::async_trait]
 impl Backend for Pinged {
-    async fn execute(&self, _: &Plan, _: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        _: &Plan,
+        _: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         Ok(Done::default())
     }
 
@@ -71,13 +80,14 @@ impl Databases {
 }
 
 impl Connector for Databases {
-    fn open(&self, _: &ClientName, uri: &str) -> Result<Opened, String> {
+    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
         if uri.contains("bad") {
             return Err("a bad address".to_owned());
         }
         let backend = Arc::new(Pinged::default());
         self.0.lock().unwrap().entry(uri.to_owned()).or_default().push(backend.clone());
-        Ok(Opened { backend, schema: Arc::new(MemoryDatabase::new([])), place: uri.to_owned() })
+        let schema = Arc::new(MemoryDatabase::new([]));
+        Ok(Opened::guarded(name, backend, schema, BreakerSettings::default(), uri.to_owned()))
     }
 
     fn variable(&self, _: &str) -> Option<String> {
@@ -157,11 +167,31 @@ async fn a_catalog_that_cannot_be_read_leaves_what_runs() {
     assert_eq!(bench.catalog.reload().await.unwrap_err().kind, PortErrorKind::Unavailable);
     let steady = bench.backend("steady");
     let unknown = bench.catalog.registry().find(&name("added")).err();
-    assert!(matches!(unknown, Some(Error::UnknownClient(_))));
+    assert!(matches!(unknown, Some(Error::UnknownClient { absence: Absence::Unknown, .. })));
     bench.store.set_reachable(true);
     bench.catalog.reload().await.unwrap();
     assert!(Arc::ptr_eq(&steady, &bench.backend("steady")));
     bench.backend("added");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_catalog_that_takes_nothing_is_obeyed_and_told_ever_more_rarely() {
+    let bench = bench(&[("steady", "a")]);
+    bench.store.set_seedable(false);
+    let (_changes, versions) = tokio::sync::watch::channel(Versions::default());
+    let following = tokio::spawn(bench.catalog.clone().follow(versions));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    bench.backend("steady");
+    bench.catalog.reload().await.expect("it can be read");
+    let tried = bench.store.seedings();
+    assert!((10..=20).contains(&tried), "{tried} times in ten minutes");
+    bench.store.set_seedable(true);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(bench.store.load().await.unwrap().len(), 1);
+    let tried = bench.store.seedings();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.store.seedings(), tried, "what it has taken is not told again");
+    following.abort();
 }
 
 #[tokio::test]
@@ -243,7 +273,8 @@ async fn nobody_is_served_before_it_is_known_who_is_stopped() {
     bench.store.update("frozen", &stop).await.unwrap().unwrap();
     bench.catalog.reload().await.unwrap();
     bench.backend("steady");
-    assert!(matches!(bench.catalog.registry().find(&name("frozen")).err(), Some(Error::UnknownClient(_))));
+    let frozen = bench.catalog.registry().find(&name("frozen")).err();
+    assert!(matches!(frozen, Some(Error::UnknownClient { absence: Absence::Frozen, .. })));
     // What was known once stays known.
     bench.store.set_reachable(false);
     bench.catalog.reload().await.unwrap_err();

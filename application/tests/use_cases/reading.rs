@@ -41,6 +41,7 @@ async fn a_table_created_since_is_found() {
         columns: vec![column("name", "text", TypeKind::Text)],
         primary_key: [].into(),
         unique: Vec::new(),
+        cql: None,
     };
     bench.database.create_table(Table::new(relation).with_rows(r#"[{"name":"red"}]"#).unwrap());
     assert_eq!(bench.rows(r#"{"table_name":"teams"}"#).await.0, r#"[{"name":"red"}]"#);
@@ -89,6 +90,7 @@ fn reordered() -> Table {
         columns: Vec::new(),
         primary_key: [1].into(),
         unique: Vec::new(),
+        cql: None,
     };
     relation.columns.push(column("mail", "text", TypeKind::Text));
     relation.columns.push(column("id", "bigint", TypeKind::Int(64)));
@@ -122,7 +124,7 @@ async fn rows_are_counted_beside_the_page() {
     let bench = Bench::new();
     let answer =
         bench.fetch(r#"{"table_name":"users","columns":"id","count":"exact","limit":1}"#).await.unwrap();
-    let Fetched::Rows(_, count) = answer else { panic!("not grouped") };
+    let Fetched::Rows { count, .. } = answer else { panic!("not grouped") };
     assert_eq!(count, Some(3));
 }
 
@@ -171,6 +173,6 @@ async fn big_numbers_are_text_when_asked() {
     let context = bench.gateway.context(true);
     let fetch = Fetch::new(bench.gateway.clone());
     let answer = fetch.run(&super::bench::name("main"), request, JSON, super::bench::ARRAY, context).await;
-    let Fetched::Rows(Body::Whole(bytes, _), _) = answer.unwrap() else { panic!("a whole answer") };
+    let Fetched::Rows { body: Body::Whole(bytes, _), .. } = answer.unwrap() else { panic!("a whole answer") };
     assert_eq!(text(&bytes), r#"[{"id":1,"score":"1.50"}]"#);
 }

@@ -1,6 +1,7 @@
 //! Values on their way in: checked against the column's type before the database sees them.
 
-use crate::error::{RequestCode, RequestError};
+use super::cql::{self, CqlValue};
+use crate::error::{RequestCode, RequestError, excerpt};
 use crate::query::{JsonText, Value};
 use crate::schema::{ColumnType, TypeKind};
 
@@ -17,6 +18,8 @@ pub enum Datum {
     Float(f64),
     /// Text that the database converts to the type.
     Text(Box<str>),
+    /// A value of CQL.
+    Cql(CqlValue),
 }
 
 /// A value and the type it is bound as.
@@ -34,10 +37,10 @@ impl Bind {
         Self { datum: Datum::Text(text.into()), ty: ColumnType::new("text", TypeKind::Text) }
     }
 
-    /// The value as the database's own text; `None` for null.
+    /// The value as the database's own text; `None` for null, and for CQL, which takes no text.
     pub fn into_text(self) -> Option<Box<str>> {
         match self.datum {
-            Datum::Null => None,
+            Datum::Null | Datum::Cql(_) => None,
             Datum::Bool(true) => Some("true".into()),
             Datum::Bool(false) => Some("false".into()),
             Datum::Int(number) => Some(itoa::Buffer::new().format(number).into()),
@@ -71,6 +74,9 @@ fn refuse(value: &Value, ty: &ColumnType, field: &str) -> RequestError {
 
 fn datum(value: &Value, ty: &ColumnType, field: &str) -> Result<Datum, RequestError> {
     let refused = || refuse(value, ty, field);
+    if let TypeKind::Cql(ty) = &ty.kind {
+        return cql::read(value, ty, field).map(Datum::Cql);
+    }
     if let Value::Text(text) = value
         && text.contains('\0')
     {
@@ -82,6 +88,7 @@ fn datum(value: &Value, ty: &ColumnType, field: &str) -> Result<Datum, RequestEr
     }
     match (&ty.kind, value) {
         (_, Value::Null) => Ok(Datum::Null),
+        (TypeKind::Dynamic, value) => Ok(Datum::Text(json_text(value))),
         (TypeKind::Bool, Value::Bool(flag)) => Ok(Datum::Bool(*flag)),
         (TypeKind::Bool, Value::Text(word)) => match word.trim().to_ascii_lowercase().as_str() {
             "true" | "t" | "yes" | "y" | "on" | "1" => Ok(Datum::Bool(true)),
@@ -230,7 +237,7 @@ fn row_literal(
     let given = JsonText::parse(json.as_bytes())?.expect_object(field)?.rest();
     if let Some((name, _)) = given.iter().find(|(name, _)| !fields.iter().any(|f| &*f.name == name.as_ref()))
     {
-        let path = format!("{field}.{name}");
+        let path = format!("{field}.{}", excerpt(name));
         return Err(RequestError::field(
             RequestCode::DataException,
             &path,

@@ -1,5 +1,6 @@
 //! Planning a read.
 
+use super::open::Names;
 use super::{CountPlan, Filter, Operation, Order, Plan, Planner, SelectPlan};
 use crate::access::KeyOperation;
 use crate::error::RequestError;
@@ -18,9 +19,15 @@ impl Planner<'_> {
         request: &FetchRequest,
         format: RowFormat,
     ) -> Result<(Plan, Option<Plan>), RequestError> {
-        let relation = self.relation(&request.relation, KeyOperation::Fetch)?;
+        let relation = self.relation(&request.relation, KeyOperation::Fetch, || Names::of_fetch(request))?;
         let outputs = self.outputs(&relation, &request.columns)?;
         let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
+        self.needs_catalog(
+            request.window.offset > 0 && request.sort.is_empty(),
+            "sort_by",
+            "through PostgREST no primary key is known to sort by, so that pages without an order could overlap",
+            "give `sort_by` with a column, or columns, that no two rows share",
+        )?;
         let order = self.order(&relation, &request.sort, request.window.paged)?;
         let bounded = format == RowFormat::Json || request.grouping.is_some();
         let limit = match request.window.limit {
@@ -38,11 +45,8 @@ impl Planner<'_> {
         };
         let limit = if request.head { Some(0) } else { limit };
         let count = request.count.map(|count| {
-            self.plan(Operation::Count(CountPlan {
-                relation: relation.clone(),
-                filter: filter.clone(),
-                count,
-            }))
+            let (relation, filter) = (relation.clone(), filter.clone());
+            self.plan(Operation::Count(CountPlan { relation, filter, count }))
         });
         let every = request.columns == Selection::All
             && !self.options.camel_to_snake
@@ -57,7 +61,7 @@ impl Planner<'_> {
             offset: request.window.offset,
             unbounded: !bounded,
         };
-        Ok((self.plan(Operation::Select(select)), count))
+        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
     }
 
     /// The order; pages end with the primary key, so that no row stands on two of them.
@@ -67,7 +71,8 @@ impl Planner<'_> {
             let column = self.column(relation, &key.column)?;
             order.push(Order { column, descending: key.descending, nulls: key.nulls });
         }
-        if paged {
+        // The rows of a CQL table have one order, in which pages follow each other anyway.
+        if paged && !self.speaks_cql() {
             for &column in &relation.primary_key {
                 if !order.iter().any(|key| key.column == column) {
                     order.push(Order { column, descending: false, nulls: None });

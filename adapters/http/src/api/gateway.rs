@@ -161,10 +161,11 @@ impl GatewayApi {
         let framing = rows::framing(format, shape);
         match self.fetch.run(&admitted.client, body, style, framing, admitted.context).await {
             Ok(Fetched::Grouped(groups)) => Ok(rows::grouped(&groups, shape, Deed::Fetched)),
-            Ok(Fetched::Rows(body, count)) => {
+            Ok(Fetched::Rows { body, count, filtered }) => {
                 let name = request.extensions().get().cloned();
                 let mut response = carry(format, body, move |error| last_line(format, error, name));
                 rows::count_beside(&mut response, format, shape, count);
+                rows::filtered_beside(&mut response, filtered);
                 Ok(response)
             }
             Err(error) => Err(error::from_application(error, scene)),
@@ -247,6 +248,7 @@ fn last_line(
         client: None,
         table: None,
         record: Default::default(),
+        notes: None,
     };
     let line = error::last_line(error, &scene);
     (format == RowFormat::Ndjson).then_some(line)

@@ -4,9 +4,10 @@ use athena_application::use_cases::{Grouped, Written};
 use athena_application::{Framing, Tally};
 use athena_domain::rows::RowFormat;
 use poem::Response;
+use poem::http::HeaderValue;
 
 use super::{Shape, number_header, whole};
-use crate::headers::COUNT;
+use crate::headers::{COUNT, FILTERED};
 
 /// What a route calls its deed in `message`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,18 +44,24 @@ pub fn framing(format: RowFormat, shape: Shape) -> Framing {
 }
 
 fn close_flat(tally: &Tally) -> String {
-    match tally.count {
-        Some(count) => format!("],\"count\":{count}}}"),
-        None => "]}".to_owned(),
-    }
+    format!("]{}}}", beside(tally.count, tally.filtered))
 }
 
 fn close_envelope(tally: &Tally) -> String {
-    match tally.count {
-        Some(count) => {
-            format!("],\"count\":{count}}},\"message\":\"Fetched {} rows\"}}", tally.rows)
-        }
-        None => format!("]}},\"message\":\"Fetched {} rows\"}}", tally.rows),
+    let beside = beside(tally.count, tally.filtered);
+    format!("]{beside}}},\"message\":\"Fetched {} rows\"}}", tally.rows)
+}
+
+/// What stands beside the rows.
+fn beside(count: Option<u64>, filtered: bool) -> String {
+    let count = count.map(|count| format!(",\"count\":{count}")).unwrap_or_default();
+    if filtered { format!("{count},\"filtered\":true") } else { count }
+}
+
+/// Tells that the database looked at rows that are not in the answer, where the body may have no room for it.
+pub fn filtered_beside(response: &mut Response, filtered: bool) {
+    if filtered {
+        response.headers_mut().insert(FILTERED, HeaderValue::from_static("true"));
     }
 }
 
@@ -79,14 +86,14 @@ pub fn updated(written: &Written, shape: Shape, count: Option<u64>, deed: Deed) 
             body.extend_from_slice(FLAT_OPEN.as_bytes());
             body.extend_from_slice(rows);
             body.push(b']');
-            push_count(&mut body, count);
+            body.extend_from_slice(beside(count, false).as_bytes());
             body.push(b'}');
         }
         Shape::Envelope { .. } => {
             body.extend_from_slice(ENVELOPE_OPEN.as_bytes());
             body.extend_from_slice(rows);
             body.push(b']');
-            push_count(&mut body, count);
+            body.extend_from_slice(beside(count, false).as_bytes());
             close(&mut body, shape, &deed.message(written.affected));
         }
     }
@@ -105,19 +112,15 @@ pub fn grouped(grouped: &Grouped, shape: Shape, deed: Deed) -> Response {
     body.extend_from_slice(br#","post_processing":{"grouped":"#);
     body.extend_from_slice(&grouped.groups);
     body.push(b'}');
-    push_count(&mut body, grouped.count);
+    body.extend_from_slice(beside(grouped.count, grouped.filtered).as_bytes());
     if flat {
         body.push(b'}');
     } else {
         close(&mut body, shape, &deed.message(grouped.row_count));
     }
-    whole(RowFormat::Json, body)
-}
-
-fn push_count(body: &mut Vec<u8>, count: Option<u64>) {
-    if let Some(count) = count {
-        body.extend_from_slice(format!(",\"count\":{count}").as_bytes());
-    }
+    let mut response = whole(RowFormat::Json, body);
+    filtered_beside(&mut response, grouped.filtered);
+    response
 }
 
 /// Ends `data` and the envelope around it. Messages hold no character that JSON escapes.

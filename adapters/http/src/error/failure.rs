@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use athena_domain::ClientName;
+use athena_domain::error::excerpt;
 use athena_domain::rows::RowFormat;
 use poem::http::{HeaderName, StatusCode};
 use serde_json::{Map, Value, json};
@@ -116,6 +117,18 @@ pub fn missing_header(name: &'static str) -> Box<Failure> {
         .hint("Name the acting company and organization, or set gateway.require_audit_headers to lenient.")
 }
 
+/// A request for `custom_supabase` does not say which project, or has no key of it (contract 4.3).
+pub fn missing_supabase() -> Box<Failure> {
+    bad_request("missing_header", "Failed to fetch data")
+        .error("Missing x-supabase-url or x-supabase-key headers")
+}
+
+/// `x-supabase-url` names nothing that may be asked.
+pub fn refused_supabase(reason: &str) -> Box<Failure> {
+    bad_request("invalid_header", format!("x-supabase-url cannot be used: {reason}"))
+        .detail("header", "x-supabase-url")
+}
+
 /// A header with a value that it cannot have.
 pub fn invalid_header(name: &'static str, message: &'static str) -> Box<Failure> {
     bad_request("invalid_header", message).detail("header", name)
@@ -127,10 +140,13 @@ pub fn unsupported_header(name: &HeaderName) -> Box<Failure> {
         .detail("header", name.as_str())
 }
 
-/// No client of that name (contract 4.1).
+/// No client of that name, or one that is stopped: to callers that is the same (contract 4.1).
 pub fn unknown_client(name: &ClientName, route: Route) -> Box<Failure> {
     const GENERAL: &str = "X-Athena-Client does not match a configured client.";
-    let failure = |message: Text| bad_request("unknown_client", message).detail("client", name.as_str());
+    const HINT: &str = "Check the name. A client that is frozen or inactive is answered the same way: \
+                        GET /admin/clients tells, and so does the log under the trace_id.";
+    let failure =
+        |message: Text| bad_request("unknown_client", message).detail("client", name.as_str()).hint(HINT);
     match route {
         Route::Fetch | Route::Delete | Route::Admin => failure(GENERAL.into()),
         Route::Update => failure(GENERAL.into()).error(format!("Postgres client '{name}' is not configured")),
@@ -174,7 +190,7 @@ pub fn not_acceptable(offered: &[RowFormat]) -> Box<Failure> {
 /// A body that is declared to be something else than JSON.
 pub fn not_json(content_type: &str) -> Box<Failure> {
     bad_request("invalid_content_type", "Content type error")
-        .error(format!("Content type error: expected application/json, not {content_type:?}"))
+        .error(format!("Content type error: expected application/json, not {:?}", excerpt(content_type)))
 }
 
 /// A `Content-Encoding` that cannot be undone.
@@ -185,7 +201,7 @@ pub fn unknown_encoding(encoding: &str) -> Box<Failure> {
         "validation",
         "Unsupported content encoding",
     )
-    .error(format!("the content encoding {encoding:?} is not one of gzip, br, zstd, identity"))
+    .error(format!("the content encoding {:?} is not one of gzip, br, zstd, identity", excerpt(encoding)))
 }
 
 /// A compressed body that cannot be read.

@@ -26,7 +26,7 @@ const ALL: &[&str] = &[
     "/gateway/query",
 ];
 
-const REQUEST: [Described; 11] = [
+const REQUEST: [Described; 13] = [
     Described {
         name: "X-Athena-Timing",
         required: false,
@@ -98,6 +98,24 @@ const REQUEST: [Described; 11] = [
         routes: ALL,
     },
     Described {
+        name: "x-supabase-url",
+        required: false,
+        text: "With the client `custom_supabase`, and required there: address of the Supabase project, on a host that \
+               `gateway.supabase_allowed_hosts` allows.",
+        example: "https://project.supabase.co",
+        choices: &[],
+        routes: ROWS,
+    },
+    Described {
+        name: "x-supabase-key",
+        required: false,
+        text: "With the client `custom_supabase`, and required there: key of the project. It is neither kept nor \
+               logged.",
+        example: "sb_publishable_key",
+        choices: &[],
+        routes: ROWS,
+    },
+    Described {
         name: "Accept",
         required: false,
         text: "Form of the rows: one JSON document (default), one JSON object a line, or CSV with a header \
@@ -153,6 +171,13 @@ pub fn response_headers(path: &str, status: Option<u16>) -> Vec<MetaHeader> {
             "Number of matching or changed rows, when `count` was asked for and the body is an array, NDJSON \
              or CSV.",
             "128",
+        ),
+        (
+            success && path != "/gateway/update" && ROWS.contains(&path),
+            "X-Athena-Filtered",
+            "`true` when the database looked at rows that are not in the answer: a CQL client whose connection \
+             URI says `allow_filtering=true`, and a filter that neither key nor index answers.",
+            "true",
         ),
         (
             success && path == "/gateway/insert",

@@ -46,6 +46,7 @@ async fn unknown_clients_are_named_in_the_routes_words() {
         assert_eq!(body["message"], message);
         assert_eq!(body["error"], error);
         assert_eq!(body["code"], "unknown_client");
+        assert!(body["hint"].as_str().is_some_and(|hint| hint.contains("frozen or inactive")), "{body}");
     }
     let asked = request(Method::POST, "/gateway/fetch", &[("X-Athena-Client", "broken")], "{}");
     let reply = Reply::of(app.answer(asked).await).await;
@@ -59,6 +60,7 @@ async fn database_failures_have_their_status() {
     for (table, status, code, retry) in [
         ("away", 503, "connection_error", true),
         ("busy", 503, "pool_timeout", true),
+        ("open", 503, "circuit_open", true),
         ("stale", 503, "schema_changed", true),
         ("late", 504, "query_canceled", false),
         ("conflict", 409, "serialization_failure", false),
@@ -73,6 +75,10 @@ async fn database_failures_have_their_status() {
         assert_eq!(body["code"], code);
         assert_eq!(reply.header("retry-after").is_some(), retry, "{table}");
         assert!(!reply.text().contains("secret"));
+        if table == "open" {
+            // Rounded up: a second would be too early.
+            assert_eq!(reply.header("retry-after"), Some("2"));
+        }
         if table == "unique" {
             assert_eq!(body["details"]["constraint"], "items_name_key");
             assert_eq!(body["details"]["context"], "unique");
@@ -146,6 +152,23 @@ async fn bad_bodies_say_what_is_wrong() {
     assert_eq!(body["details"]["limit"]["value"], 50_000);
     let body = fetch(&[], r#"{"table_name":"items","group_by":"nope"}"#).await;
     assert_eq!(body.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_send_a_long_body_back() {
+    let long = "limit".repeat(380);
+    for body in [
+        format!(r#"{{"table_name":"items","{long}":1}}"#),
+        format!(r#"{{"table_name":"items","{long}":1,"{long}":1}}"#),
+        format!(r#"{{"table_name":"items","conditions":[{{"column":"id","operator":"{long}","value":1}}]}}"#),
+        format!(r#"{{"table_name":"items","columns":"{long}(id)"}}"#),
+        format!(r#"{{"table_name":"items","group_by":"id","time_granularity":"{long}"}}"#),
+    ] {
+        let reply = fetch(&[], &body).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+        check_envelope(&reply);
+        assert!(!reply.text().contains(&long), "{}", reply.text());
+    }
 }
 
 #[tokio::test]

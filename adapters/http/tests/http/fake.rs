@@ -8,10 +8,13 @@ use std::time::Duration;
 use athena_application::ports::{
     Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, Rejection, RowStream, SchemaReader,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_application::{Client, ClientRegistry, ClientState, Gateway};
-use athena_domain::plan::{Operation, Plan};
+use athena_domain::plan::{CqlPlan, Operation, Plan};
 use athena_domain::rows::{CellRef, ColumnHead, Flow};
-use athena_domain::schema::{Column, ColumnType, Relation, Schema, TypeKind, UniqueIndex};
+use athena_domain::schema::{
+    Column, ColumnType, CqlRules, CqlTable, CqlType, Dialect, Relation, Schema, TypeKind, UniqueIndex,
+};
 use athena_domain::{ClientName, Limits};
 use athena_http::{App, AuditHeaders, HttpSettings, Services, app};
 use poem::http::{Method, StatusCode};
@@ -43,13 +46,21 @@ fn rejected(reason: Reason, constraint: Option<&str>) -> PortError {
 
 #[async_trait::async_trait]
 impl Backend for Script {
-    async fn execute(&self, plan: &Plan, sink: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        plan: &Plan,
+        sink: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         let (script, columns, affected) = match &plan.operation {
             Operation::Select(select) => (select.relation.name.to_string(), &select.outputs[..], 0),
             Operation::Insert(insert) => (insert.relation.name.to_string(), &insert.returning[..], 1),
             Operation::Update(update) => (update.relation.name.to_string(), &update.returning[..], 2),
             Operation::Delete(delete) => (delete.relation.name.to_string(), &delete.returning[..], 1),
             Operation::Raw(raw) => (raw.query.to_string(), &[][..], 0),
+            Operation::Cql(CqlPlan::Read(read)) => (read.relation.name.to_string(), &read.outputs[..], 0),
+            Operation::Cql(_) => return Err(PortError::new("fake", PortErrorKind::Internal)),
             Operation::Count(_) => return Ok(Done { count: Some(7), ..Done::default() }),
         };
         let heads: Vec<ColumnHead> = columns
@@ -88,6 +99,10 @@ impl Backend for Script {
             "stale" => return Err(rejected(Reason::Stale, None)),
             "away" => return Err(PortError::new("fake", PortErrorKind::Unavailable)),
             "busy" => return Err(PortError::new("fake", PortErrorKind::Exhausted)),
+            "open" => {
+                let retry_after = Duration::from_millis(1001);
+                return Err(PortError::new("fake", PortErrorKind::CircuitOpen { retry_after }));
+            }
             "late" => return Err(PortError::new("fake", PortErrorKind::TimedOut)),
             "conflict" => return Err(PortError::new("fake", PortErrorKind::Conflict)),
             "bug" => {
@@ -145,6 +160,7 @@ fn schema() -> Arc<Schema> {
                 column("note", "text", TypeKind::Text),
             ],
             primary_key: [0].into(),
+            cql: None,
             unique: vec![UniqueIndex {
                 name: "pkey".into(),
                 columns: [0].into(),
@@ -154,8 +170,8 @@ fn schema() -> Arc<Schema> {
         }
     };
     let names = [
-        "items", "empty", "many", "broken", "slow", "panic", "unique", "foreign", "stale", "away", "busy",
-        "late", "conflict", "bug",
+        "items", "empty", "many", "broken", "slow", "panic", "unique", "foreign", "stale", "away", "open",
+        "busy", "late", "conflict", "bug",
     ];
     let build = || Arc::new(Schema::new(names.map(relation).into(), HashMap::new(), vec!["public".into()]));
     SCHEMA.get_or_init(build).clone()
@@ -174,23 +190,57 @@ impl SchemaReader for Script {
     fn invalidate(&self) {}
 }
 
+/// The schema of a CQL database with the table `items`, whose owner allows filtering.
+struct CqlScript;
+
+#[async_trait::async_trait]
+impl SchemaReader for CqlScript {
+    fn loaded(&self) -> Option<Arc<Schema>> {
+        let column = |name: &str, ty| Column { name: name.into(), ty: ColumnType::cql(ty), writable: true };
+        let columns = vec![column("id", CqlType::Int(32)), column("name", CqlType::Text)];
+        let table = CqlTable { partition: [0].into(), ..CqlTable::default() };
+        let relations = vec![Relation::of_cql("ks", "items", columns, table)];
+        let rules = CqlRules { allow_filtering: true, max_filtered_rows: 100 };
+        let schema = Schema::new(relations, HashMap::new(), vec!["ks".into()]);
+        Some(Arc::new(schema.speaking(Dialect::Cql(rules))))
+    }
+
+    async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {
+        self.loaded().ok_or_else(|| PortError::new("fake", PortErrorKind::Internal))
+    }
+
+    fn invalidate(&self) {}
+}
+
 /// Settings that ask for no audit headers.
 pub fn lenient() -> HttpSettings {
     HttpSettings { require_audit_headers: AuditHeaders::Lenient, ..HttpSettings::default() }
 }
 
-/// An application with the clients `demo` and `broken`.
+/// An application with the clients `demo`, `cql` and `broken`.
 pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let script = Arc::new(Script::default());
     let dropped = script.dropped.clone();
     let name = |text| ClientName::parse(text).unwrap();
     let registry = ClientRegistry::new([
-        Client::new(name("demo"), ClientState::Ready { backend: script.clone(), schema: script }),
+        Client::new(
+            name("cql"),
+            ClientState::Ready {
+                backend: script.clone(),
+                schema: Arc::new(CqlScript),
+                circuit: Arc::default(),
+            },
+        ),
+        Client::new(
+            name("demo"),
+            ClientState::Ready { backend: script.clone(), schema: script, circuit: Arc::default() },
+        ),
         Client::new(name("broken"), ClientState::Misconfigured { reason: "no variable".into() }),
     ]);
     let limits =
         Limits { max_body_bytes: 4096, max_decompressed_bytes: 8192, max_rows: 50_000, ..Limits::default() };
     let gateway = Gateway {
+        direct: None,
         registry: Arc::new(registry),
         limits,
         options: Default::default(),

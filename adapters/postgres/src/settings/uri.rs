@@ -3,11 +3,14 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Own, Pooler, libpq};
+use athena_domain::breaker::BreakerOverrides;
+
+use super::{Own, Pooler, libpq, neon};
 
 /// Options of the gateway, as errors list them.
 const OURS: &str = "pooler, max_connections, min_connections, statement_timeout_secs, acquire_timeout_secs, \
-                    max_concurrent, queue_length, queue_wait_ms";
+                    max_concurrent, queue_length, queue_wait_ms, circuit_breaker_threshold, \
+                    circuit_breaker_timeout_secs, circuit_breaker_check_interval_secs";
 
 /// Options that PostgreSQL's own programs know, as errors list them.
 const THEIRS: &str = "sslmode, sslrootcert, sslcert, sslkey, application_name, options, connect_timeout, \
@@ -47,10 +50,12 @@ pub(super) struct Read {
     pub max_concurrent: Option<usize>,
     pub queue_length: Option<usize>,
     pub queue_wait: Option<Duration>,
+    pub breaker: BreakerOverrides,
 }
 
 /// Takes a URI apart.
 pub(super) fn read(uri: &str) -> Result<Read, InvalidUri> {
+    let uri = &*neon::translate(uri)?;
     // The parser below would take any scheme.
     let scheme = uri.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     if !matches!(scheme.as_deref(), Some("postgres" | "postgresql")) {
@@ -71,6 +76,10 @@ pub(super) fn read(uri: &str) -> Result<Read, InvalidUri> {
         let (Some(name), Some(value)) = (decoded(name), decoded(value)) else {
             return Err(InvalidUri::unreadable());
         };
+        if let Some(taken) = read.breaker.take(&name, &value) {
+            taken.map_err(|expected| InvalidUri::option(&name, expected))?;
+            continue;
+        }
         match name.as_str() {
             "pooler" => {
                 read.pooler = match value.as_str() {
