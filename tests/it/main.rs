@@ -5,6 +5,7 @@ mod architecture;
 mod budgets;
 mod catalog;
 mod client_tls;
+mod control_schema;
 mod deploy;
 mod enforcement;
 mod harness;
