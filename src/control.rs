@@ -1,10 +1,10 @@
 //! The control plane, composed: keys, policy and clients from the control database, brought up in the background.
 
+mod schema;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use athena_application::budgets::Budgets;
-use athena_application::error::Chain;
 use athena_application::ports::{ClientStore, Entropy, PortError, PortErrorKind};
 use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
@@ -12,17 +12,15 @@ use athena_application::{Authenticator, Catalog};
 use athena_domain::catalog::{ConfigClient, TargetTexts};
 use athena_http::StoreAbsence;
 use athena_postgres::control::{
-    ControlDatabase, ControlWatch, PostgresClientStore, PostgresKeyStore, WatchSettings, migrate,
+    ControlDatabase, ControlWatch, PostgresClientStore, PostgresKeyStore, WatchSettings,
 };
 use athena_redis::RedisLedger;
 use tokio::task::JoinHandle;
 
+use self::schema::ControlSchema;
 use crate::compose::Databases;
 use crate::config::{ClientConfig, Config, RedisUrl};
 use crate::instance::Instance;
-
-/// Shortest and longest pause between two attempts to bring the control database to the current schema.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 /// Keys, policy and clients of a running gateway. Dropped, it stops following changes.
 pub struct ControlPlane {
@@ -44,6 +42,8 @@ pub struct ControlPlane {
     pub keys_elsewhere: bool,
     /// That database, where it can be used.
     pub auth: Option<ControlDatabase>,
+    /// The schemas of both.
+    schemas: Vec<ControlSchema>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -93,19 +93,18 @@ impl ControlPlane {
         let catalog = Arc::new(catalog(config, &logging));
         let mut tasks = vec![tokio::spawn(catalog.clone().watch_over())];
         tasks.extend(config.redis.as_ref().and_then(|url| share(url, instance, budgets.clone())));
+        let mut schemas = Vec::new();
+        let mut follow_in_background = |database: &ControlDatabase, authenticator, catalog| {
+            let schema = ControlSchema::new(database.clone(), gateway.auto_migrate);
+            schemas.push(schema.clone());
+            tasks.push(tokio::spawn(follow(schema, authenticator, catalog)));
+        };
         if let Some(database) = logging.database() {
-            let follower = shared.then(|| authenticator.clone());
-            tasks.push(tokio::spawn(follow(
-                database.clone(),
-                gateway.auto_migrate,
-                follower,
-                Some(catalog.clone()),
-            )));
+            follow_in_background(database, shared.then(|| authenticator.clone()), Some(catalog.clone()));
         }
         let auth = own.as_ref().and_then(Store::database).cloned();
         if let Some(database) = &auth {
-            let follower = Some(authenticator.clone());
-            tasks.push(tokio::spawn(follow(database.clone(), gateway.auto_migrate, follower, None)));
+            follow_in_background(database, Some(authenticator.clone()), None);
         }
         Self {
             authenticator,
@@ -120,7 +119,17 @@ impl ControlPlane {
             logging: logging.database().cloned(),
             keys_elsewhere: !shared,
             auth,
+            schemas,
             tasks,
+        }
+    }
+
+    /// Whether the control databases have the schema of this program; nothing as long as nobody knows, or there is none.
+    pub fn schema_watch(&self) -> impl Fn() -> Option<bool> + Send + Sync + 'static {
+        let schemas = self.schemas.clone();
+        move || {
+            let known = schemas.iter().filter_map(ControlSchema::is_current);
+            known.reduce(|all, one| all && one)
         }
     }
 }
@@ -188,28 +197,36 @@ fn catalog(config: &Config, logging: &Store) -> Catalog {
     Catalog::new(Arc::new(Databases::new(config)), store, config_clients(config), essential)
 }
 
-/// Brings a control database to the current schema, then follows its changes for ever.
+/// Brings a control database to the current schema, as far as that goes, and follows its changes for ever.
 async fn follow(
-    database: ControlDatabase,
-    auto_migrate: bool,
+    schema: ControlSchema,
     authenticator: Option<Arc<Authenticator>>,
     catalog: Option<Arc<Catalog>>,
 ) {
-    if auto_migrate {
-        bring_up(&database).await;
-    }
-    let watch = ControlWatch::start(database, WatchSettings::default());
-    let keys = async {
-        if let Some(authenticator) = authenticator {
-            authenticator.follow(watch.versions()).await;
+    let is_current = schema.settle().await;
+    let watch = ControlWatch::start(schema.database().clone(), WatchSettings::default());
+    let catching_up = async {
+        if !is_current {
+            schema.catch_up().await;
         }
     };
-    let clients = async {
-        if let Some(catalog) = catalog {
-            catalog.follow(watch.versions()).await;
+    let following = async {
+        if !is_current {
+            schema::readable(watch.versions()).await;
         }
+        let keys = async {
+            if let Some(authenticator) = authenticator {
+                authenticator.follow(watch.versions()).await;
+            }
+        };
+        let clients = async {
+            if let Some(catalog) = catalog {
+                catalog.follow(watch.versions()).await;
+            }
+        };
+        tokio::join!(keys, clients);
     };
-    tokio::join!(keys, clients);
+    tokio::join!(catching_up, following);
 }
 
 /// The database behind a client of the configuration.
@@ -219,31 +236,6 @@ pub(crate) fn database_of(name: &str, config: &Config) -> Result<ControlDatabase
     let client = client.ok_or("there is no such client in `postgres_clients`")?;
     let uri = client.target.as_ref().map_err(String::clone)?;
     ControlDatabase::open(uri.expose()).map_err(|error| error.to_string())
-}
-
-/// Brings the control database to the current schema, for as long as that takes.
-async fn bring_up(database: &ControlDatabase) {
-    let (mut pause, longest) = PAUSES;
-    let mut told = false;
-    loop {
-        match migrate(database).await {
-            Ok(migrated) => {
-                tracing::info!(
-                    applied = migrated.applied,
-                    total = migrated.total,
-                    "the control database is current"
-                );
-                return;
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::error!(error = %Chain(&error), "the control database cannot be brought to the current schema; trying again");
-                }
-                tokio::time::sleep(pause).await;
-                pause = (2 * pause).min(longest);
-            }
-        }
-    }
 }
 
 /// The operating system's random numbers.

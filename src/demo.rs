@@ -93,9 +93,8 @@ impl PrivateDatabase {
         };
         let tables: Vec<String> =
             sample.tables.iter().map(|(table, rows)| format!("{table} ({rows})")).collect();
-        // Shown once, on this terminal, and only when it was made for this run.
-        let own = config.admin_key == self.admin_key;
-        let admin = self.admin_key.as_ref().filter(|_| own).map_or("$ATHENA_KEY_12", |key| key.expose());
+        let own = self.admin_key.as_ref().filter(|own| config.admin_key.as_ref() == Some(own));
+        let (admin, whose) = admin_key(own);
         format!(
             r#"
 Athena is ready at {base} with the client `{client}`.
@@ -106,11 +105,11 @@ Try it:
   curl -s {base}/gateway/fetch -H 'X-Athena-Client: {client}' -H 'Content-Type: application/json' \
     -d '{{"table_name":"customers","limit":3}}'
 
-Make an API key and demand keys (the admin key is of this run; set ATHENA_KEY_12 for one of your own):
+Make an API key and demand keys ({whose}):
 
-  curl -s {base}/admin/api-keys -H 'X-Athena-Key: {admin}' \
+  curl -s {base}/admin/api-keys -H "X-Athena-Key: {admin}" \
     -H 'Content-Type: application/json' -d '{{"name":"first","rights":["gateway.read"]}}'
-  curl -s -X PUT {base}/admin/api-key-config -H 'X-Athena-Key: {admin}' \
+  curl -s -X PUT {base}/admin/api-key-config -H "X-Athena-Key: {admin}" \
     -H 'Content-Type: application/json' -d '{{"mode":"enforce"}}'
 
 Next:
@@ -137,9 +136,45 @@ fn client_at(name: &str, uri: &str) -> anyhow::Result<ClientConfig> {
     })
 }
 
+/// The admin key as it stands in a command between double quotes, and what is said of it. It is shown where it was made
+/// for this run; a key that the operator has set is taken from their shell, which says so where it has none.
+fn admin_key(own: Option<&Secret>) -> (&str, &'static str) {
+    match own {
+        Some(key) => (key.expose(), "the admin key is of this run; set ATHENA_KEY_12 for one of your own"),
+        None => {
+            ("${ATHENA_KEY_12:?is to hold the admin key}", "ATHENA_KEY_12 has to be set in your shell too")
+        }
+    }
+}
+
 /// A key that nobody can guess.
 fn random_key() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).context("the system has no random numbers")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_admin_key_works_as_it_is_pasted() {
+        let key = random_key().expect("a key");
+        let pasted = |own: Option<&Secret>, set: Option<&str>| {
+            let (shown, _) = admin_key(own);
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("printf %s \"X-Athena-Key: {shown}\"")).env_clear();
+            let out = shell.envs(set.map(|key| ("ATHENA_KEY_12", key))).output().expect("a shell");
+            (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
+        };
+        let own = Secret::new(key.clone());
+        assert_eq!(pasted(Some(&own), None), (true, format!("X-Athena-Key: {key}")));
+        let set = "it's $HOME \"quoted\"";
+        assert_eq!(pasted(None, Some(set)), (true, format!("X-Athena-Key: {set}")));
+        let (ok, told) = pasted(None, None);
+        assert!(!ok && told.contains("ATHENA_KEY_12: is to hold the admin key"), "{told}");
+    }
 }

@@ -130,6 +130,7 @@ fn readings(
     shared: bool,
 ) -> Readings {
     let (authenticator, budgets) = (control.authenticator.clone(), control.budgets.clone());
+    let schema = control.schema_watch();
     Box::new(move || {
         let mut readings = if pipelines.is_empty() { Vec::new() } else { logged(&pipelines) };
         if let Some(traces) = &traces {
@@ -139,6 +140,10 @@ fn readings(
                 reading("athena_spans_sent_total", "Spans that the collector has taken.", sent),
                 reading("athena_spans_failed_total", "Spans lost: the collector did not take them.", failed),
             ]);
+        }
+        if let Some(is_current) = schema() {
+            let help = "Whether the control database has the schema of this gateway.";
+            readings.push(reading("athena_control_schema_current", help, u64::from(is_current)));
         }
         if let AccessState::Loaded(keys) = authenticator.state() {
             readings.push(reading("athena_api_keys", "API keys that are not archived.", keys.len() as u64));

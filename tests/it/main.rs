@@ -6,6 +6,7 @@ mod breaker;
 mod budgets;
 mod catalog;
 mod client_tls;
+mod control_schema;
 mod cql;
 mod deploy;
 mod enforcement;

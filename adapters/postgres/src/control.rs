@@ -16,7 +16,9 @@ pub use client_store::PostgresClientStore;
 pub use database::ControlDatabase;
 pub use key_store::PostgresKeyStore;
 pub use log_store::PostgresLogStore;
-pub use migrate::{MigrateFailure, Migrated, MigrationStatus, migrate, migration_status, provision_script};
+pub use migrate::{
+    MigrateFailure, Migrated, MigrationStatus, check_schema, migrate, migration_status, provision_script,
+};
 pub use pool_history::PostgresPoolHistory;
 pub use provision::{EXPECTED_TABLES, PostgresProvisioner};
 pub use retention::{Retained, RetentionWindows, keep_tidy, purge_realtime, retain};

@@ -33,6 +33,12 @@ pub(crate) fn session_survives(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the database answered and would have none of the statement.
+pub(crate) fn is_rejection(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    database.is_some_and(|error| matches!(database_kind(error), PortErrorKind::Rejected(_)))
+}
+
 /// Whether a pooler said that it has no connection to give; it has one code for all of its errors.
 pub(crate) fn is_crowded(error: &sqlx::Error) -> bool {
     let database = error.as_database_error();

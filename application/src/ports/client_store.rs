@@ -48,6 +48,8 @@ pub enum ClientStoreError {
 pub trait ClientStore: Send + Sync + 'static {
     /// Every row, deleted ones included, in no particular order.
     ///
+    /// - MUST fail when the store says nothing for long: whoever follows its changes waits for this.
+    ///
     /// # Errors
     /// When the store cannot be read.
     async fn load(&self) -> Result<Vec<ClientRecord>, PortError>;
@@ -56,6 +58,7 @@ pub trait ClientStore: Send + Sync + 'static {
     ///
     /// - MUST insert only where no row, deleted or not, has the name, and refresh only rows that came from the
     ///   configuration and are not deleted: another gateway may have been faster.
+    /// - MUST fail when the store says nothing for long.
     ///
     /// # Errors
     /// When the store fails.

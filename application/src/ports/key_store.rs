@@ -131,6 +131,8 @@ pub enum KeyStoreError {
 pub trait KeyStore: Send + Sync + 'static {
     /// Everything that decides about requests, in one consistent reading.
     ///
+    /// - MUST fail when the store says nothing for long: whoever follows its changes waits for this.
+    ///
     /// # Errors
     /// When the store cannot be read.
     async fn load(&self) -> Result<LoadedAccess, PortError>;

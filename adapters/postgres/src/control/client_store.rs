@@ -59,20 +59,24 @@ fn record(row: &PgRow) -> Result<ClientRecord, sqlx::Error> {
 impl ClientStore for PostgresClientStore {
     async fn load(&self) -> Result<Vec<ClientRecord>, PortError> {
         const SQL: &str = concat!("SELECT ", columns!(), " FROM athena_clients");
-        let rows = sqlx::query(SQL).fetch_all(self.database.pool()).await;
-        rows.and_then(|rows| rows.iter().map(record).collect()).map_err(|error| self.failed(error))
+        let read = self.database.in_time(|connection| {
+            Box::pin(async { sqlx::query(SQL).fetch_all(connection).await?.iter().map(record).collect() })
+        });
+        read.await
     }
 
     async fn seed(&self, seeds: &[Seed]) -> Result<(), PortError> {
-        let work = async {
-            let mut connection = self.database.pool().acquire().await?;
-            let mut transaction = connection.begin().await?;
-            for seed in seeds {
-                write(&mut transaction, seed).await?;
-            }
-            transaction.commit().await
-        };
-        work.await.map_err(|error: sqlx::Error| self.failed(error))
+        let seeds = seeds.to_vec();
+        let written = self.database.in_time(|connection| {
+            Box::pin(async move {
+                let mut transaction = connection.begin().await?;
+                for seed in &seeds {
+                    write(&mut transaction, seed).await?;
+                }
+                transaction.commit().await
+            })
+        });
+        written.await
     }
 
     async fn create(&self, client: &NewClient) -> Result<ClientRecord, ClientStoreError> {

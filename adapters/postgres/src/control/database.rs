@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use futures_util::future::BoxFuture;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use tokio::time::timeout;
 
-use crate::failure::port_error;
+use crate::failure::{PORT, port_error};
 use crate::settings::{InvalidUri, Pooler, PostgresSettings};
 
 /// Most connections of one gateway: no request waits for the control database, so a few are enough.
@@ -23,6 +25,10 @@ const MAX_LIFETIME: Duration = Duration::from_secs(900);
 /// Time that one statement may take; migrations have none.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Longest wait for what keys and clients are read from. The server's own timeout does not help when it, or the network,
+/// has fallen silent.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Prepared statements kept by a connection.
 const CACHED_STATEMENTS: usize = 100;
 
@@ -33,6 +39,7 @@ const CACHED_STATEMENTS: usize = 100;
 pub struct ControlDatabase {
     pool: PgPool,
     options: PgConnectOptions,
+    patience: Duration,
 }
 
 impl ControlDatabase {
@@ -60,7 +67,32 @@ impl ControlDatabase {
             .idle_timeout(IDLE_TIMEOUT)
             .max_lifetime(MAX_LIFETIME)
             .connect_lazy_with(options.clone());
-        Ok(Self { pool, options })
+        Ok(Self { pool, options, patience: PATIENCE })
+    }
+
+    /// The same database, of which keys and clients have to come within `patience` of getting a connection.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Works over a connection for as long as the patience lasts.
+    ///
+    /// # Errors
+    /// What the database says; `Unavailable` when it says nothing.
+    pub(crate) async fn in_time<T, W>(&self, work: W) -> Result<T, PortError>
+    where
+        W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+    {
+        let mut connection = self.pool.acquire().await.map_err(control_error)?;
+        match timeout(self.patience, work(&mut connection)).await {
+            Ok(done) => done.map_err(control_error),
+            Err(_) => {
+                // Given back, it would keep its place in the pool until it answers.
+                connection.close_on_drop();
+                Err(PortError::new(PORT, PortErrorKind::Unavailable).caused_by("no answer in time"))
+            }
+        }
     }
 
     /// The connections, for statements of at most half a minute.

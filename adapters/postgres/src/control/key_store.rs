@@ -158,17 +158,18 @@ impl KeyStore for PostgresKeyStore {
                 FROM api_key_right_grants g JOIN api_key_rights r ON r.id = g.right_id GROUP BY g.api_key_id \
             ) g ON g.api_key_id = k.id \
             WHERE k.archived_at IS NULL";
-        let read = async {
-            let mut connection = self.database.pool().acquire().await?;
-            let mut transaction =
-                connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-            let rows = sqlx::query(SQL).fetch_all(&mut *transaction).await?;
-            let keys = rows.iter().map(loaded).collect::<Result<_, _>>()?;
-            let policy = policy::all(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok(LoadedAccess { keys, policy })
-        };
-        read.await.map_err(|error| self.failed(error))
+        let read = self.database.in_time(|connection| {
+            Box::pin(async {
+                let mut transaction =
+                    connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+                let rows = sqlx::query(SQL).fetch_all(&mut *transaction).await?;
+                let keys = rows.iter().map(loaded).collect::<Result<_, _>>()?;
+                let policy = policy::all(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(LoadedAccess { keys, policy })
+            })
+        });
+        read.await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, PortError> {

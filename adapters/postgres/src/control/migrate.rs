@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 use tokio::time::timeout;
 
 use super::ControlDatabase;
+use crate::failure::is_rejection;
 
 /// Number, name and text of every migration, in order. Only ever appended to: what ran somewhere is known
 /// by its checksum.
@@ -72,6 +73,12 @@ pub enum MigrateFailure {
     /// What ran there is not what this program holds under that number.
     #[error("migration {0} has run there with another text")]
     Altered(i64),
+    /// The database answers, and refuses what the migrations need before the first of them.
+    #[error("the database refuses to be migrated")]
+    Forbidden(#[source] sqlx::Error),
+    /// Migrations are missing, and nobody was asked to run them.
+    #[error("the migrations {0:?} have not run")]
+    Pending(Vec<i64>),
     /// Something else, of the bookkeeping itself.
     #[error("the migrations cannot be run")]
     Bookkeeping(#[source] MigrateError),
@@ -88,6 +95,20 @@ pub async fn migrate(database: &ControlDatabase) -> Result<Migrated, MigrateFail
     // Gives back the lock as well, should anything have gone wrong while it was held.
     drop(connection.close().await);
     outcome
+}
+
+/// Checks that the database has the schema of this program, and changes nothing.
+///
+/// # Errors
+/// [`MigrateFailure`], [`MigrateFailure::Pending`] among them.
+pub async fn check_schema(database: &ControlDatabase) -> Result<Migrated, MigrateFailure> {
+    let mut connection = connect(database).await?;
+    let is_current = is_current(&mut connection, &migrations()).await;
+    drop(connection.close().await);
+    match is_current? {
+        true => Ok(Migrated { applied: 0, total: MIGRATIONS.len() }),
+        false => Err(MigrateFailure::Pending(migration_status(database).await?.pending)),
+    }
 }
 
 /// Tells which migrations have run.
@@ -177,7 +198,7 @@ async fn connect(database: &ControlDatabase) -> Result<PgConnection, MigrateFail
         Ok(connection)
     };
     match timeout(CONNECT_TIMEOUT, connecting).await {
-        Ok(connection) => connection.map_err(MigrateFailure::Unreachable),
+        Ok(connection) => connection.map_err(unmigrated),
         Err(_) => Err(MigrateFailure::Unreachable(sqlx::Error::PoolTimedOut)),
     }
 }
@@ -193,12 +214,9 @@ async fn run(connection: &mut PgConnection) -> Result<Migrated, MigrateFailure> 
         .bind(SCHEMA_LOCK)
         .execute(&mut *connection)
         .await
-        .map_err(MigrateFailure::Unreachable)?;
+        .map_err(unmigrated)?;
     // Whoever waits for a table that somebody holds keeps everybody else from it as well.
-    sqlx::raw_sql("SET lock_timeout = '30s'")
-        .execute(&mut *connection)
-        .await
-        .map_err(MigrateFailure::Unreachable)?;
+    sqlx::raw_sql("SET lock_timeout = '30s'").execute(&mut *connection).await.map_err(unmigrated)?;
     let before = applied(connection).await?.len();
     let mut migrator = Migrator::with_migrations(migrations);
     // A newer gateway may have been here; an older one must still start.
@@ -225,10 +243,21 @@ async fn is_current(connection: &mut PgConnection, migrations: &[Migration]) -> 
     Ok(true)
 }
 
+/// What an error outside of the migrations means: the database is away, or it answers and says no.
+fn unmigrated(error: sqlx::Error) -> MigrateFailure {
+    match is_rejection(&error) {
+        true => MigrateFailure::Forbidden(error),
+        false => MigrateFailure::Unreachable(error),
+    }
+}
+
 fn failure(error: MigrateError) -> MigrateFailure {
     match error {
-        MigrateError::ExecuteMigration(source, version) => MigrateFailure::Refused { version, source },
-        MigrateError::Execute(source) => MigrateFailure::Unreachable(source),
+        MigrateError::ExecuteMigration(source, version) if source.as_database_error().is_some() => {
+            MigrateFailure::Refused { version, source }
+        }
+        MigrateError::ExecuteMigration(source, _) => MigrateFailure::Unreachable(source),
+        MigrateError::Execute(source) => unmigrated(source),
         MigrateError::VersionMismatch(version) => MigrateFailure::Altered(version),
         other => MigrateFailure::Bookkeeping(other),
     }
@@ -247,5 +276,8 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, M
             .fetch_all(&mut *connection)
             .await
     };
-    found.await.map_err(MigrateFailure::Unreachable)
+    match timeout(CONNECT_TIMEOUT, found).await {
+        Ok(found) => found.map_err(unmigrated),
+        Err(_) => Err(MigrateFailure::Unreachable(sqlx::Error::PoolTimedOut)),
+    }
 }

@@ -9,5 +9,6 @@ mod migrations;
 mod old_databases;
 mod policy;
 mod provisioning;
+mod silence;
 mod snapshot;
 mod watching;

@@ -1,7 +1,8 @@
 //! One schema, whichever way and however often it is made.
 
 use athena_postgres::control::{
-    ControlDatabase, EXPECTED_TABLES, MigrateFailure, Migrated, migrate, migration_status, provision_script,
+    ControlDatabase, EXPECTED_TABLES, MigrateFailure, Migrated, check_schema, migrate, migration_status,
+    provision_script,
 };
 
 use crate::snapshot::{Control, same_catalog};
@@ -35,7 +36,10 @@ async fn the_status_tells_what_has_run() {
     let control = Control::empty().await;
     let before = migration_status(&control.database).await.unwrap();
     assert_eq!((before.applied.len(), before.pending.len(), before.unknown.len()), (0, MIGRATIONS, 0));
+    assert!(matches!(check_schema(&control.database).await, Err(MigrateFailure::Pending(_))));
+    assert!(control.tables().await.is_empty(), "a check changes nothing");
     migrate(&control.database).await.unwrap();
+    assert_eq!(check_schema(&control.database).await.unwrap(), Migrated { applied: 0, total: MIGRATIONS });
     // A newer gateway was here. An older one still starts.
     control.run("INSERT INTO _sqlx_migrations VALUES (4711, 'of the future', now(), true, '\\x00', 0)").await;
     assert_eq!(migrate(&control.database).await.unwrap().applied, 0);
@@ -156,9 +160,13 @@ async fn a_role_that_only_reads_and_writes_can_start() {
     control.run("DROP TABLE _sqlx_migrations").await;
     let again = ControlDatabase::open(&format!("{uri}{mark}options=-c%20role%3D{role}")).unwrap();
     let refused = migrate(&again).await;
+    let unchecked = check_schema(&again).await;
     again.close().await;
     control.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
     assert_eq!(migrated.unwrap().applied, 0);
     written.unwrap();
-    refused.unwrap_err();
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, MigrateFailure::Forbidden(_)), "it answers, and says no: {refused:?}");
+    let unchecked = unchecked.unwrap_err();
+    assert!(matches!(&unchecked, MigrateFailure::Pending(all) if all.len() == MIGRATIONS), "{unchecked:?}");
 }
