@@ -15,7 +15,7 @@ pub use delete::{Delete, Deleted};
 pub use fetch::{Fetch, Fetched};
 pub use grouped::Grouped;
 pub use insert::{Insert, Inserted};
-pub use query::Query;
+pub use query::{Queried, Query};
 pub use update::{Update, Updated};
 pub use write::Written;
 

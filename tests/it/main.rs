@@ -21,6 +21,7 @@ mod reads;
 mod reload;
 mod schema_changes;
 mod spec;
+mod sql;
 mod streaming;
 mod traces;
 mod values;

@@ -43,11 +43,11 @@ pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The client a request is for.
+/// The client that the header names; a blank header names none.
 ///
 /// # Errors
-/// When the header is absent, blank, unreadable, or given twice with different names.
-pub fn client(headers: &HeaderMap) -> Result<ClientName, Box<Failure>> {
+/// When the header is unreadable, or given twice with different names.
+pub fn client(headers: &HeaderMap) -> Result<Option<ClientName>, Box<Failure>> {
     let mut found: Option<ClientName> = None;
     for value in headers.get_all(&CLIENT) {
         if value.as_bytes().trim_ascii().is_empty() {
@@ -67,7 +67,7 @@ pub fn client(headers: &HeaderMap) -> Result<ClientName, Box<Failure>> {
             _ => found = Some(name),
         }
     }
-    found.ok_or_else(failure::missing_client)
+    Ok(found)
 }
 
 /// Refuses headers whose meaning this server would silently drop.

@@ -208,6 +208,7 @@ fn failed(failure: Failure, request: &Request) -> Response {
         audit: Default::default(),
         client: None,
         table: None,
+        db_name: None,
         record: Default::default(),
     };
     error::respond(failure, &scene)

@@ -246,6 +246,7 @@ fn last_line(
         audit: Default::default(),
         client: None,
         table: None,
+        db_name: None,
         record: Default::default(),
     };
     let line = error::last_line(error, &scene);

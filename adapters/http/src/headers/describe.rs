@@ -24,9 +24,19 @@ const ALL: &[&str] = &[
     "/gateway/insert",
     "/gateway/delete",
     "/gateway/query",
+    "/query/sql",
 ];
+const BY_HEADER: &[&str] = &[
+    "/gateway/fetch",
+    "/gateway/data",
+    "/gateway/update",
+    "/gateway/insert",
+    "/gateway/delete",
+    "/gateway/query",
+];
+const SQL: &[&str] = &["/query/sql"];
 
-const REQUEST: [Described; 11] = [
+const REQUEST: [Described; 12] = [
     Described {
         name: "X-Athena-Timing",
         required: false,
@@ -42,7 +52,16 @@ const REQUEST: [Described; 11] = [
                not count. Two headers with different names are refused.",
         example: "postgres_main",
         choices: &[],
-        routes: ALL,
+        routes: BY_HEADER,
+    },
+    Described {
+        name: "X-Athena-Client",
+        required: false,
+        text: "The client: which of the configured databases is meant. Wins over `db_name`, which names it where \
+               the header is absent.",
+        example: "postgres_main",
+        choices: &[],
+        routes: SQL,
     },
     Described {
         name: "X-Strip-Nulls",

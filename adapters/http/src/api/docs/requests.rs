@@ -213,3 +213,31 @@ impl Example for QueryBody {
         example(json!({ "query": "SELECT id, name FROM users WHERE active = $1", "params": [true] }))
     }
 }
+
+/// One statement to run, and the database it is meant for.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct SqlBody {
+    /// One statement.
+    query: String,
+    /// Kind of the client's database: `native`, `postgres`, `postgresql` and `neon` are PostgreSQL, `scylla` and
+    /// `athena` CQL, `supabase` and `postgrest` Supabase.
+    driver: String,
+    /// The database's name: that of the client where `X-Athena-Client` is absent. Answered again.
+    db_name: String,
+    /// Values bound as `$1…`.
+    params: Option<Vec<Value>>,
+    /// Lets the database refuse every write.
+    read_only: Option<bool>,
+    /// Most rows to return; more is refused. Default `limits.max_rows`.
+    max_rows: Option<u64>,
+}
+
+impl Example for SqlBody {
+    fn example() -> Self {
+        example(json!({
+            "query": "SELECT id, name FROM users WHERE active = $1", "params": [true],
+            "driver": "postgresql", "db_name": "postgres_main"
+        }))
+    }
+}
