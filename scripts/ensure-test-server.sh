@@ -3,8 +3,10 @@
 # prints the path of its program: pgbouncer or redis.
 #
 # Looks on the usual paths; else, as root, asks the system's package manager.
-# Where neither helps it says so loudly and ends well, with nothing on standard
-# output: the tests that need it then name themselves as left out.
+# Where neither helps it fails for root and wherever CI is set; for everybody
+# else it says so loudly and ends well, with nothing on standard output: the
+# tests that need it are then left out. ATHENA_TEST_SKIP_PGBOUNCER=1 and
+# ATHENA_TEST_SKIP_REDIS=1 leave them out wherever.
 #
 #   export ATHENA_PGBOUNCER="$(scripts/ensure-test-server.sh pgbouncer)"
 #   export ATHENA_REDIS_SERVER="$(scripts/ensure-test-server.sh redis)"
@@ -15,10 +17,12 @@ say() { printf 'ensure-test-server: %s\n' "$*" >&2; }
 case "${1:-}" in
 pgbouncer)
     program=pgbouncer given=${ATHENA_PGBOUNCER:-} variable=ATHENA_PGBOUNCER
+    skip=ATHENA_TEST_SKIP_PGBOUNCER
     debian=pgbouncer others=pgbouncer tests="THE TESTS BEHIND A TRANSACTION POOLER"
     ;;
 redis)
     program=redis-server given=${ATHENA_REDIS_SERVER:-} variable=ATHENA_REDIS_SERVER
+    skip=ATHENA_TEST_SKIP_REDIS
     debian=redis-server others=redis tests="THE TESTS OF WHAT GATEWAYS SHARE IN REDIS"
     ;;
 *)
@@ -58,6 +62,10 @@ install_package() {
     fi
 }
 
+if [ "${!skip:-0}" = 1 ]; then
+    say "$tests are left out ($skip=1)"
+    exit 0
+fi
 if find_program; then
     exit 0
 fi
@@ -65,5 +73,10 @@ if [ "$(id -u)" -eq 0 ] && install_package && find_program; then
     exit 0
 fi
 say "$program is missing and could not be installed (root and a package manager are needed)."
+if [ "$(id -u)" -eq 0 ] || [ -n "${CI:-}" ]; then
+    say "Install the package $others, set $variable to the program, or set $skip=1"
+    say "to leave out $tests."
+    exit 1
+fi
 say "$tests WILL BE LEFT OUT. Install the package $others, or set"
 say "$variable to the program, to run them."

@@ -7,6 +7,7 @@ use athena_application::Gateway;
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
 use athena_application::ports::{Connector, MetricsSource, Opened, StatisticsStore};
 use athena_application::use_cases::provision::Provision;
+use athena_domain::breaker::BreakerSettings;
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::Decoding;
 use athena_domain::{ClientName, Limits};
@@ -100,6 +101,7 @@ pub struct Databases {
     pool: PoolConfig,
     limits: Limits,
     schema_refresh: Duration,
+    breaker: BreakerSettings,
     environment: Environment,
 }
 
@@ -110,6 +112,7 @@ impl Databases {
             pool: config.pool.clone(),
             limits: config.limits.clone(),
             schema_refresh: config.gateway.schema_refresh,
+            breaker: config.gateway.breaker,
             environment: config.environment.clone(),
         }
     }
@@ -137,7 +140,14 @@ impl Connector for Databases {
         };
         let (backend, schema) = athena_postgres::open(&settings);
         let place = settings.place();
-        Ok(Opened { backend: Arc::new(Bulkhead::new(backend, bulkhead)), schema, place })
+        let own = settings.breaker;
+        let breaker = BreakerSettings {
+            threshold: own.threshold.unwrap_or(self.breaker.threshold),
+            timeout: own.timeout.unwrap_or(self.breaker.timeout),
+            check_interval: own.check_interval.unwrap_or(self.breaker.check_interval),
+            ..self.breaker
+        };
+        Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
     }
 
     fn variable(&self, name: &str) -> Option<String> {

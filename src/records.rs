@@ -182,6 +182,7 @@ fn settings(config: &Config) -> LogSettings {
     let logging = &config.logging;
     LogSettings {
         queue_entries: logging.queue_entries,
+        queue_max_bytes: logging.queue_max_bytes,
         flush_interval: logging.flush_interval,
         batch_entries: logging.batch_entries,
         spool_dir: logging.spool_dir.clone(),

@@ -12,6 +12,7 @@ use athena_domain::rows::{CellRef, ColumnHead, CsvRows, Flow, JsonRows, RowForma
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::context::Trail;
 use crate::error::Error;
 use crate::ports::{Done, PortError, PortErrorKind, RowStream};
 
@@ -75,6 +76,9 @@ pub struct ChunkSink {
     framing: Framing,
     /// Taken by the first chunk that is handed on; absent when the answer must be whole.
     handover: Option<oneshot::Sender<Channel>>,
+    /// Told of rows that are handed on.
+    trail: Option<Arc<Trail>>,
+    handed_rows: u64,
     chunks: Option<mpsc::Sender<Chunk>>,
     sent_bytes: u64,
     max_bytes: Option<u64>,
@@ -105,6 +109,8 @@ impl ChunkSink {
             writer,
             framing,
             handover: None,
+            trail: None,
+            handed_rows: 0,
             chunks: None,
             sent_bytes: 0,
             max_bytes,
@@ -225,7 +231,14 @@ impl RowStream for ChunkSink {
         let Some(chunks) = &self.chunks else { return Flow::Stop };
         // A reader that takes nothing for so long would hold a connection for ever.
         match tokio::time::timeout(LONGEST_STALL, chunks.send(Ok(chunk.into()))).await {
-            Ok(Ok(())) => Flow::More,
+            Ok(Ok(())) => {
+                let rows = self.rows();
+                if let Some(trail) = &self.trail {
+                    trail.hand_out(rows - self.handed_rows);
+                }
+                self.handed_rows = rows;
+                Flow::More
+            }
             Ok(Err(_)) => Flow::Stop,
             Err(_) => {
                 self.stalled = true;
@@ -239,7 +252,8 @@ type Work = Pin<Box<dyn Future<Output = (ChunkSink, Result<Tally, Error>)> + Sen
 
 /// Runs `work` with a sink and answers as soon as the rows are complete or the first chunk is full.
 ///
-/// Dropping the answer's receiver, or this future, drops `work`: the statement is stopped.
+/// Dropping the answer's receiver, or this future, drops `work`: the statement is stopped. What was handed on by
+/// then stands in `trail`.
 ///
 /// # Errors
 /// What `work` fails with before the first chunk.
@@ -247,6 +261,7 @@ pub async fn stream<F, Fut>(
     style: RowStyle,
     framing: Framing,
     max_bytes: Option<u64>,
+    trail: &Arc<Trail>,
     work: F,
 ) -> Result<Body, Error>
 where
@@ -255,7 +270,7 @@ where
 {
     let (sender, mut receiver) = oneshot::channel();
     let mut sink = ChunkSink::whole(style, framing, max_bytes);
-    sink.handover = Some(sender);
+    (sink.handover, sink.trail) = (Some(sender), Some(trail.clone()));
     let mut work: Work = Box::pin(work(sink));
     tokio::select! {
         biased;

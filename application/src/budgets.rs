@@ -19,8 +19,8 @@ const EXCHANGE: Duration = Duration::from_millis(100);
 /// The same when the ledger does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Exchanges that an account takes part in after it was used last: a minute, in which any bucket fills.
-const ACTIVE: u32 = 600;
+/// An account takes part in exchanges for so long after it was used last, and until its buckets must be full.
+const AWAKE: Duration = Duration::from_secs(60);
 
 /// A key's budget, and what is left of it.
 #[derive(Debug)]
@@ -44,8 +44,10 @@ struct State {
     buckets: Buckets,
     /// What the ledger has not heard of.
     unheard: Cost,
-    /// Exchanges to take part in before the account rests.
-    active: u32,
+    /// When a request of the key was here last.
+    used_at: Option<Duration>,
+    /// Whether the ledger failed for this key alone, when it was asked last.
+    unshared: bool,
 }
 
 impl Account {
@@ -56,11 +58,15 @@ impl Account {
     }
 
     /// What to tell the ledger; nothing while the account rests.
-    fn report(&self) -> Option<BudgetUse> {
+    fn report(&self, now: Duration) -> Option<BudgetUse> {
         let running = self.usage.running.load(Ordering::Acquire);
-        let cost = self.with(|state, _| {
-            state.active = if running > 0 { ACTIVE } else { state.active.checked_sub(1)? };
-            Some(std::mem::take(&mut state.unheard))
+        let cost = self.with(|state, budget| {
+            if running > 0 {
+                state.used_at = Some(now);
+            }
+            let idle = now.saturating_sub(state.used_at?);
+            let matters = idle <= AWAKE.max(budget.fills_within()) || state.unheard != Cost::default();
+            matters.then(|| std::mem::take(&mut state.unheard))
         });
         if cost.is_none() {
             // Nobody tells a resting account what runs elsewhere.
@@ -70,7 +76,10 @@ impl Account {
     }
 
     fn adopt(&self, standing: &BudgetStanding, now: Duration) {
-        self.with(|state, budget| state.buckets.adopt(budget, standing.levels, state.unheard, now));
+        self.with(|state, budget| {
+            state.unshared = false;
+            state.buckets.adopt(budget, standing.levels, state.unheard, now);
+        });
         self.usage.elsewhere.store(standing.running_elsewhere, Ordering::Release);
     }
 
@@ -78,6 +87,15 @@ impl Account {
     fn take_back(&self, cost: Cost) {
         self.with(|state, _| state.unheard += cost);
         self.usage.elsewhere.store(0, Ordering::Release);
+    }
+
+    /// The ledger answers, but not for this key.
+    fn stays_alone(&self, cost: Cost, error: &PortError) {
+        self.take_back(cost);
+        if !self.with(|state, _| std::mem::replace(&mut state.unshared, true)) {
+            let key = &*self.key;
+            tracing::warn!(key, error = %Chain(error), "the budget of one key is not shared with other gateways");
+        }
     }
 }
 
@@ -134,15 +152,15 @@ impl Budgets {
         let Some(account) = self.accounts.load().get(&key.id).cloned() else { return Ok(None) };
         let spending = Spending { account, began: self.began };
         let usage = &spending.account.usage;
+        let now = self.began.elapsed();
         // Refused ones too: what runs elsewhere is only known of an account that takes part.
-        spending.account.with(|state, _| state.active = ACTIVE);
+        spending.account.with(|state, _| state.used_at = Some(now));
         let running = usage.running.fetch_add(1, Ordering::AcqRel) + 1;
         // From here on dropping `spending` frees the place.
         let everywhere = running.saturating_add(usage.elsewhere.load(Ordering::Acquire));
         if let Some(most) = spending.account.budget.concurrent.filter(|most| everywhere > *most) {
             return Err(BudgetRefusal { part: "concurrent", value: most, after: Duration::from_secs(1) });
         }
-        let now = self.began.elapsed();
         let verdict = spending.account.with(|state, budget| {
             let verdict = state.buckets.begin(budget, now);
             state.unheard.requests += u64::from(verdict == Verdict::Granted);
@@ -181,12 +199,18 @@ impl Budgets {
     /// Tells the ledger what was used since the last time and hears what is left.
     async fn exchange(&self, ledger: &dyn BudgetLedger) -> Result<(), PortError> {
         let accounts = self.accounts.load_full();
+        let now = self.began.elapsed();
         let (told, uses): (Vec<_>, Vec<_>) =
-            accounts.values().filter_map(|account| Some((account, account.report()?))).unzip();
+            accounts.values().filter_map(|account| Some((account, account.report(now)?))).unzip();
         match ledger.exchange(&uses).await {
             Ok(standings) => {
                 let now = self.began.elapsed();
-                told.iter().zip(&standings).for_each(|(account, standing)| account.adopt(standing, now));
+                for ((account, used), standing) in told.iter().zip(&uses).zip(&standings) {
+                    match standing {
+                        Ok(standing) => account.adopt(standing, now),
+                        Err(error) => account.stays_alone(used.cost, error),
+                    }
+                }
                 Ok(())
             }
             Err(error) => {
@@ -211,7 +235,7 @@ impl Spending {
         self.account.with(|state, budget| {
             state.buckets.settle(budget, cost, now);
             state.unheard += cost;
-            state.active = ACTIVE;
+            state.used_at = Some(now);
         });
     }
 }
@@ -254,6 +278,67 @@ mod tests {
         assert!(budgets.begin(&free).is_ok_and(|spending| spending.is_none()));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(budgets.begin(&changed).is_ok());
+    }
+
+    /// Tells what it was told of, and says the same of every key; of key 2 it knows nothing.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<(Arc<str>, Cost)>>);
+
+    #[async_trait::async_trait]
+    impl BudgetLedger for Told {
+        async fn exchange(
+            &self,
+            uses: &[BudgetUse],
+        ) -> Result<Vec<Result<BudgetStanding, PortError>>, PortError> {
+            self.0.lock().expect("a lock").extend(uses.iter().map(|used| (used.key.clone(), used.cost)));
+            let standing = |used: &BudgetUse| match &*used.key {
+                "2" => Err(PortError::new("test", crate::ports::PortErrorKind::Unavailable)),
+                _ => Ok(BudgetStanding { levels: [Some(0.0); 3], running_elsewhere: 0 }),
+            };
+            Ok(uses.iter().map(standing).collect())
+        }
+    }
+
+    impl Told {
+        async fn hears(&self, budgets: &Budgets) -> Vec<(Arc<str>, Cost)> {
+            budgets.exchange(self).await.expect("an answer");
+            std::mem::take(&mut *self.0.lock().expect("a lock"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_rests_only_when_its_buckets_are_full() {
+        let (budgets, ledger) = (Budgets::default(), Told::default());
+        // Full after two hours, however deep the debt.
+        let slow = Budget { requests_per_second: Some(1), burst: Some(3600), ..Budget::default() };
+        let (slow, quick) =
+            (key(1, Some(slow)), key(3, Some(Budget { concurrent: Some(1), ..Budget::default() })));
+        budgets.follow(&keys(&[slow.clone(), quick.clone()]));
+        assert!(ledger.hears(&budgets).await.is_empty(), "nothing has been used");
+        assert!(budgets.begin(&slow).is_ok() && budgets.begin(&quick).is_ok());
+        assert_eq!(ledger.hears(&budgets).await.len(), 2);
+        for (minutes, expected) in [(2, 1), (117, 1), (2, 0)] {
+            tokio::time::advance(Duration::from_secs(60 * minutes)).await;
+            assert_eq!(ledger.hears(&budgets).await.len(), expected, "after {minutes} more minutes");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_the_ledger_does_not_know_keeps_what_it_used_and_no_other_waits() {
+        let (budgets, ledger) = (Budgets::default(), Told::default());
+        let budget = Budget { requests_per_second: Some(1), burst: Some(9), ..Budget::default() };
+        let (known, unknown) = (key(1, Some(budget)), key(2, Some(budget)));
+        budgets.follow(&keys(&[known.clone(), unknown.clone()]));
+        for key in [&known, &unknown, &unknown] {
+            assert!(budgets.begin(key).is_ok());
+        }
+        assert_eq!(ledger.hears(&budgets).await.len(), 2);
+        assert!(budgets.begin(&known).is_err(), "the ledger says that nothing is left");
+        assert!(budgets.begin(&unknown).is_ok(), "it counts for itself");
+        // Nothing is lost, however long nobody hears it.
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        let told = ledger.hears(&budgets).await;
+        assert_eq!(told, [(Arc::from("2"), Cost { requests: 3, ..Cost::default() })]);
     }
 
     #[tokio::test]

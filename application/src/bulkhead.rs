@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::ports::{Backend, BackendStatus, Done, PortError, PortErrorKind, RowStream};
+use crate::stopwatch::Stopwatch;
 
 /// Name of the port in errors.
 const PORT: &str = "bulkhead";
@@ -49,7 +50,7 @@ impl Bulkhead {
         Self { inner, places, settings, queued: AtomicUsize::new(0), rejected: AtomicU64::new(0) }
     }
 
-    async fn enter(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, PortError> {
+    async fn enter(&self, deadline: Instant, waits: &Stopwatch) -> Result<SemaphorePermit<'_>, PortError> {
         if let Ok(place) = self.places.try_acquire() {
             return Ok(place);
         }
@@ -58,7 +59,7 @@ impl Bulkhead {
             self.rejected.fetch_add(1, Ordering::Relaxed);
             return Err(PortError::new(PORT, PortErrorKind::QueueFull));
         }
-        let _waiting = Waiting(&self.queued);
+        let _waiting = (Waiting(&self.queued), waits.start());
         let until = deadline.min(Instant::now() + self.settings.queue_wait);
         match tokio::time::timeout_at(until, self.places.acquire()).await {
             Ok(Ok(place)) => Ok(place),
@@ -84,12 +85,10 @@ impl Backend for Bulkhead {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
-        let began = Instant::now();
-        let _place = self.enter(deadline).await?;
-        let waited = began.elapsed();
-        let done = self.inner.execute(plan, sink, deadline).await?;
-        Ok(Done { waited: done.waited + waited, ..done })
+        let _place = self.enter(deadline, waits).await?;
+        self.inner.execute(plan, sink, deadline, waits).await
     }
 
     async fn ping(&self, deadline: Instant) -> Result<(), PortError> {

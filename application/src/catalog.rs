@@ -172,8 +172,12 @@ impl Catalog {
                 Standing::Frozen => ClientState::Frozen,
                 Standing::Inactive => ClientState::Inactive,
                 Standing::Served => match (running.get(key), unusable.get(key)) {
-                    (Some(Running { opened: Opened { backend, schema, .. }, .. }), _) => {
-                        ClientState::Ready { backend: backend.clone(), schema: schema.clone() }
+                    (Some(Running { opened: Opened { backend, schema, circuit, .. }, .. }), _) => {
+                        ClientState::Ready {
+                            backend: backend.clone(),
+                            schema: schema.clone(),
+                            circuit: circuit.clone(),
+                        }
                     }
                     (None, reason) => {
                         let reason = reason.cloned().unwrap_or_default();

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use athena_domain::access::{ApiKey, AuthReason, Authority, Judgement, Mode};
 use athena_domain::{ClientName, RequestError};
 use tokio::time::Instant;
 
 use crate::ports::{Done, Stages};
+use crate::stopwatch::{Lap, Stopwatch};
 
 /// What a request carries besides its body.
 #[derive(Debug, Clone)]
@@ -74,16 +74,42 @@ pub struct Asked {
     pub system: &'static str,
 }
 
-/// What became of a request: written while it runs, read when it is over.
+/// What became of a request: written while it runs, and true whenever it is read, for a request can be given up at
+/// any moment.
 #[derive(Debug, Default)]
 pub struct Trail {
     denial: OnceLock<Denial>,
     asked: OnceLock<Asked>,
-    plan_ns: AtomicU64,
-    pool_ns: AtomicU64,
-    db_ns: AtomicU64,
+    planning: Stopwatch,
+    /// Statements, the waits for them included.
+    executing: Stopwatch,
+    waiting: Stopwatch,
     rows: AtomicU64,
+    /// Rows of the statement under way that are among `rows`.
+    handed_out: AtomicU64,
     affected: AtomicU64,
+}
+
+/// A statement under way. Dropped, it is over, whatever it has come to.
+#[derive(Debug)]
+pub(crate) struct Execution<'a> {
+    trail: &'a Trail,
+    _lap: Lap<'a>,
+}
+
+impl Execution<'_> {
+    /// Notes what the statement did.
+    pub(crate) fn did(&self, done: &Done) {
+        let told = self.trail.handed_out.load(Ordering::Relaxed);
+        self.trail.rows.fetch_add(done.rows.saturating_sub(told), Ordering::Relaxed);
+        self.trail.affected.fetch_add(done.affected, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Execution<'_> {
+    fn drop(&mut self) {
+        self.trail.handed_out.store(0, Ordering::Relaxed);
+    }
 }
 
 impl Trail {
@@ -106,27 +132,31 @@ impl Trail {
         self.denial.get()
     }
 
-    pub(crate) fn planned(&self, took: Duration) {
-        add(&self.plan_ns, took);
+    /// Begins to plan, which includes reading what is not known of the database.
+    pub(crate) fn plans(&self) -> Lap<'_> {
+        self.planning.start()
     }
 
-    pub(crate) fn asks(&self, at: Instant, system: &'static str) {
-        self.asked.get_or_init(|| Asked { at, system });
+    /// Begins a statement on a database of this kind.
+    pub(crate) fn executes(&self, system: &'static str) -> Execution<'_> {
+        self.asked.get_or_init(|| Asked { at: Instant::now(), system });
+        Execution { trail: self, _lap: self.executing.start() }
+    }
+
+    /// Measures waits for a place in the queue and for a connection.
+    pub(crate) fn waits(&self) -> &Stopwatch {
+        &self.waiting
+    }
+
+    /// Notes that rows of the statement under way are on their way to the caller.
+    pub(crate) fn hand_out(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.handed_out.fetch_add(rows, Ordering::Relaxed);
     }
 
     /// When a database was asked first; none when it did not come to that.
     pub fn asked(&self) -> Option<Asked> {
         self.asked.get().copied()
-    }
-
-    pub(crate) fn executed(&self, took: Duration, done: Option<&Done>) {
-        let waited = done.map_or(Duration::ZERO, |done| done.waited.min(took));
-        add(&self.pool_ns, waited);
-        add(&self.db_ns, took - waited);
-        if let Some(done) = done {
-            self.rows.fetch_add(done.rows, Ordering::Relaxed);
-            self.affected.fetch_add(done.affected, Ordering::Relaxed);
-        }
     }
 
     /// Rows of the answer so far.
@@ -139,18 +169,9 @@ impl Trail {
         self.affected.load(Ordering::Relaxed)
     }
 
-    /// Where the time went, as far as planning and the database are concerned.
+    /// Where the time has gone so far, as far as planning and the database are concerned.
     pub fn stages(&self) -> Stages {
-        let read = |nanos: &AtomicU64| Duration::from_nanos(nanos.load(Ordering::Relaxed));
-        Stages {
-            plan: read(&self.plan_ns),
-            pool: read(&self.pool_ns),
-            db: read(&self.db_ns),
-            ..Stages::default()
-        }
+        let (pool, executing) = (self.waiting.total(), self.executing.total());
+        Stages { plan: self.planning.total(), pool, db: executing.saturating_sub(pool), ..Stages::default() }
     }
-}
-
-fn add(nanos: &AtomicU64, took: Duration) {
-    nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
 }

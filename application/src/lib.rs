@@ -6,21 +6,26 @@ pub mod authenticator;
 pub mod budgets;
 pub mod bulkhead;
 pub mod catalog;
+pub mod circuit;
 pub mod context;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod error;
 mod fields;
 mod follow;
+pub mod guarded;
 pub mod pool_history;
 pub mod ports;
 pub mod registry;
+pub mod schema_keeper;
 pub mod slow_queries;
+pub mod stopwatch;
 pub mod use_cases;
 
 pub use answer::{Body, Framing, Tally};
 pub use authenticator::Authenticator;
 pub use catalog::Catalog;
+pub use circuit::{Circuit, CircuitStatus};
 pub use context::{Caller, Context, Denial, Trail};
 pub use error::Error;
 pub use registry::{Client, ClientInfo, ClientRegistry, ClientState};

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use athena_domain::ClientName;
 use athena_domain::catalog::Source;
 
+use crate::circuit::Circuit;
 use crate::error::Error;
 use crate::ports::{Backend, SchemaReader};
 
@@ -20,6 +21,8 @@ pub enum ClientState {
         backend: Arc<dyn Backend>,
         /// Knows the schema.
         schema: Arc<dyn SchemaReader>,
+        /// Stands before both.
+        circuit: Arc<Circuit>,
     },
     /// Its target cannot be read from the configuration.
     Misconfigured {
@@ -83,6 +86,14 @@ impl Client {
         match self.state {
             ClientState::Ready { .. } | ClientState::Misconfigured { .. } => true,
             ClientState::Frozen | ClientState::Inactive => false,
+        }
+    }
+
+    /// What stands before its database, where it has one.
+    pub fn circuit(&self) -> Option<&Arc<Circuit>> {
+        match &self.state {
+            ClientState::Ready { circuit, .. } => Some(circuit),
+            ClientState::Misconfigured { .. } | ClientState::Frozen | ClientState::Inactive => None,
         }
     }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use athena_domain::access::AuthReason;
 use athena_domain::error::RequestCode;
-use athena_domain::plan::{Plan, PlanOptions, Planner};
+use athena_domain::plan::{Operation, Plan, PlanOptions, Planner};
 use athena_domain::query::Decoding;
 use athena_domain::schema::Schema;
 use athena_domain::shape::{Grouping, camel_to_snake};
@@ -68,23 +68,20 @@ impl Target {
         sink: &mut dyn RowStream,
         context: &Context,
     ) -> Result<Done, PortError> {
-        let began = Instant::now();
-        context.trail.asks(began, self.backend.system());
-        let outcome = self.backend.execute(plan, sink, context.deadline).await;
-        context.trail.executed(began.elapsed(), outcome.as_ref().ok());
+        let execution = context.trail.executes(self.backend.system());
+        let outcome = self.backend.execute(plan, sink, context.deadline, context.trail.waits()).await;
+        if let Ok(done) = &outcome {
+            execution.did(done);
+        }
+        drop(execution);
         outcome.map_err(|mut error| {
             if error.reason() == Some(Reason::RowOutOfScope) {
                 context.trail.deny_for(AuthReason::RowOutOfScope);
             }
-            // A detail quotes whole rows and keys, of other tables too, and what a trigger raises may.
             if let PortErrorKind::Rejected(rejection) = &mut error.kind
                 && context.caller.authority().is_some_and(|authority| authority.hides_values())
             {
-                rejection.detail = None;
-                if rejection.reason == Reason::Raised {
-                    rejection.message = "the database refused the statement".to_owned();
-                    rejection.hint = None;
-                }
+                rejection.hide_values(matches!(plan.operation, Operation::Raw(_)));
             }
             error
         })
@@ -131,7 +128,7 @@ impl Gateway {
     pub(crate) fn target(&self, name: &ClientName) -> Result<Target, Error> {
         let client = self.registry.find(name)?;
         match &client.state {
-            ClientState::Ready { backend, schema } => {
+            ClientState::Ready { backend, schema, .. } => {
                 Ok(Target { backend: backend.clone(), schema: schema.clone() })
             }
             ClientState::Frozen | ClientState::Inactive => Err(Error::UnknownClient(name.clone())),
@@ -149,22 +146,20 @@ impl Gateway {
         stale: Option<&Arc<Schema>>,
         plan: impl Fn(Planner<'_>) -> Result<T, RequestError>,
     ) -> Result<(T, Arc<Schema>), Error> {
+        let _planning = context.trail.plans();
         let options = PlanOptions {
             big_numbers_as_text: context.big_numbers_as_text,
             shielded: context.shielded,
             ..self.options.clone()
         };
         let attempt = |schema: &Schema| {
-            let began = Instant::now();
             let planner =
                 |authority| plan(Planner { schema, limits: &self.limits, options: &options, authority });
             if let (Some(would_be), None) = (context.caller.would_be_authority(), context.trail.denial()) {
                 // Nobody is refused here; what would be is noted.
                 drop(planner(Some(would_be)).inspect_err(|error| context.trail.deny(error)));
             }
-            let outcome = planner(context.caller.authority()).inspect_err(|error| context.trail.deny(error));
-            context.trail.planned(began.elapsed());
-            outcome
+            planner(context.caller.authority()).inspect_err(|error| context.trail.deny(error))
         };
         let schema = match (target.schema.loaded(), stale) {
             (Some(schema), None) => schema,

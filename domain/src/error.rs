@@ -1,6 +1,22 @@
 //! What a caller did wrong, in words chosen for the caller.
 
+use std::borrow::Cow;
+
 use crate::access::AuthReason;
+
+/// Most of a caller's text that an error repeats, in bytes.
+const EXCERPT_MAX: usize = 200;
+
+/// Longest message of a refusal, in bytes: room for every list of known names, and for a few excerpts.
+const MESSAGE_MAX: usize = 1_500;
+
+/// A text as an error repeats it: cut when it is long, since a body or a column may hold megabytes.
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    match text.len() <= EXCERPT_MAX {
+        true => text.into(),
+        false => format!("{}…", &text[..text.floor_char_boundary(EXCERPT_MAX)]).into(),
+    }
+}
 
 /// Stable, machine-readable name of a refusal; a code is never reused for another meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,12 +127,13 @@ pub struct RequestError {
 impl RequestError {
     /// A refusal with no field and no hint.
     pub fn new(code: RequestCode, message: impl Into<String>) -> Self {
-        Self { code, field: None, message: message.into(), hint: None, limit: None, denied: None }
+        let message = shortened(message.into(), MESSAGE_MAX);
+        Self { code, field: None, message, hint: None, limit: None, denied: None }
     }
 
     /// A refusal of one field.
     pub fn field(code: RequestCode, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..Self::new(code, message) }
+        Self { field: Some(shortened(field.into(), EXCERPT_MAX)), ..Self::new(code, message) }
     }
 
     /// A value of the wrong type or range.
@@ -145,5 +162,35 @@ impl RequestError {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+/// Whatever a refusal is made of, the answer is not as long as the body that it refuses.
+fn shortened(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let check = |text: String, expected: String| assert_eq!(excerpt(&text), expected);
+        check("ä".repeat(100), "ä".repeat(100));
+        check("ä".repeat(101), format!("{}…", "ä".repeat(100)));
+        check(format!("a{}", "ä".repeat(100)), format!("a{}…", "ä".repeat(99)));
+    }
+
+    #[test]
+    fn a_refusal_is_never_as_long_as_what_it_refuses() {
+        let long = "x".repeat(1 << 20);
+        let error = RequestError::invalid(long.as_str(), format!("`{long}` is no name"));
+        assert!(error.field.is_some_and(|field| field.len() < 300 && field.ends_with('…')));
+        assert!(error.message.len() < 2_000 && error.message.ends_with('…'));
     }
 }

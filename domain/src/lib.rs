@@ -1,6 +1,7 @@
 //! Rules of the gateway: requests, plans, rows, shaping. No I/O, no clock, no environment.
 
 pub mod access;
+pub mod breaker;
 pub mod catalog;
 pub mod error;
 pub mod limits;

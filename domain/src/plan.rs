@@ -4,12 +4,14 @@
 mod authority;
 pub mod bind;
 mod columns;
+pub mod cql;
 mod fetch;
 mod filter;
 mod raw;
 mod write;
 
 pub use bind::{Bind, Datum};
+pub use cql::CqlPlan;
 pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
@@ -283,6 +285,8 @@ pub enum Operation {
     Update(UpdatePlan),
     /// A removal of rows.
     Delete(DeletePlan),
+    /// What a CQL database is asked: the only operation it gets besides `Raw`.
+    Cql(CqlPlan),
     /// The caller's own SQL.
     Raw(RawPlan),
 }

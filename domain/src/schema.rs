@@ -1,5 +1,11 @@
 //! What a database says about itself: relations, columns, types, keys. Immutable once built.
 
+mod cql;
+
+pub use cql::{
+    Clustering, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind, IndexTarget, PRIMARY_KEY,
+};
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -40,6 +46,8 @@ pub enum TypeKind {
     Domain(Arc<ColumnType>),
     /// A range or multirange.
     Range,
+    /// A type of CQL.
+    Cql(CqlType),
     /// Any other type: it travels as the database's own text.
     Other,
 }
@@ -66,6 +74,11 @@ impl ColumnType {
     /// A type by its SQL name.
     pub fn new(sql: &str, kind: TypeKind) -> Self {
         Self { sql: sql.into(), kind }
+    }
+
+    /// A type of CQL.
+    pub fn cql(ty: CqlType) -> Self {
+        Self { sql: ty.to_string().into(), kind: TypeKind::Cql(ty) }
     }
 
     /// The type below any domains.
@@ -114,6 +127,8 @@ pub struct Relation {
     pub primary_key: Box<[usize]>,
     /// Unique indexes, the primary key's included.
     pub unique: Vec<UniqueIndex>,
+    /// What is special about a CQL table; nothing for SQL.
+    pub cql: Option<CqlTable>,
 }
 
 impl Relation {
@@ -137,6 +152,7 @@ pub struct Schema {
     relations: HashMap<(Arc<str>, Arc<str>), Arc<Relation>>,
     types: HashMap<Box<str>, ColumnType>,
     search_path: Vec<Arc<str>>,
+    dialect: Dialect,
 }
 
 impl Schema {
@@ -150,7 +166,18 @@ impl Schema {
             .into_iter()
             .map(|relation| ((relation.schema.clone(), relation.name.clone()), Arc::new(relation)))
             .collect();
-        Self { relations, types, search_path }
+        Self { relations, types, search_path, dialect: Dialect::Sql }
+    }
+
+    /// The same snapshot of a database that speaks `dialect`.
+    #[must_use]
+    pub fn speaking(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
+    }
+
+    /// The language of the database.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Finds a relation; an unqualified name resolves through the search path.

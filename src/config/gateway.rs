@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use athena_domain::breaker::BreakerSettings;
+
 use super::reader::Reader;
+use super::server::narrow;
 
 /// What happens to a body field nobody knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub struct GatewayConfig {
     pub auto_migrate: bool,
     /// `gateway.schema_refresh_secs`: how old the knowledge of tables and columns may grow.
     pub schema_refresh: Duration,
+    /// `gateway.circuit_breaker_*`: when the database of a client is taken to be away.
+    pub breaker: BreakerSettings,
 }
 
 impl GatewayConfig {
@@ -86,6 +91,12 @@ impl GatewayConfig {
             auth_client,
             auto_migrate: reader.boolean(key("auto_migrate"), true),
             schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
+            breaker: BreakerSettings {
+                threshold: narrow(reader.integer(key("circuit_breaker_threshold"), 5, 1..=1_000_000)),
+                timeout: reader.seconds(key("circuit_breaker_timeout_secs"), 60, 1..=86_400),
+                check_interval: reader.seconds(key("circuit_breaker_check_interval_secs"), 30, 1..=86_400),
+                ..BreakerSettings::default()
+            },
         }
     }
 }

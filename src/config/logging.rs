@@ -25,6 +25,8 @@ pub struct LoggingConfig {
     pub slow_query: Option<Duration>,
     /// `logging.queue_entries`: requests whose records wait in memory.
     pub queue_entries: usize,
+    /// `logging.queue_max_bytes`: memory that they may take.
+    pub queue_max_bytes: usize,
     /// `logging.flush_interval_ms`: longest time a record waits for others.
     pub flush_interval: Duration,
     /// `logging.batch_entries`: records that are written together.
@@ -55,6 +57,7 @@ impl LoggingConfig {
             )))
             .filter(|bound| !bound.is_zero()),
             queue_entries: narrow(reader.integer(key("queue_entries"), 10_000, 1..=10_000_000)),
+            queue_max_bytes: narrow(reader.integer(key("queue_max_bytes"), 64 << 20, 1 << 20..=1 << 30)),
             flush_interval: Duration::from_millis(reader.integer(key("flush_interval_ms"), 500, 10..=60_000)),
             batch_entries: narrow(reader.integer(key("batch_entries"), 1000, 1..=100_000)),
             spool_dir: reader

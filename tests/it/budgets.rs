@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use athena_test_support::Redis;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 use crate::enforcement::Plane;
 use crate::harness::{Answer, CLIENT, Gateway};
@@ -135,6 +136,22 @@ async fn gateways_with_one_redis_grant_one_budget() {
     plane.policy("enforce").await;
     let (first, second, alone) = (&plane.gateway, &plane.sibling(&yaml).await, &plane.sibling("").await);
     let one = json!({"table_name": "things", "limit": 1});
+
+    // A bucket that fills for longer than Redis can count, as older versions stored it, ends sharing for nobody.
+    let huge = json!({"name": "h", "rights": ["*"], "budget": {"requests_per_second": 1, "burst": 5}});
+    let (endless, _) = plane.key(huge).await;
+    let grow =
+        "UPDATE api_keys SET budget = jsonb_set(budget, '{burst}', '9000000000000000000') WHERE name = 'h'";
+    let mut control = sqlx::PgConnection::connect(&plane.control.uri()).await.expect("a connection");
+    sqlx::query(grow).execute(&mut control).await.expect("one key");
+    for gateway in [first, second] {
+        let mut granted = 0;
+        while granted < 20 {
+            // Only the larger one grants so many in a row.
+            let status = send_to(gateway, &endless, "/gateway/fetch", one.clone()).await.status;
+            granted = if status == 200 { granted + 1 } else { 0 };
+        }
+    }
 
     // Rows that one has answered are missing on the other, and on nobody who shares nothing.
     let (rows, _) =

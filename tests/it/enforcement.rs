@@ -12,7 +12,7 @@ use crate::harness::{ADMIN_KEY, Answer, CLIENT, Gateway};
 pub struct Plane {
     pub gateway: Gateway,
     pub control: TestDatabase,
-    data: TestDatabase,
+    pub data: TestDatabase,
 }
 
 impl Plane {

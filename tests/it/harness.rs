@@ -8,6 +8,8 @@ use athena_rs::config::{Config, Environment};
 use athena_test_support::TestDatabase;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use crate::witness;
@@ -178,6 +180,18 @@ impl Gateway {
         let text = response.text().await.expect("a whole answer");
         witness::check(&text);
         Answer { status, headers, text }
+    }
+
+    /// Sends a fetch over a connection of its own and gives the connection back unread: dropped, its caller has left.
+    pub async fn fetch_unread(&self, headers: &[(&str, &str)], body: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(self.address).await.expect("a connection");
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = format!(
+            "POST /gateway/fetch HTTP/1.1\r\nHost: x\r\nX-Athena-Client: {CLIENT}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).await.expect("a request");
+        socket
     }
 
     async fn body(&self, method: Method, path: &str, body: &str) -> Answer {

@@ -182,6 +182,7 @@ async fn what_is_wrong_is_said_and_changes_nothing() {
         (json!({"name": "n", "operations": ["read"]}), "invalid_field", ("", "")),
         (json!({"name": "n", "clients": [" "]}), "invalid_field", ("", "")),
         (json!({"name": "n", "budget": {"requests": 5}}), "unknown_field", ("", "")),
+        (json!({"name": "n", "budget": {"concurrent": 1_000_000_000_001_u64}}), "invalid_field", ("", "")),
         (json!([]), "invalid_field", ("", "")),
     ];
     let created = named("/admin/api-keys", &shared).into_iter().map(|row| (Method::POST, row));

@@ -16,7 +16,7 @@ const SQL: &str =
     "CREATE TABLE things (id bigint PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'one');";
 
 /// Rows of a query on the control database, read directly.
-async fn control(plane: &Plane, sql: &str) -> Value {
+pub async fn control(plane: &Plane, sql: &str) -> Value {
     rows(&plane.control, sql).await
 }
 
@@ -25,7 +25,8 @@ async fn connect(database: &TestDatabase) -> sqlx::PgConnection {
     sqlx::PgConnection::connect(&database.uri()).await.expect("a connection")
 }
 
-async fn rows(database: &TestDatabase, sql: &str) -> Value {
+/// Rows of a query, read directly.
+pub async fn rows(database: &TestDatabase, sql: &str) -> Value {
     let mut connection = connect(database).await;
     let sql = format!("SELECT coalesce(json_agg(row_to_json(found)), '[]')::text FROM ({sql}) found");
     let text: String =
@@ -33,7 +34,8 @@ async fn rows(database: &TestDatabase, sql: &str) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+/// Waits until the condition holds, ten seconds at most.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     for _ in 0..200 {
         if condition().await {
             return;

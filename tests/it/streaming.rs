@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 
-use crate::harness::{CLIENT, Gateway};
+use crate::harness::Gateway;
 
 const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, pad text, note json);
     INSERT INTO big SELECT n, repeat('x', 200), '{\"a\":\n null}' FROM generate_series(1, 20000) n;
@@ -128,18 +128,6 @@ async fn until(connection: &mut PgConnection, wanted: i64, within: Duration) -> 
     false
 }
 
-/// Sends a fetch over a connection of its own and gives the connection back unread.
-async fn begin(gateway: &Gateway, accept: &str, table: &str) -> tokio::net::TcpStream {
-    let body = format!(r#"{{"table_name":"{table}"}}"#);
-    let mut socket = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
-    let head = format!(
-        "POST /gateway/fetch HTTP/1.1\r\nHost: x\r\nX-Athena-Client: {CLIENT}\r\nAccept: {accept}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    socket.write_all(head.as_bytes()).await.unwrap();
-    socket
-}
-
 #[tokio::test]
 async fn a_caller_who_leaves_stops_the_statement() {
     let gateway = Gateway::with(BIG).await;
@@ -151,7 +139,8 @@ async fn a_caller_who_leaves_stops_the_statement() {
         ("application/x-ndjson", "endless"),
         ("text/csv", "endless"),
     ] {
-        let mut socket = begin(&gateway, form, table).await;
+        let body = format!(r#"{{"table_name":"{table}"}}"#);
+        let mut socket = gateway.fetch_unread(&[("Accept", form)], &body).await;
         if table == "endless" {
             let mut some = vec![0; 1 << 16];
             socket.read_exact(&mut some).await.unwrap();

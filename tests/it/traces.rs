@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::enforcement::Plane;
 use crate::harness::CLIENT;
+use crate::witness;
 
 const SQL: &str = "CREATE TABLE things (id bigint PRIMARY KEY, note text); \
                    INSERT INTO things VALUES (1, 'value-marker'), (2, 'value-marker');";
@@ -22,9 +23,12 @@ const SQL: &str = "CREATE TABLE things (id bigint PRIMARY KEY, note text); \
 /// Where a caller's trace comes from.
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// Takes spans as a collector does, and keeps them.
+/// What the user `us er` with the password `otlp-password-marker:@` sends.
+const AUTHORIZATION: &str = "Basic dXMgZXI6b3RscC1wYXNzd29yZC1tYXJrZXI6QA==";
+
+/// Takes spans as a collector does, and keeps them with the authorization that they came with.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
+struct Collector(Arc<Mutex<Vec<(String, ExportTraceServiceRequest)>>>);
 
 impl Collector {
     async fn start(&self) -> String {
@@ -35,16 +39,18 @@ impl Collector {
             let kept = kept.clone();
             async move {
                 assert_eq!(request.header("x-token"), Some("a secret"));
+                let authorization = request.header("authorization").unwrap_or_default().to_owned();
                 let body = request.into_body().into_bytes().await.unwrap();
-                kept.0.lock().unwrap().push(ExportTraceServiceRequest::decode(body).unwrap());
+                let received = ExportTraceServiceRequest::decode(body).unwrap();
+                kept.0.lock().unwrap().push((authorization, received));
             }
         });
         tokio::spawn(Server::new_with_acceptor(acceptor).run(route(take)));
-        format!("http://{address}")
+        address.to_string()
     }
 
     fn received(&self) -> Vec<ExportTraceServiceRequest> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().iter().map(|(_, received)| received.clone()).collect()
     }
 
     /// The spans of one request, once they are there: the request's, and what lies in it.
@@ -87,9 +93,11 @@ fn attributes(pairs: &[KeyValue]) -> HashMap<&str, serde_json::Value> {
 #[tokio::test]
 async fn requests_arrive_as_spans() {
     let collector = Collector::default();
-    let endpoint = collector.start().await;
+    let address = collector.start().await;
+    witness::guard("otlp-password-marker");
     let yaml = format!(
-        "traces: {{otlp_endpoint: '{endpoint}', otlp_headers: 'x-token=a%20secret', service_name: gw}}"
+        "traces: {{otlp_endpoint: 'http://us%20er:otlp-password-marker%3A%40@{address}', \
+         otlp_headers: 'x-token=a%20secret', service_name: gw}}"
     );
     let plane = Plane::configured(SQL, &yaml).await;
     plane.policy("enforce").await;
@@ -145,6 +153,9 @@ async fn requests_arrive_as_spans() {
     assert!(inside.is_empty(), "no database was asked");
     assert!(span.status.is_none_or(|status| status.code == 0), "the caller's mistake");
 
+    let kept = collector.0.lock().unwrap().clone();
+    assert!(kept.iter().all(|(authorization, _)| authorization == AUTHORIZATION), "{:?}", kept[0].0);
+
     let received = format!("{:?}", collector.received());
     assert!(!received.contains("unsampled"), "the caller has decided");
     let secret = key.split_once('.').unwrap().1;
@@ -168,7 +179,9 @@ fn count(metrics: &str, name: &str) -> u64 {
 
 #[tokio::test]
 async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
-    let plane = Plane::configured(SQL, "traces: {otlp_endpoint: 'http://127.0.0.1:1'}").await;
+    witness::guard("otlp-password-marker");
+    let nobody = "traces: {otlp_endpoint: 'http://user:otlp-password-marker@127.0.0.1:1'}";
+    let plane = Plane::configured(SQL, nobody).await;
     for _ in 0..100 {
         let metrics = plane.gateway.metrics().await;
         assert_eq!(metrics.status, 200);

@@ -106,7 +106,7 @@ impl App {
         if !request.uri().path().starts_with("/gateway/") {
             request.extensions_mut().insert(self.admin_key.clone());
         }
-        let mut sighting = Sighting::begin(self.observer.as_ref(), &request, &self.names);
+        let mut sighting = Sighting::begin(self.observer.as_ref(), &mut request, &self.names);
         let line = Line::begin(&request);
         let verdict = self.cors.judge(request.headers());
         let coding = Coding::choose(request.headers());

@@ -8,6 +8,7 @@ mod port;
 mod refusal;
 
 pub use failure::Failure;
+pub use port::whole_seconds;
 pub use refusal::from_request;
 
 use athena_application::Error;
@@ -19,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::headers::Audit;
 use crate::headers::accept::content_type;
-use crate::record::Record;
+use crate::record::{Notes, Record};
 
 /// The routes whose errors have words of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +55,8 @@ impl Route {
     }
 }
 
-/// What is known of a request when it fails.
-#[derive(Debug, Clone)]
+/// What is known of a request, when it fails above all.
+#[derive(Debug)]
 pub struct Scene<'a> {
     /// Route.
     pub route: Route,
@@ -71,6 +72,18 @@ pub struct Scene<'a> {
     pub db_name: Option<ClientName>,
     /// What is told of the request besides its answer.
     pub record: Record,
+    /// Where `record` goes in the end, whether the handler answers or is dropped.
+    pub notes: Option<Notes>,
+}
+
+impl Drop for Scene<'_> {
+    fn drop(&mut self) {
+        let Some(notes) = self.notes.take() else { return };
+        let mut record = std::mem::take(&mut self.record);
+        record.table = self.table.as_deref().map(Box::from);
+        record.note_denial(self.route);
+        notes.leave(record);
+    }
 }
 
 /// Turns an error of the application into a failure in the route's words, and logs what is ours.

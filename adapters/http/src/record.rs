@@ -1,13 +1,13 @@
-//! What a handler tells of a request besides its answer; it travels in the answer's extensions.
+//! What a handler tells of a request besides its answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use athena_application::Trail;
 use athena_application::budgets::Spending;
 use athena_application::ports::AuthObservation;
 use athena_domain::ClientName;
-use athena_domain::access::{AuthReason, Mode};
+use athena_domain::access::AuthReason;
 
 use crate::error::Route;
 
@@ -20,8 +20,6 @@ pub struct Record {
     pub client_known: bool,
     /// What the credential came to.
     pub auth: Option<AuthObservation>,
-    /// How strictly keys are demanded for the client.
-    pub mode: Mode,
     /// What the request takes from its key's budget.
     pub spending: Option<Arc<Spending>>,
     /// `fetch` and the like.
@@ -42,6 +40,22 @@ pub struct Record {
     pub message: Option<Box<str>>,
 }
 
+/// Where a handler leaves its record: when it has answered, and also when it is dropped before that.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(Arc<Mutex<Option<Record>>>);
+
+impl Notes {
+    /// Leaves the record.
+    pub fn leave(&self, record: Record) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+    }
+
+    /// What was left; once.
+    pub fn take(&self) -> Option<Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 impl Record {
     /// Completes what the credential came to, once the rights that were needed are known.
     pub fn note_denial(&mut self, route: Route) {
@@ -53,7 +67,6 @@ impl Record {
         if auth.reason == AuthReason::Authenticated {
             auth.reason = denial.reason;
             auth.authorized = false;
-            auth.warned = self.mode == Mode::Warn;
         }
     }
 }

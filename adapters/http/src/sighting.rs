@@ -22,7 +22,7 @@ use poem::{Request, Response};
 use crate::client_address::ClientAddress;
 use crate::headers::request_id::RequestId;
 use crate::headers::{self, Audit, trace_parent};
-use crate::record::Record;
+use crate::record::{Notes, Record};
 use crate::security::redacted_query;
 
 /// Headers that may be kept: none of them holds anything secret.
@@ -41,8 +41,8 @@ static KEPT: [(HeaderName, &str); 9] = [
 /// Longest text of a caller that is kept, in bytes.
 const MAX_TEXT_BYTES: usize = 512;
 
-/// What is said of a caller who left before the answer began; no answer of ours has this status.
-const CALLER_LEFT: u16 = 499;
+/// The status of a request that was given up before its answer began; no answer of ours has it.
+const GIVEN_UP: u16 = 499;
 
 /// Whether a segment of a pattern stands for any text: `{id}`, or `:id`.
 fn is_parameter(segment: &str) -> bool {
@@ -85,10 +85,12 @@ impl RouteNames {
     }
 }
 
-/// A request on its way; when it is dropped, the observer is told.
+/// A request on its way; when it is dropped, the observer is told and the key's budget pays.
 pub struct Sighting {
-    /// Who is told, and everything but what the answer tells; none when nobody listens.
+    /// Who is told, and everything but what the handler tells; none when nobody listens.
     told: Option<(Arc<dyn Observer>, Box<Observation>)>,
+    /// What the handler tells.
+    notes: Notes,
     began: Instant,
     /// Bytes of the answer.
     bytes: u64,
@@ -101,29 +103,37 @@ pub struct Sighting {
 
 impl Sighting {
     /// Begins to watch a request.
-    pub fn begin(observer: Option<&Arc<dyn Observer>>, request: &Request, names: &RouteNames) -> Self {
+    pub fn begin(observer: Option<&Arc<dyn Observer>>, request: &mut Request, names: &RouteNames) -> Self {
+        let notes = Notes::default();
+        request.extensions_mut().insert(notes.clone());
         let told = observer.map(|observer| {
             observer.begins();
             (observer.clone(), Box::new(seen(request, names)))
         });
-        Self { told, began: Instant::now(), bytes: 0, whole: false, trail: None, spending: None }
+        Self { told, notes, began: Instant::now(), bytes: 0, whole: false, trail: None, spending: None }
     }
 
-    /// Takes over what the answer tells.
+    /// Notes that the answer begins.
     pub fn answer(&mut self, response: &mut Response) {
-        let record = response.extensions_mut().remove::<Record>();
+        let record = self.notes.take();
         if let Some(record) = record.as_ref().filter(|record| record.wants_timing) {
             response
                 .headers_mut()
                 .extend(timing(record, self.began.elapsed()).map(|value| (headers::SERVER_TIMING, value)));
         }
-        if let Some(record) = &record {
-            self.trail.clone_from(&record.trail);
-            self.spending.clone_from(&record.spending);
+        if let Some((_, observation)) = &mut self.told {
+            observation.status = response.status().as_u16();
         }
+        if let Some(record) = record {
+            self.adopt(record);
+        }
+    }
+
+    /// Takes over what the handler knows.
+    fn adopt(&mut self, record: Record) {
+        self.trail = record.trail;
+        self.spending = record.spending;
         let Some((_, observation)) = &mut self.told else { return };
-        observation.status = response.status().as_u16();
-        let Some(record) = record else { return };
         observation.stages = Stages { decode: record.decode, auth: record.auth_time, ..Stages::default() };
         observation.code = record.code;
         observation.message = record.message;
@@ -159,6 +169,10 @@ impl Sighting {
 
 impl Drop for Sighting {
     fn drop(&mut self) {
+        // Still there when the request is given up: its handler was dropped just before.
+        if let Some(record) = self.notes.take() {
+            self.adopt(record);
+        }
         let trail = self.trail.take();
         let (rows, affected) = trail.as_ref().map_or((0, 0), |trail| (trail.rows(), trail.affected()));
         if let Some(spending) = self.spending.take() {
@@ -166,7 +180,10 @@ impl Drop for Sighting {
         }
         let Some((observer, mut observation)) = self.told.take() else { return };
         observation.duration = self.began.elapsed();
-        (observation.bytes, observation.broken) = (self.bytes, !self.whole);
+        observation.bytes = self.bytes;
+        if !self.whole {
+            note_end(&mut observation);
+        }
         if let (Some(trail), Some(operation)) = (&trail, &mut observation.operation) {
             let stages = trail.stages();
             (observation.stages.plan, observation.stages.pool) = (stages.plan, stages.pool);
@@ -180,9 +197,24 @@ impl Drop for Sighting {
                 }
                 None => observation.operation = None,
             }
+        } else {
+            observation.operation = None;
         }
         observation.stages.shape = observation.stages.rest(observation.duration);
         observer.observe(&observation);
+    }
+}
+
+/// Says of a request whose answer has not left whole what became of it. Whether its caller left or a stop of the
+/// gateway cut it off is the same from here.
+fn note_end(observation: &mut Observation) {
+    observation.broken = observation.status != GIVEN_UP;
+    if observation.code.is_none() {
+        let (code, message) = match observation.broken {
+            true => ("answer_broken", "The answer broke off before its end."),
+            false => ("given_up", "The request was given up before its answer began."),
+        };
+        (observation.code, observation.message) = (Some(code), Some(message.into()));
     }
 }
 
@@ -203,10 +235,10 @@ fn seen(request: &Request, names: &RouteNames) -> Observation {
         route: names.of(path),
         path: cut(path).into(),
         query: request.uri().query().map(|query| cut(&redacted_query(query)).into()),
-        status: CALLER_LEFT,
+        status: GIVEN_UP,
         code: None,
         message: None,
-        broken: true,
+        broken: false,
         bytes: 0,
         client: None,
         client_known: false,

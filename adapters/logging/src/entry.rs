@@ -13,6 +13,9 @@ use serde::{Serialize, Serializer};
 const LOGGED: [&str; 8] =
     ["/gateway/", "/query/", "/data", "/rest/", "/rpc/", "/pipelines", "/management/", "/schema/"];
 
+/// Longest text that is kept, in bytes. A failure may quote what the caller sent, whatever its size.
+const MAX_TEXT_BYTES: usize = 2048;
+
 /// Whether the request is one of the gateway's: probes, documents and admin routes are not.
 pub fn is_logged(observation: &Observation) -> bool {
     observation.client.is_some()
@@ -49,7 +52,7 @@ fn entry(seen: &Observation) -> LogEntry<'_> {
     }
     let known = if seen.client_known { seen.client.as_ref() } else { None };
     let message = seen.message.as_deref().map(clean).or_else(|| seen.code.map(Text::from));
-    let details = (seen.status >= 400).then(|| failure(seen.code, message.as_deref()).into());
+    let details = (seen.status >= 400 || seen.broken).then(|| failure(seen.code, message.as_deref()).into());
     let operation = seen.operation.as_ref().filter(|_| !seen.cached);
     LogEntry {
         at: micros(seen.began),
@@ -86,12 +89,13 @@ fn micros(time: SystemTime) -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The text without NUL characters, which a database cannot hold.
+/// The beginning of the text, without NUL characters, which a database cannot hold.
 fn clean(text: &str) -> Text<'_> {
-    without_nul(text).into()
+    kept(text).into()
 }
 
-fn without_nul(text: &str) -> Cow<'_, str> {
+fn kept(text: &str) -> Cow<'_, str> {
+    let text = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
     if text.as_bytes().contains(&0) { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
@@ -104,8 +108,8 @@ fn auth(auth: &AuthObservation) -> LoggedAuth<'_> {
         presented_public_id: auth.presented_public_id.as_deref().map(clean),
         authenticated: auth.authenticated,
         authorized: auth.authorized,
-        enforced: auth.enforced,
-        reason: auth.reason.text(auth.enforced).into(),
+        enforced: auth.mode.enforces(),
+        reason: auth.reason.logged(auth.mode).into(),
         required: array(auth.required.iter().map(AsRef::as_ref)).into(),
         granted,
         logged: has_row(auth.reason),
@@ -142,12 +146,12 @@ fn json(write: impl FnOnce(&mut serde_json::Serializer<&mut Vec<u8>>) -> serde_j
     String::from_utf8(text).expect("JSON is UTF-8")
 }
 
-/// A text as JSON, without the characters that a database cannot hold: see [`clean`].
+/// A text as JSON, as far as it is kept: see [`clean`].
 struct Kept<'a>(&'a str);
 
 impl Serialize for Kept<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&without_nul(self.0))
+        serializer.serialize_str(&kept(self.0))
     }
 }
 

@@ -36,7 +36,7 @@ impl LogPipeline {
     /// Starts the writer; needs a running runtime. A spool that cannot be used is told in the log and done
     /// without: logging must not keep a gateway from starting.
     pub fn start(store: Arc<dyn LogStore>, settings: LogSettings) -> Self {
-        let queue = Arc::new(Queue::new(settings.queue_entries, settings.batch_entries.max(1)));
+        let queue = Arc::new(Queue::new(&settings));
         let counted = Arc::new(Counted::default());
         let keys_only = settings.keys_only;
         let (deadline, asked) = watch::channel(None);

@@ -1,4 +1,4 @@
-//! The queue between requests and the writer: bounded, and nobody waits at it.
+//! The queue between requests and the writer: bounded in entries and in bytes, and nobody waits at it.
 //!
 //! Entries stand in it as bytes, one behind the other. As values they would keep a dozen small allocations each alive
 //! until they are written, and a busy gateway would work its way through cold memory all the time.
@@ -11,9 +11,13 @@ use tokio::sync::Notify;
 
 use crate::counters::Counted;
 use crate::entry::decode;
+use crate::settings::LogSettings;
 
 /// Emptied chunks that are kept, so that their memory stays in use.
 const SPARE: usize = 2;
+
+/// Bytes from which on a chunk is full, whatever the number of its entries.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Entries that are written together, as bytes.
 #[derive(Debug, Default)]
@@ -43,6 +47,21 @@ impl Chunk {
         self.ends.push(self.bytes.len());
     }
 
+    /// Whether no further entry belongs in it, where so many are written together.
+    fn is_full(&self, batch: usize) -> bool {
+        self.ends.len() >= batch || self.bytes.len() >= CHUNK_BYTES
+    }
+
+    /// Where the oldest entry begins that was not dropped.
+    fn start(&self) -> usize {
+        self.dropped.checked_sub(1).map_or(0, |last| self.ends[last])
+    }
+
+    /// Bytes of its entries.
+    fn size(&self) -> usize {
+        self.bytes.len() - self.start()
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -55,8 +74,20 @@ pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     /// Rung when the queue stops being empty, holds a batch, or is closed.
     bell: Notify,
-    bound: usize,
+    max_entries: usize,
+    max_bytes: usize,
     batch: usize,
+}
+
+/// How much a queue holds, by what follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Load {
+    Nothing,
+    Something,
+    /// Enough to be written at once.
+    Batch,
+    /// So much that entries must leave even while the store is busy.
+    Flood,
 }
 
 #[derive(Default)]
@@ -66,65 +97,98 @@ struct Waiting {
     spare: Vec<Chunk>,
     /// Entries in all chunks.
     length: usize,
+    /// Their bytes.
+    bytes: usize,
     closing: bool,
     closed: bool,
 }
 
 impl Waiting {
-    fn drop_oldest(&mut self) {
-        let Some(oldest) = self.chunks.front_mut() else { return };
+    fn drop_oldest(&mut self) -> bool {
+        let Some(oldest) = self.chunks.front_mut() else { return false };
+        let before = oldest.size();
         oldest.dropped += 1;
         self.length -= 1;
+        self.bytes -= before - oldest.size();
         if oldest.len() == 0 {
             self.chunks.pop_front();
         }
+        true
     }
 
     fn push(&mut self, entry: &[u8], batch: usize) {
-        if self.chunks.back().is_none_or(|chunk| chunk.ends.len() >= batch) {
+        if self.chunks.back().is_none_or(|chunk| chunk.is_full(batch)) {
             self.chunks.push_back(self.spare.pop().unwrap_or_default());
         }
         if let Some(last) = self.chunks.back_mut() {
             last.push(entry);
             self.length += 1;
+            self.bytes += entry.len();
         }
     }
 }
 
 impl Queue {
-    pub fn new(bound: usize, batch: usize) -> Self {
-        Self { waiting: Mutex::default(), bell: Notify::new(), bound: bound.max(1), batch }
+    pub fn new(settings: &LogSettings) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            bell: Notify::new(),
+            max_entries: settings.queue_entries.max(1),
+            max_bytes: settings.queue_max_bytes,
+            batch: settings.batch_entries.max(1),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an entry; past the bound the oldest goes.
+    /// Takes an entry; past either bound the oldest go.
     pub fn push(&self, entry: &[u8], counted: &Counted) {
         let mut waiting = self.lock();
-        if waiting.closed {
+        if waiting.closed || entry.len() > self.max_bytes {
             drop(waiting);
             counted.dropped_queue.add(1);
             return;
         }
-        let full = waiting.length >= self.bound;
-        if full {
-            waiting.drop_oldest();
+        let before = self.load(&waiting);
+        let mut dropped = 0;
+        while (waiting.length >= self.max_entries || waiting.bytes + entry.len() > self.max_bytes)
+            && waiting.drop_oldest()
+        {
+            dropped += 1;
         }
         waiting.push(entry, self.batch);
-        let length = waiting.length;
+        let after = self.load(&waiting);
         drop(waiting);
-        if full {
-            counted.dropped_queue.add(1);
-        } else if length == 1 || length == self.batch || length == self.spill() {
+        if dropped > 0 {
+            counted.dropped_queue.add(dropped);
+        }
+        if after > before {
             self.bell.notify_one();
         }
     }
 
-    /// Length from which on entries must leave even while the store is busy.
-    pub fn spill(&self) -> usize {
-        (self.bound / 2).max(1)
+    fn load(&self, waiting: &Waiting) -> Load {
+        let half = |bound: usize| (bound / 2).max(1);
+        if waiting.length >= half(self.max_entries) || waiting.bytes >= half(self.max_bytes) {
+            return Load::Flood;
+        }
+        match waiting.chunks.front() {
+            None => Load::Nothing,
+            Some(oldest) if oldest.is_full(self.batch) => Load::Batch,
+            Some(_) => Load::Something,
+        }
+    }
+
+    /// Whether enough waits to be written at once.
+    pub fn holds_batch(&self) -> bool {
+        self.load(&self.lock()) >= Load::Batch
+    }
+
+    /// Whether entries must leave even while the store is busy.
+    pub fn floods(&self) -> bool {
+        self.load(&self.lock()) == Load::Flood
     }
 
     /// The oldest entries, at most a batch.
@@ -132,6 +196,7 @@ impl Queue {
         let mut waiting = self.lock();
         let chunk = waiting.chunks.pop_front()?;
         waiting.length -= chunk.len();
+        waiting.bytes -= chunk.size();
         Some(chunk)
     }
 
@@ -169,8 +234,12 @@ impl Queue {
             let mut waiting = self.lock();
             waiting.closed = true;
             waiting.chunks.clear();
+            waiting.bytes = 0;
             std::mem::take(&mut waiting.length)
         };
         counted.dropped_queue.add(left as u64);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,9 @@ use std::time::Duration;
 pub struct LogSettings {
     /// Entries that wait in memory; past it the oldest is dropped and counted.
     pub queue_entries: usize,
+    /// Bytes that they may take; past it the oldest are dropped and counted as well. Memory of entries that were
+    /// dropped is free again with its chunk, a MiB later at most.
+    pub queue_max_bytes: usize,
     /// Longest time an entry waits for others to be written with.
     pub flush_interval: Duration,
     /// Entries that are written together.
@@ -25,6 +28,7 @@ impl Default for LogSettings {
     fn default() -> Self {
         Self {
             queue_entries: 10_000,
+            queue_max_bytes: 64 << 20,
             flush_interval: Duration::from_millis(500),
             batch_entries: 1_000,
             spool_dir: None,

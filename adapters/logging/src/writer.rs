@@ -104,7 +104,7 @@ impl Writer {
             let now = Instant::now();
             let queued = self.queue.len();
             due = if queued == 0 { None } else { due.or(Some(now + self.settings.flush_interval)) };
-            let full = queued >= self.settings.batch_entries.max(1);
+            let full = self.queue.holds_batch();
             // Without a spool, what is new waits in the queue behind what the store has not taken.
             let may_flush = self.pending.is_empty() || self.spool.is_some();
             let backlog = self.has_backlog();
@@ -271,7 +271,7 @@ impl Writer {
                 written = &mut writing => return written,
                 () = &mut late => return Err(PortError::new("logging", PortErrorKind::TimedOut)),
                 () = self.queue.rung(), if self.spool.is_some() => {
-                    if self.queue.len() >= self.queue.spill() {
+                    if self.queue.floods() {
                         self.spill_queue().await;
                     }
                 }

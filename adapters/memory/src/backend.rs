@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use athena_application::ports::{
     Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, Rejection, RowStream,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_domain::plan::{Guard, Operation, Output, Plan};
 use athena_domain::rows::Flow;
 use athena_domain::schema::Relation;
@@ -99,6 +100,9 @@ impl MemoryDatabase {
                 let answer = answer(&delete.returning, &delete.relation);
                 self.write(answer, &delete.guard, |table| write::delete(delete, table), sink, deadline).await
             }
+            Operation::Cql(_) => {
+                Err(PortError::new(reject::PORT, PortErrorKind::Internal).caused_by("a plan for CQL"))
+            }
             Operation::Raw(_) => {
                 let message = "the database in memory knows no SQL";
                 Err(reject::refused(Rejection::new(Reason::Unsupported, message)))
@@ -114,6 +118,7 @@ impl Backend for MemoryDatabase {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        _: &Stopwatch,
     ) -> Result<Done, PortError> {
         self.check(deadline)?;
         self.answered.store(true, Ordering::Relaxed);

@@ -45,7 +45,10 @@ impl Default for MemoryBudgets {
 
 #[async_trait::async_trait]
 impl BudgetLedger for MemoryBudgets {
-    async fn exchange(&self, uses: &[BudgetUse]) -> Result<Vec<BudgetStanding>, PortError> {
+    async fn exchange(
+        &self,
+        uses: &[BudgetUse],
+    ) -> Result<Vec<Result<BudgetStanding, PortError>>, PortError> {
         let now = Instant::now();
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let stand = |used: &BudgetUse| {
@@ -64,7 +67,7 @@ impl BudgetLedger for MemoryBudgets {
             entry.running.retain(|_, (_, told)| now.duration_since(*told) <= STALE);
             let others = entry.running.iter().filter(|(gateway, _)| **gateway != self.gateway);
             let running_elsewhere = others.map(|(_, (running, _))| running).sum();
-            BudgetStanding { levels: entry.levels, running_elsewhere }
+            Ok(BudgetStanding { levels: entry.levels, running_elsewhere })
         };
         Ok(uses.iter().map(stand).collect())
     }

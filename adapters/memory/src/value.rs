@@ -98,6 +98,7 @@ impl Stored {
             | TypeKind::Composite(_)
             | TypeKind::Domain(_)
             | TypeKind::Range
+            | TypeKind::Cql(_)
             | TypeKind::Other => Some(Self::Text(text.into())),
         };
         parsed.ok_or_else(|| reject::bad_value(text, ty))

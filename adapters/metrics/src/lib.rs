@@ -8,7 +8,8 @@ mod requests;
 use std::sync::Arc;
 
 use athena_application::ports::{BackendStatus, MetricsSource, Observation, Observer, Rendered};
-use athena_application::{ClientRegistry, ClientState};
+use athena_application::{CircuitStatus, ClientRegistry, ClientState};
+use athena_domain::breaker::BreakerState;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder as _, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -71,21 +72,46 @@ impl Metrics {
         let registry = Registry::new();
         let all = self.clients.all();
         let states = all.iter().filter_map(|client| match &client.state {
-            ClientState::Ready { backend, .. } => Some((client.name.key(), backend.status())),
+            ClientState::Ready { backend, circuit, .. } => {
+                Some((client.name.key(), backend.status(), circuit.status()))
+            }
             ClientState::Frozen | ClientState::Inactive | ClientState::Misconfigured { .. } => None,
         });
         let states: Vec<_> = states.collect();
         for (name, help, number) in GAUGES {
             let gauge = made(&registry, IntGaugeVec::new(Opts::new(name, help), &["client"]));
-            for (client, status) in &states {
+            for (client, status, _) in &states {
                 gauge.with_label_values(&[client]).set(signed(number(status)));
             }
         }
-        let rejected =
-            Opts::new("athena_bulkhead_rejected_total", "Requests that the bulkhead has turned away.");
-        let rejected = made(&registry, IntCounterVec::new(rejected, &["client"]));
-        for (client, status) in &states {
-            rejected.with_label_values(&[client]).inc_by(status.rejected);
+        let breakers = Opts::new("athena_breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open.");
+        let breakers = made(&registry, IntGaugeVec::new(breakers, &["client"]));
+        for (client, _, circuit) in &states {
+            breakers.with_label_values(&[client]).set(match circuit.state {
+                BreakerState::Closed => 0,
+                BreakerState::HalfOpen => 1,
+                BreakerState::Open => 2,
+            });
+        }
+        type Count = fn(&BackendStatus, &CircuitStatus) -> u64;
+        const COUNTS: [(&str, &str, Count); 3] = [
+            ("athena_bulkhead_rejected_total", "Requests that the bulkhead has turned away.", |pool, _| {
+                pool.rejected
+            }),
+            ("athena_breaker_openings_total", "Times that the circuit breaker has opened.", |_, circuit| {
+                circuit.openings
+            }),
+            (
+                "athena_breaker_refused_total",
+                "Requests that the circuit breaker has turned away.",
+                |_, circuit| circuit.refused,
+            ),
+        ];
+        for (name, help, number) in COUNTS {
+            let counter = made(&registry, IntCounterVec::new(Opts::new(name, help), &["client"]));
+            for (client, status, circuit) in &states {
+                counter.with_label_values(&[client]).inc_by(number(status, circuit));
+            }
         }
         for Reading { name, help, value } in (self.readings)() {
             if name.ends_with("_total") {

@@ -1,6 +1,7 @@
 //! What is counted and timed of every request.
 
 use athena_application::ports::Observation;
+use athena_domain::access::Mode;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
@@ -51,7 +52,7 @@ impl Requests {
             seconds: times(
                 "athena_http_request_seconds",
                 "From a request's head to the last byte of its answer.",
-                &["route", "client"],
+                &["route", "client", "status"],
             ),
             database: times(
                 "athena_operation_seconds",
@@ -96,7 +97,8 @@ impl Requests {
         let client = seen.client.as_ref().filter(|_| seen.client_known).map_or("", |client| client.key());
         let status = seen.status.to_string();
         self.total.with_label_values(&[seen.route, method(&seen.method), &status, client]).inc();
-        self.seconds.with_label_values(&[seen.route, client]).observe(seen.duration.as_secs_f64());
+        let labels = [seen.route, client, class(seen.status)];
+        self.seconds.with_label_values(&labels).observe(seen.duration.as_secs_f64());
         self.bytes.with_label_values(&[seen.route, client]).inc_by(seen.bytes);
         if seen.broken {
             self.broken.inc();
@@ -111,14 +113,27 @@ impl Requests {
             self.waited.observe(seen.stages.pool.as_secs_f64());
         }
         if let Some(auth) = &seen.auth {
-            let reason = auth.reason.text(true);
-            if auth.warned {
+            let reason = auth.reason.name();
+            if auth.reason.refuses(auth.mode) {
+                // Elsewise the request had another fault that was told first, or nobody was left to refuse.
+                if matches!(seen.status, 401 | 403 | 429 | 503) {
+                    self.refused.with_label_values(&[reason, client]).inc();
+                }
+            } else if auth.mode == Mode::Warn && !auth.reason.is_good() {
                 self.would_refuse.with_label_values(&[reason, client]).inc();
-            } else if matches!(seen.status, 401 | 403 | 429 | 503) && auth.enforced && !auth.reason.is_good()
-            {
-                self.refused.with_label_values(&[reason, client]).inc();
             }
         }
+    }
+}
+
+/// A status among its like: a histogram costs a series per bucket, so it has one per class, not one per code.
+fn class(status: u16) -> &'static str {
+    match status {
+        ..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        500.. => "5xx",
     }
 }
 

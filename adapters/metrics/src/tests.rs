@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use athena_application::ports::{AuthObservation, CallerAddress, OperationObservation, Stages};
 use athena_domain::ClientName;
-use athena_domain::access::AuthReason;
+use athena_domain::access::{AuthReason, Mode};
 
 use super::*;
 
@@ -33,8 +33,7 @@ fn observation(client: &str, known: bool, status: u16) -> Arc<Observation> {
             presented_public_id: None,
             authenticated: false,
             authorized: false,
-            enforced: status == 401,
-            warned: status == 200,
+            mode: if status == 401 { Mode::Enforce } else { Mode::Warn },
             reason: AuthReason::MissingKey,
             required: Vec::new(),
         }),
@@ -71,8 +70,11 @@ fn requests_are_counted_by_route_client_and_status() {
     let has = |line: &str| assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     has(r#"athena_http_requests_total{client="demo",method="POST",route="/gateway/fetch",status="200"} 3"#);
     has(r#"athena_http_requests_total{client="",method="POST",route="/gateway/fetch",status="401"} 2"#);
-    has(r#"athena_http_request_seconds_count{client="demo",route="/gateway/fetch"} 3"#);
-    has(r#"athena_http_request_seconds_bucket{client="demo",route="/gateway/fetch",le="0.005"} 3"#);
+    has(r#"athena_http_request_seconds_count{client="demo",route="/gateway/fetch",status="2xx"} 3"#);
+    has(
+        r#"athena_http_request_seconds_bucket{client="demo",route="/gateway/fetch",status="2xx",le="0.005"} 3"#,
+    );
+    has(r#"athena_http_request_seconds_count{client="",route="/gateway/fetch",status="4xx"} 2"#);
     has(r#"athena_rows_total{client="demo",operation="fetch"} 15"#);
     has(r#"athena_auth_refusals_total{client="",reason="missing_api_key"} 2"#);
     has(r#"athena_auth_would_refuse_total{client="demo",reason="missing_api_key"} 3"#);
@@ -82,5 +84,11 @@ fn requests_are_counted_by_route_client_and_status() {
     has("# TYPE athena_log_written_total counter");
     has("athena_log_written_total 9");
     has("athena_http_requests_in_flight 2");
+    // However many codes there are, a route of a client is timed in five classes.
+    (0..5000).for_each(|n| metrics.observe(&observation("Demo", true, 100 + n % 500)));
+    let text = metrics.render().text;
+    let series = r#"athena_http_request_seconds_count{client="demo","#;
+    let timed = text.lines().filter(|line| line.starts_with(series));
+    assert_eq!(timed.count(), 5, "{text}");
     assert!(!text.contains("made-up") && !text.contains("secret-table"), "{text}");
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use athena_application::ports::{
     Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, Rejection, RowStream, SchemaReader as _,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_domain::plan::{CountPlan, Guard, Operation, Output, Plan, SelectPlan};
 use athena_domain::query::fetch::Count;
 use athena_domain::schema::Relation;
@@ -18,12 +19,15 @@ use tokio::time::Instant;
 
 use crate::failure::{PORT, port_error, session_survives};
 use crate::pool::{Begin, Running, Sessions};
-use crate::reader::PostgresSchema;
+use crate::reader::{PostgresSchema, PostgresSource};
 use crate::render::{Statement, Unencodable, render};
 use crate::settings::PostgresSettings;
 
 /// Estimates up to this are replaced by a real count when an estimated count is asked for.
 const COUNT_ESTIMATES_UP_TO: u64 = 10_000;
+
+/// What is kept of a ping's time for the round trip.
+const PING_TIME: Duration = Duration::from_millis(100);
 
 /// One PostgreSQL database.
 pub struct PostgresBackend {
@@ -40,7 +44,8 @@ pub fn open(settings: &PostgresSettings) -> (Arc<PostgresBackend>, Arc<PostgresS
     let settings = settings.resolved();
     let sessions = Sessions::new(&settings, false);
     let raw_sessions = Sessions::new(&settings, true);
-    let schema = PostgresSchema::new(sessions.clone(), &settings);
+    let schema =
+        PostgresSchema::new(PostgresSource::new(sessions.clone()), settings.schema_refresh, settings.in_use);
     let backend = PostgresBackend {
         sessions,
         raw_sessions,
@@ -71,15 +76,16 @@ impl Backend for PostgresBackend {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         if Instant::now() >= deadline {
             return Err(PortError::new(PORT, PortErrorKind::TimedOut));
         }
         let outcome = if let Operation::Select(SelectPlan { unbounded: true, .. }) = &plan.operation {
-            self.select_unbounded(plan, sink, deadline).await
+            self.select_unbounded(plan, sink, deadline, waits).await
         } else {
             // Dropping the work stops the statement.
-            let work = tokio::time::timeout_at(deadline, self.work(plan, sink, deadline));
+            let work = tokio::time::timeout_at(deadline, self.work(plan, sink, deadline, waits));
             work.await.unwrap_or_else(|_| Err(PortError::new(PORT, PortErrorKind::TimedOut)))
         };
         if let Err(error) = &outcome {
@@ -94,8 +100,11 @@ impl Backend for PostgresBackend {
 
     async fn ping(&self, deadline: Instant) -> Result<(), PortError> {
         let ping = async {
-            // Being looked at is no use: the connection may be closed as idle all the same.
-            let mut running = self.sessions.acquire(deadline, false, Begin::Plain).await?.uncounted();
+            // Being looked at is no use: the connection may be closed as idle all the same. The pool gives up first,
+            // so that connections which are all busy are not taken for a database that is silent.
+            let acquired = deadline.checked_sub(PING_TIME).unwrap_or(deadline);
+            let running = self.sessions.acquire(acquired, false, Begin::Plain, &Stopwatch::default()).await?;
+            let mut running = running.uncounted();
             let outcome = sqlx::raw_sql("SELECT 1").execute(running.connection()).await;
             match outcome {
                 // A client that nobody uses costs its server no connection.
@@ -126,20 +135,27 @@ impl PostgresBackend {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         match &plan.operation {
-            Operation::Select(select) => self.select(plan, select, sink, deadline).await,
-            Operation::Count(count) => self.count(plan, count, deadline).await,
+            Operation::Select(select) => self.select(plan, select, sink, deadline, waits).await,
+            Operation::Count(count) => self.count(plan, count, deadline, waits).await,
             Operation::Insert(insert) => {
-                self.write(plan, &insert.relation, &insert.returning, insert.guard, sink, deadline).await
+                self.write(plan, &insert.relation, &insert.returning, insert.guard, sink, deadline, waits)
+                    .await
             }
             Operation::Update(update) => {
-                self.write(plan, &update.relation, &update.returning, update.guard, sink, deadline).await
+                self.write(plan, &update.relation, &update.returning, update.guard, sink, deadline, waits)
+                    .await
             }
             Operation::Delete(delete) => {
-                self.write(plan, &delete.relation, &delete.returning, delete.guard, sink, deadline).await
+                self.write(plan, &delete.relation, &delete.returning, delete.guard, sink, deadline, waits)
+                    .await
             }
-            Operation::Raw(raw) => self.raw(plan, raw, sink, deadline).await,
+            Operation::Raw(raw) => self.raw(plan, raw, sink, deadline, waits).await,
+            Operation::Cql(_) => {
+                Err(PortError::new(PORT, PortErrorKind::Internal).caused_by("a plan for CQL"))
+            }
         }
     }
 
@@ -150,13 +166,13 @@ impl PostgresBackend {
         select: &SelectPlan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         let mut second = false;
         loop {
             let statement = self.prepare(plan)?;
-            let mut running = self.sessions.acquire(deadline, second, Begin::Plain).await?;
-            let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan)
-                .after(running.waited());
+            let mut running = self.sessions.acquire(deadline, second, Begin::Plain, waits).await?;
+            let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan);
             let outcome = reading.run(running.connection(), statement, sink, None).await;
             match end(running, outcome).await {
                 Err(error) if error.kind == PortErrorKind::Unavailable && !second && !reading.announced() => {
@@ -173,18 +189,18 @@ impl PostgresBackend {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         let Operation::Select(select) = &plan.operation else {
             return Err(PortError::new(PORT, PortErrorKind::Internal));
         };
         let statement = self.prepare(plan)?;
-        let begin = self.sessions.acquire(deadline, true, Begin::Unbounded);
+        let begin = self.sessions.acquire(deadline, true, Begin::Unbounded, waits);
         let mut running = match tokio::time::timeout_at(deadline, begin).await {
             Ok(running) => running?,
             Err(_) => return Err(PortError::new(PORT, PortErrorKind::TimedOut)),
         };
-        let mut reading =
-            rows::Reading::new(&select.relation, &select.outputs, select.every, plan).after(running.waited());
+        let mut reading = rows::Reading::new(&select.relation, &select.outputs, select.every, plan);
         let outcome = reading.run(running.connection(), statement, sink, Some(self.statement_timeout)).await;
         let done = match outcome {
             Ok(Ending::Complete(done)) => done,
@@ -205,7 +221,13 @@ impl PostgresBackend {
         }
     }
 
-    async fn count(&self, plan: &Plan, count: &CountPlan, deadline: Instant) -> Result<Done, PortError> {
+    async fn count(
+        &self,
+        plan: &Plan,
+        count: &CountPlan,
+        deadline: Instant,
+        waits: &Stopwatch,
+    ) -> Result<Done, PortError> {
         let mut second = false;
         loop {
             let exact = self.prepare(plan)?;
@@ -213,7 +235,7 @@ impl PostgresBackend {
                 Count::Exact => None,
                 Count::Planned | Count::Estimated => Some(Statement::estimate(count).map_err(too_large)?),
             };
-            let mut running = self.sessions.acquire(deadline, second, Begin::Plain).await?;
+            let mut running = self.sessions.acquire(deadline, second, Begin::Plain, waits).await?;
             let outcome = count_on(running.connection(), count.count, estimate, exact).await;
             match running.finish(outcome).await {
                 Err(error) if error.kind == PortErrorKind::Unavailable && !second => second = true,
@@ -236,11 +258,12 @@ impl PostgresBackend {
         guard: Guard,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         let statement = self.prepare(plan)?;
         let begin = if guard.needs_transaction() { Begin::Transaction } else { Begin::Plain };
-        let mut running = self.sessions.acquire(deadline, true, begin).await?;
-        let mut reading = rows::Reading::new(relation, returning, false, plan).after(running.waited());
+        let mut running = self.sessions.acquire(deadline, true, begin, waits).await?;
+        let mut reading = rows::Reading::new(relation, returning, false, plan);
         if !guard.needs_transaction() {
             let outcome = reading.run(running.connection(), statement, sink, None).await;
             return end(running, outcome).await.map_err(lost_write);

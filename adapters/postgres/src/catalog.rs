@@ -9,11 +9,17 @@ use athena_domain::schema::{ColumnType, Schema};
 use sqlx::PgConnection;
 
 /// One reading of the catalogs.
-pub(crate) struct Catalog {
+pub struct Catalog {
     /// What planners use.
-    pub schema: Arc<Schema>,
+    pub(crate) schema: Arc<Schema>,
     /// Types by number, for text that has to be taken apart.
-    pub types: HashMap<u32, ColumnType>,
+    pub(crate) types: HashMap<u32, ColumnType>,
+}
+
+impl AsRef<Arc<Schema>> for Catalog {
+    fn as_ref(&self) -> &Arc<Schema> {
+        &self.schema
+    }
 }
 
 /// A type as `pg_type` has it.

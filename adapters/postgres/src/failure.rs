@@ -123,6 +123,8 @@ fn rejection(error: &PgDatabaseError, reason: Reason) -> Rejection {
             _ => None,
         },
         limit: None,
+        // Whatever a function says comes with where in it; C code that says nothing of the kind is the server's own.
+        told_by_code: error.r#where().is_some() || reason == Reason::Raised,
     }
 }
 

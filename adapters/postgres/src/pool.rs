@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use athena_application::ports::{BackendStatus, PortError, PortErrorKind, Reason};
+use athena_application::stopwatch::Stopwatch;
 use deadpool::managed::{self, Object, PoolError, QueueMode, TimeoutType, Timeouts};
 use sqlx::Connection as _;
 use tokio::task::AbortHandle;
@@ -113,15 +114,17 @@ impl Sessions {
         self.opening.is_some()
     }
 
-    /// Takes a connection and begins on it. With `tested`, one that has long been unused is tested first.
+    /// Takes a connection and begins on it; `waits` runs until there is one, of the server itself. With `tested`, one
+    /// that has long been unused is tested first.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
         deadline: Instant,
         tested: bool,
         begin: Begin,
+        waits: &Stopwatch,
     ) -> Result<Running, PortError> {
-        let asked = Instant::now();
         loop {
+            let waiting = waits.start();
             let mut object = match self.pool.timeout_get(&self.timeouts_until(deadline)).await {
                 Ok(object) => object,
                 Err(error) => return Err(self.failed(error)),
@@ -138,8 +141,11 @@ impl Sessions {
             }
             let fresh = Object::metrics(&object).recycle_count == 0;
             let mut running = Running::new(object, self.clone());
-            running.set_waited(asked.elapsed());
-            match self.begin(&mut running, begin, deadline).await {
+            // A pooler lets a transaction begin once it has a server process to lend.
+            let waiting = self.opening.as_ref().map(|_| waiting);
+            let begun = self.begin(&mut running, begin, deadline).await;
+            drop(waiting);
+            match begun {
                 Ok(()) => {}
                 // The caller's statement has not been sent yet, and one more connection may be alive.
                 Err(Unbegun::Driver(error)) if !fresh && !session_survives(&error) && !is_crowded(&error) => {

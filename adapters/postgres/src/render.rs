@@ -47,6 +47,7 @@ pub(crate) fn render(plan: &Plan) -> Result<Statement, Unencodable> {
         Operation::Update(update) => statement.update(update)?,
         Operation::Delete(delete) => statement.delete(delete)?,
         Operation::Raw(raw) => statement.sql.push_str(&raw.query),
+        Operation::Cql(_) => return Err(Unencodable("a plan for CQL".into())),
     }
     Ok(statement)
 }
@@ -68,7 +69,7 @@ pub(crate) fn is_native(ty: &ColumnType) -> bool {
         | TypeKind::Date
         | TypeKind::Timestamp
         | TypeKind::TimestampTz => true,
-        TypeKind::Composite(_) | TypeKind::Range | TypeKind::Other => false,
+        TypeKind::Composite(_) | TypeKind::Range | TypeKind::Cql(_) | TypeKind::Other => false,
     }
 }
 

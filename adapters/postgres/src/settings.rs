@@ -64,6 +64,19 @@ pub struct PostgresSettings {
     pub queue_length: Option<usize>,
     /// `queue_wait_ms`: longest wait for a turn. Not enforced in this crate.
     pub queue_wait: Option<Duration>,
+    /// When the client's database is taken to be away. Not enforced in this crate.
+    pub breaker: OwnBreaker,
+}
+
+/// What a URI says about its client's circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OwnBreaker {
+    /// `circuit_breaker_threshold`: failures in a row that open it.
+    pub threshold: Option<u32>,
+    /// `circuit_breaker_timeout_secs`: how long it then turns everybody away.
+    pub timeout: Option<Duration>,
+    /// `circuit_breaker_check_interval_secs`: how often the database is checked meanwhile.
+    pub check_interval: Option<Duration>,
 }
 
 /// What a URI says that takes the place of a configured value.
@@ -120,6 +133,7 @@ impl PostgresSettings {
             max_concurrent: read.max_concurrent,
             queue_length: read.queue_length,
             queue_wait: read.queue_wait,
+            breaker: read.breaker,
         })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use athena_application::contract::{self, Verb};
 use athena_application::ports::{Backend as _, PortErrorKind, SchemaReader as _};
+use athena_application::stopwatch::Stopwatch;
 use athena_postgres::PostgresSettings;
 use athena_test_support::{Mode, TestDatabase};
 use sqlx::{Connection as _, PgConnection};
@@ -141,12 +142,14 @@ async fn a_client_that_is_let_go_closes_its_connections_after_the_last_request()
     let mut sink = hanging();
     let known = schema.loaded().unwrap();
     let plan = plan(&known);
-    drop(tokio::time::timeout(Duration::from_millis(100), backend.execute(&plan, &mut sink, soon())).await);
+    let waits = Stopwatch::default();
+    let work = backend.execute(&plan, &mut sink, soon(), &waits);
+    drop(tokio::time::timeout(Duration::from_millis(100), work).await);
     // One that is under way when the client goes.
     let mut sink = hanging();
     let running = tokio::spawn({
         let backend = backend.clone();
-        async move { drop(backend.execute(&plan, &mut sink, soon()).await) }
+        async move { drop(backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await) }
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(sessions(&mut direct).await >= 3);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use athena_application::contract;
 use athena_application::ports::{Backend as _, PortErrorKind, Reason, SchemaReader as _};
+use athena_application::stopwatch::Stopwatch;
 use athena_domain::Limits;
 use athena_domain::plan::{Plan, PlanOptions, Planner};
 use athena_domain::query::{JsonText, RawRequest};
@@ -24,12 +25,9 @@ struct Behind {
 }
 
 impl Behind {
-    /// `None`, and loud about it, where the program is missing.
+    /// `None` where the program is left out.
     async fn start(sql: &str, servers: u32, more: &str) -> Option<Self> {
-        if PgBouncer::program().is_none() {
-            eprintln!("LEFT OUT: pgbouncer is missing; scripts/ensure-test-server.sh installs it");
-            return None;
-        }
+        PgBouncer::program()?;
         let database = TestDatabase::with(sql).await;
         let pooler = PgBouncer::in_front_of(&database.uri(), servers, more).await;
         let mut settings = PostgresSettings::from_uri(pooler.uri()).unwrap();
@@ -59,7 +57,7 @@ impl Behind {
     async fn raw(&self, body: &str) -> Result<Vec<String>, PortErrorKind> {
         let plan = self.raw_plan(body).await;
         let mut sink = contract::Recorder::default();
-        let outcome = self.backend.execute(&plan, &mut sink, soon()).await;
+        let outcome = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await;
         outcome.map(|_| sink.rows).map_err(|error| error.kind)
     }
 
@@ -266,7 +264,7 @@ async fn a_callers_statement_stops_when_the_caller_leaves() {
             let (backend, plan) = (behind.backend.clone(), plan.clone());
             work.push(tokio::spawn(async move {
                 let mut sink = contract::Recorder::default();
-                backend.execute(&plan, &mut sink, soon()).await.map(drop)
+                backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await.map(drop)
             }));
         }
         let mut seen: i64 = 0;
@@ -304,7 +302,8 @@ async fn stopping_one_callers_statement_never_hits_anothers() {
             let mut runs = 0_u64;
             while Instant::now() < until {
                 let mut sink = contract::Recorder::default();
-                let run = backend.execute(&sleep, &mut sink, soon());
+                let waits = Stopwatch::default();
+                let run = backend.execute(&sleep, &mut sink, soon(), &waits);
                 if number < bystanders {
                     run.await.unwrap_or_else(|error| panic!("a bystander was hit: {error:?}"));
                 } else {
@@ -338,7 +337,8 @@ async fn a_caller_who_leaves_as_the_work_ends_does_not_stop_who_comes_next() {
     let process = behind.value("pg_backend_pid()").await;
     let plan = behind.raw_plan(r#"{"query":"INSERT INTO slow VALUES (1)"}"#).await;
     let mut sink = contract::Recorder::default();
-    let mut work = Box::pin(behind.backend.execute(&plan, &mut sink, soon()));
+    let waits = Stopwatch::default();
+    let mut work = Box::pin(behind.backend.execute(&plan, &mut sink, soon(), &waits));
     assert!(tokio::time::timeout(Duration::from_millis(250), &mut work).await.is_err(), "it is ending");
     // Nobody looks at the work any more, but it ends, and the pooler takes its server back.
     tokio::time::sleep(Duration::from_millis(600)).await;

@@ -28,7 +28,8 @@ for place, part in ipairs({'requests', 'rows', 'bytes'}) do
 end
 if keep > 0 then
   -- Longer than the deepest debt takes to fill: then a bucket that is not there is a full one.
-  redis.call('EXPIRE', KEYS[1], math.ceil(keep) + 60)
+  -- Redis refuses a time beyond its numbers; ten years are as good as for ever.
+  redis.call('EXPIRE', KEYS[1], math.min(math.ceil(keep) + 60, 315360000))
 end
 
 local stale, elsewhere = tonumber(ARGV[3]), 0

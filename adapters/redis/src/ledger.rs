@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use athena_application::ports::{BudgetLedger, BudgetStanding, BudgetUse, PortError, PortErrorKind};
-use deadpool_redis::redis::{RedisError, Script, cmd, pipe};
+use deadpool_redis::redis::{RedisError, RedisResult, Script, cmd, pipe};
 use deadpool_redis::{Manager, Pool, Runtime};
 
 use crate::url::{InvalidRedisUrl, RedisUrl};
@@ -48,9 +48,11 @@ impl RedisLedger {
         cmd("PING").exec_async(&mut connection).await.map_err(unavailable)
     }
 
-    async fn ask(&self, uses: &[BudgetUse]) -> Result<Vec<BudgetStanding>, PortError> {
+    async fn ask(&self, uses: &[BudgetUse]) -> Result<Vec<Answer>, PortError> {
         let mut connection = self.pool.get().await.map_err(unavailable)?;
         let mut asked = pipe();
+        // What is wrong with one key is told for that key.
+        asked.ignore_errors();
         asked.load_script(&self.script).ignore();
         for used in uses {
             // Braces keep both on one node.
@@ -63,16 +65,19 @@ impl RedisLedger {
             }
             asked.invoke_script(&call);
         }
-        let answers: Vec<(String, String, String, u64)> =
+        let answers: Vec<RedisResult<(String, String, String, u64)>> =
             asked.query_async(&mut connection).await.map_err(unavailable)?;
-        let standing =
-            |(requests, rows, bytes, running_elsewhere): (String, String, String, u64)| BudgetStanding {
-                levels: [requests, rows, bytes].map(|level| level.parse().ok()),
-                running_elsewhere,
-            };
+        let standing = |answer: RedisResult<(String, String, String, u64)>| {
+            let (requests, rows, bytes, running_elsewhere) = answer.map_err(unavailable)?;
+            let levels = [requests, rows, bytes].map(|level| level.parse().ok());
+            Ok(BudgetStanding { levels, running_elsewhere })
+        };
         Ok(answers.into_iter().map(standing).collect())
     }
 }
+
+/// How one key stands.
+type Answer = Result<BudgetStanding, PortError>;
 
 fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PortError {
     PortError::new(PORT, PortErrorKind::Unavailable).caused_by(error)
@@ -80,7 +85,7 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Po
 
 #[async_trait::async_trait]
 impl BudgetLedger for RedisLedger {
-    async fn exchange(&self, uses: &[BudgetUse]) -> Result<Vec<BudgetStanding>, PortError> {
+    async fn exchange(&self, uses: &[BudgetUse]) -> Result<Vec<Answer>, PortError> {
         let asked = async {
             if uses.is_empty() {
                 self.ping().await?;
@@ -88,6 +93,12 @@ impl BudgetLedger for RedisLedger {
             let mut standings = Vec::with_capacity(uses.len());
             for some in uses.chunks(AT_ONCE) {
                 standings.extend(self.ask(some).await?);
+            }
+            // A Redis that serves no key, such as a replica, which takes no writes, is as good as none.
+            if standings.iter().all(Result::is_err)
+                && let Some(Err(error)) = standings.pop()
+            {
+                return Err(error);
             }
             Ok(standings)
         };

@@ -21,6 +21,34 @@ async fn the_contract_holds() {
 }
 
 #[tokio::test]
+async fn a_key_that_redis_cannot_serve_keeps_no_other_from_its_level() {
+    let Some(redis) = Redis::start() else { return };
+    let ledger = ledger(&redis, "only");
+    let budget = Budget { rows_per_minute: Some(10), ..Budget::default() };
+    let of = |key: &str| BudgetUse {
+        key: key.into(),
+        budget,
+        cost: Cost { rows: 4, ..Cost::default() },
+        running: 0,
+    };
+    // Somebody else's value under the name of the second key.
+    redis.command(&["SET", "athena:budget:{second}", "a text"]);
+    let standings = ledger.exchange(&["first", "second", "third"].map(of)).await.expect("an answer");
+    let [first, second, third] = &standings[..] else { panic!("{standings:?}") };
+    for level in [first, third] {
+        assert_eq!(level.as_ref().expect("a level").levels[1], Some(6.0));
+    }
+    let error = second.as_ref().expect_err("no level there");
+    assert!(!format!("{error:?}").contains("redis-password-marker"), "{error:?}");
+    // A Redis that serves nobody is one that is away.
+    let error = ledger.exchange(&[of("second")]).await.expect_err("nobody is served");
+    assert_eq!(error.kind, PortErrorKind::Unavailable);
+    redis.command(&["DEL", "athena:budget:{second}"]);
+    let standings = ledger.exchange(&[of("second")]).await.expect("an answer");
+    assert_eq!(standings[0].as_ref().expect("a level").levels[1], Some(6.0));
+}
+
+#[tokio::test]
 async fn a_redis_that_is_away_is_told_and_one_that_is_back_is_found() {
     let Some(mut redis) = Redis::start() else { return };
     let ledger = ledger(&redis, "only");
@@ -33,6 +61,6 @@ async fn a_redis_that_is_away_is_told_and_one_that_is_back_is_found() {
     assert_eq!(error.kind, PortErrorKind::Unavailable);
     assert!(!format!("{error:?}").contains("redis-password-marker"), "{error:?}");
     redis.resume();
-    let level = told().await.expect("a level")[0].levels[1].expect("bound");
+    let level = told().await.expect("an answer")[0].as_ref().expect("a level").levels[1].expect("bound");
     assert!((6.0..6.5).contains(&level), "{level}: an empty Redis holds full buckets");
 }

@@ -10,9 +10,20 @@ use reqwest::header::{HeaderName, HeaderValue};
 /// Below a collector's address: where it takes spans (OTLP over HTTP).
 const PATH: &str = "/v1/traces";
 
-/// Where a collector takes spans.
+/// Where a collector takes spans, and as whom. Printed without the user.
 #[derive(Clone, PartialEq, Eq)]
-pub struct OtlpEndpoint(Box<str>);
+pub struct OtlpEndpoint {
+    /// Holds no user: it is logged by whoever sends to it.
+    url: Box<str>,
+    user: Option<User>,
+}
+
+/// Name and password that stood in the address.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    pub name: Box<str>,
+    pub password: Box<str>,
+}
 
 /// A text that names no collector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,30 +33,39 @@ pub struct OtlpEndpoint(Box<str>);
 pub struct InvalidEndpoint;
 
 impl OtlpEndpoint {
-    /// Reads the address of a collector, with or without the path for spans.
+    /// Reads the address of a collector, with or without the path for spans and a user before the host.
     ///
     /// # Errors
     /// [`InvalidEndpoint`].
     pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
-        let url = Url::parse(text).map_err(|_| InvalidEndpoint)?;
+        let mut url = Url::parse(text).map_err(|_| InvalidEndpoint)?;
         let plain = url.query().is_none() && url.fragment().is_none();
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
             return Err(InvalidEndpoint);
         }
+        let decoded = |part: &str| match percent_decode_str(part).decode_utf8() {
+            Ok(text) => Ok(Box::from(text)),
+            Err(_) => Err(InvalidEndpoint),
+        };
+        let user = User { name: decoded(url.username())?, password: decoded(url.password().unwrap_or(""))? };
+        let user = (*user.name != *"" || *user.password != *"").then_some(user);
+        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| InvalidEndpoint)?;
         let base = url.as_str().trim_end_matches('/');
-        Ok(Self(format!("{}{PATH}", base.strip_suffix(PATH).unwrap_or(base)).into()))
+        Ok(Self { url: format!("{}{PATH}", base.strip_suffix(PATH).unwrap_or(base)).into(), user })
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn user(&self) -> Option<&User> {
+        self.user.as_ref()
     }
 }
 
-/// Without what stands before the host: it may be a password.
 impl fmt::Debug for OtlpEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
-        write!(f, "{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+        f.write_str(&self.url)
     }
 }
 
@@ -94,16 +114,30 @@ mod tests {
     fn endpoints_get_their_path_once() {
         for (text, expected) in [
             ("http://collector:4318", "http://collector:4318/v1/traces"),
-            ("https://user:secret@collector/otlp/", "https://user:secret@collector/otlp/v1/traces"),
+            ("https://user:secret@collector/otlp/", "https://collector/otlp/v1/traces"),
             ("http://collector:4318/v1/traces", "http://collector:4318/v1/traces"),
         ] {
             let endpoint = OtlpEndpoint::parse(text).expect(text);
-            assert_eq!(endpoint.as_str(), expected);
-            assert!(!format!("{endpoint:?}").contains("secret"));
+            assert_eq!(endpoint.url(), expected);
+            assert_eq!(format!("{endpoint:?}"), expected);
         }
         for bad in ["", "collector:4318", "grpc://collector", "http://", "http://collector?x=1"] {
             assert!(OtlpEndpoint::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn users_are_decoded() {
+        let check = |text: &str, expected: Option<(&str, &str)>| {
+            let endpoint = OtlpEndpoint::parse(text).expect(text);
+            assert_eq!(endpoint.user().map(|user| (&*user.name, &*user.password)), expected, "{text}");
+        };
+        check("http://collector", None);
+        check("http://@collector", None);
+        check("http://user@collector", Some(("user", "")));
+        check("http://:p%40ss%3a@collector", Some(("", "p@ss:")));
+        check("http://us%20er:pass@collector", Some(("us er", "pass")));
+        assert!(OtlpEndpoint::parse("http://user:%ff@collector").is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData,
 };
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::runtime::Handle;
 
 use crate::endpoint::{OtlpEndpoint, OtlpHeaders};
@@ -104,12 +105,13 @@ impl Traces {
         // The client takes the process's provider; whoever came first has chosen the same.
         drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let authorization = authorization(&http, &settings.endpoint)?;
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_endpoint(settings.endpoint.as_str())
+            .with_endpoint(settings.endpoint.url())
             .with_headers(settings.headers.to_map())
             .with_timeout(PATIENCE)
-            .with_http_client(OnRuntime { http, runtime: Handle::current() })
+            .with_http_client(OnRuntime { http, authorization, runtime: Handle::current() })
             .build()?;
         let counted = Arc::new(Counted::default());
         let exporter = CountingExporter { exporter, counted: counted.clone() };
@@ -158,16 +160,28 @@ impl Observer for Traces {
     }
 }
 
+/// What a collector is told of the user in its address.
+fn authorization(http: &reqwest::Client, endpoint: &OtlpEndpoint) -> reqwest::Result<Option<HeaderValue>> {
+    let Some(user) = endpoint.user() else { return Ok(None) };
+    let request = http.post(endpoint.url()).basic_auth(&user.name, Some(&user.password)).build()?;
+    Ok(request.headers().get(AUTHORIZATION).cloned())
+}
+
 /// Lets the exporter's own thread send over the runtime's connections.
 #[derive(Debug)]
 struct OnRuntime {
     http: reqwest::Client,
+    /// Marked as sensitive. A header that is configured goes before it.
+    authorization: Option<HeaderValue>,
     runtime: Handle,
 }
 
 #[async_trait::async_trait]
 impl HttpClient for OnRuntime {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().entry(AUTHORIZATION).or_insert_with(|| authorization.clone());
+        }
         let http = self.http.clone();
         self.runtime.spawn(async move { http.send_bytes(request).await }).await?
     }

@@ -1,4 +1,5 @@
-//! Asks every database whether it answers: all at start, lost ones with growing pauses for ever, others rarely.
+//! Asks every database whether it answers: all at start, lost ones with growing pauses for ever, others rarely, and
+//! whenever a circuit breaker wants to know.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -32,6 +33,8 @@ struct Appointment {
     backend: Weak<dyn Backend>,
     due: Instant,
     pause: Duration,
+    /// Whether an answer is waited for.
+    asking: bool,
 }
 
 impl Catalog {
@@ -57,6 +60,7 @@ impl Catalog {
                 let Some(backend) = appointment.backend.upgrade() else { continue };
                 // Not asked again before the answer, or the lack of one, is in.
                 appointment.due = now + 2 * PATIENCE;
+                appointment.asking = true;
                 asking.push(async move {
                     let answered = backend.ping(Instant::now() + PATIENCE).await.is_ok();
                     (key, Arc::downgrade(&backend), answered)
@@ -65,6 +69,7 @@ impl Catalog {
             tokio::select! {
                 Some((key, asked, answered)) = asking.next(), if !asking.is_empty() => {
                     if let Some(appointment) = appointments.get_mut(&key).filter(|a| a.backend.ptr_eq(&asked)) {
+                        appointment.asking = false;
                         appointment.pause = match answered {
                             true => CALM,
                             false if appointment.pause == CALM => WORRIED.0,
@@ -85,7 +90,7 @@ fn refresh(appointments: &mut HashMap<Box<str>, Appointment>, registry: &ClientR
     let clients = registry.snapshot();
     appointments.retain(|key, _| clients.contains_key(key));
     for (key, client) in clients.iter() {
-        let ClientState::Ready { backend, .. } = &client.state else {
+        let ClientState::Ready { backend, circuit, .. } = &client.state else {
             appointments.remove(key);
             continue;
         };
@@ -96,10 +101,13 @@ fn refresh(appointments: &mut HashMap<Box<str>, Appointment>, registry: &ClientR
                     known.pause = WORRIED.0;
                     known.due = now;
                 }
+                if let Some(check_at) = circuit.check_at().filter(|_| !known.asking) {
+                    known.due = known.due.min(check_at);
+                }
             }
             _ => {
-                let appointment =
-                    Appointment { backend: Arc::downgrade(backend), due: now, pause: WORRIED.0 };
+                let backend = Arc::downgrade(backend);
+                let appointment = Appointment { backend, due: now, pause: WORRIED.0, asking: false };
                 appointments.insert(key.clone(), appointment);
             }
         }

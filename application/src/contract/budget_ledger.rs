@@ -13,9 +13,13 @@ fn used(key: &str, budget: Budget, cost: Cost, running: u64) -> BudgetUse {
 }
 
 async fn tell(ledger: &dyn BudgetLedger, used: BudgetUse) -> BudgetStanding {
-    let standings = ledger.exchange(&[used]).await.expect("a ledger that answers");
-    assert_eq!(standings.len(), 1);
-    standings[0]
+    standings(ledger, &[used]).await[0]
+}
+
+async fn standings(ledger: &dyn BudgetLedger, uses: &[BudgetUse]) -> Vec<BudgetStanding> {
+    let standings = ledger.exchange(uses).await.expect("a ledger that answers");
+    assert_eq!(standings.len(), uses.len());
+    standings.into_iter().map(|standing| standing.expect("a level of every key")).collect()
 }
 
 fn rows(rows: u64) -> Cost {
@@ -61,13 +65,19 @@ pub async fn budgets_are_shared(first: &dyn BudgetLedger, second: &dyn BudgetLed
 
     // Many keys at once, answered in their order; none, too.
     let many: Vec<_> = (0..1203).map(|n| used(&format!("many-{n}"), hourly, rows(n * 10), 0)).collect();
-    let standings = first.exchange(&many).await.expect("an answer");
-    assert_eq!(standings.len(), many.len());
-    assert_eq!(standings[0].levels[1], Some(60_000.0));
-    for (n, standing) in [(700, standings[700]), (1202, standings[1202])] {
+    let all = standings(first, &many).await;
+    assert_eq!(all[0].levels[1], Some(60_000.0));
+    for (n, standing) in [(700, all[700]), (1202, all[1202])] {
         assert_eq!(standing.levels[1], Some(60_000.0 - f64::from(n) * 10.0));
     }
-    assert_eq!(first.exchange(&[]).await.expect("an answer"), []);
+    assert!(first.exchange(&[]).await.expect("an answer").is_empty());
+
+    // A budget of which no bucket is ever full again, as older versions could store it, stops nobody's.
+    let endless = Budget { requests_per_second: Some(1), burst: Some(u64::MAX), ..Budget::default() };
+    let both = [used("endless", endless, spent, 0), used("beside", hourly, rows(0), 0)];
+    let [huge, beside] = standings(first, &both).await[..] else { panic!("two answers") };
+    assert!(huge.levels[0].is_some_and(|level| level > 1e18), "{huge:?}");
+    assert_eq!(beside.levels[1], Some(60_000.0));
 }
 
 /// A gateway that falls silent runs nothing after some seconds.

@@ -77,6 +77,7 @@ fn relation(name: &str, columns: Vec<(&str, ColumnType)>, unique: Vec<UniqueInde
         columns: columns.into_iter().map(column).collect(),
         primary_key: unique.first().map(|index| index.columns.clone()).unwrap_or_default(),
         unique,
+        cql: None,
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::recorder::Recorder;
 use super::run::{Verb, execute, known, plan, soon};
 use crate::ports::{Backend, PortErrorKind, SchemaReader};
+use crate::stopwatch::Stopwatch;
 
 const ALL: &str = r#"{"table_name":"contract_items","sort_by":{"field":"id"}}"#;
 
@@ -30,7 +31,10 @@ pub async fn a_stopped_sink_gets_no_further_row(backend: &dyn Backend, schema: &
     let plan = planned(schema, Verb::Fetch, ALL).await;
     for rows in [1, 3, 11] {
         let mut sink = Recorder { stop_after: Some(rows), ..Recorder::default() };
-        let done = backend.execute(&plan, &mut sink, soon()).await.expect("a read that was stopped");
+        let done = backend
+            .execute(&plan, &mut sink, soon(), &Stopwatch::default())
+            .await
+            .expect("a read that was stopped");
         sink.finish();
         assert_eq!((sink.rows.len(), done.rows), (rows, rows as u64), "rows until the sink said stop");
         is_well(backend, schema).await;
@@ -41,11 +45,14 @@ pub async fn a_stopped_sink_gets_no_further_row(backend: &dyn Backend, schema: &
 pub async fn a_full_sink_is_flushed(backend: &dyn Backend, schema: &dyn SchemaReader) {
     let plan = planned(schema, Verb::Fetch, ALL).await;
     let mut sink = Recorder { full: true, ..Recorder::default() };
-    backend.execute(&plan, &mut sink, soon()).await.expect("a read");
+    backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await.expect("a read");
     sink.finish();
     assert_eq!((sink.rows.len(), sink.flushes), (11, 11), "rows and flushes of a sink that is always full");
     let mut sink = Recorder { full: true, stop_on_flush: true, ..Recorder::default() };
-    let done = backend.execute(&plan, &mut sink, soon()).await.expect("a read that was stopped");
+    let done = backend
+        .execute(&plan, &mut sink, soon(), &Stopwatch::default())
+        .await
+        .expect("a read that was stopped");
     assert_eq!((sink.rows.len(), sink.flushes, done.rows), (1, 1, 1), "rows until the flush said stop");
     is_well(backend, schema).await;
 }
@@ -55,7 +62,8 @@ pub async fn a_dropped_future_frees_the_backend(backend: &dyn Backend, schema: &
     let plan = planned(schema, Verb::Fetch, ALL).await;
     for _ in 0..3 {
         let mut sink = Recorder { full: true, hang_on_flush: true, ..Recorder::default() };
-        let work = backend.execute(&plan, &mut sink, soon());
+        let waits = Stopwatch::default();
+        let work = backend.execute(&plan, &mut sink, soon(), &waits);
         let ended = timeout(Duration::from_millis(200), work).await;
         assert!(ended.is_err(), "a backend waits for its sink's flush");
         is_well(backend, schema).await;
@@ -66,7 +74,10 @@ pub async fn a_dropped_future_frees_the_backend(backend: &dyn Backend, schema: &
 pub async fn a_passed_deadline_times_out(backend: &dyn Backend, schema: &dyn SchemaReader) {
     let plan = planned(schema, Verb::Fetch, ALL).await;
     let mut sink = Recorder::default();
-    let fault = backend.execute(&plan, &mut sink, Instant::now()).await.expect_err("the deadline has passed");
+    let fault = backend
+        .execute(&plan, &mut sink, Instant::now(), &Stopwatch::default())
+        .await
+        .expect_err("the deadline has passed");
     assert_eq!(fault.kind, PortErrorKind::TimedOut, "{fault}");
     is_well(backend, schema).await;
 }
@@ -101,7 +112,7 @@ pub async fn a_stopped_write_is_kept_or_fails(backend: &dyn Backend, schema: &dy
         (planned(schema, Verb::Update, change).await, planned(schema, Verb::Fetch, look).await);
     let before = execute(backend, &look).await.expect("a read").done.rows;
     let mut sink = Recorder { stop_after: Some(1), ..Recorder::default() };
-    let outcome = backend.execute(&change, &mut sink, soon()).await;
+    let outcome = backend.execute(&change, &mut sink, soon(), &Stopwatch::default()).await;
     let changed = execute(backend, &look).await.expect("a read").done.rows - before;
     match outcome {
         Ok(done) => assert_eq!(changed, done.affected, "a write that did not fail is kept"),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::recorder::{Recorder, canonical};
 use crate::ports::{Backend, Done, PortError, SchemaReader};
+use crate::stopwatch::Stopwatch;
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub(super) fn plan(
 /// Runs a plan and checks what holds of every answer.
 pub(super) async fn execute(backend: &dyn Backend, plan: &Plan) -> Result<Answer, PortError> {
     let mut sink = Recorder::default();
-    let done = backend.execute(plan, &mut sink, soon()).await?;
+    let done = backend.execute(plan, &mut sink, soon(), &Stopwatch::default()).await?;
     sink.finish();
     assert_eq!(done.rows, sink.rows.len() as u64, "rows that were handed on, of {done:?}");
     assert_eq!(done.statements, 1, "statements of one plan, of {done:?}");

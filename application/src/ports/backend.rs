@@ -1,12 +1,11 @@
 //! A database that runs plans.
 
-use std::time::Duration;
-
 use athena_domain::plan::Plan;
 use athena_domain::rows::{Flow, RowSink};
 use tokio::time::Instant;
 
 use super::PortError;
+use crate::stopwatch::Stopwatch;
 
 /// A sink that may ask the backend to wait while it hands on what it holds.
 #[async_trait::async_trait]
@@ -26,8 +25,6 @@ pub struct Done {
     pub statements: u64,
     /// The number a count plan asked for.
     pub count: Option<u64>,
-    /// Time spent waiting for a place in the queue and for a connection.
-    pub waited: Duration,
 }
 
 /// How a backend is doing.
@@ -67,6 +64,8 @@ pub trait Backend: Send + Sync + 'static {
     /// - MUST stop the statement in the database when the future is dropped or the sink says stop, and
     ///   MUST NOT let another request use the connection before that.
     /// - MUST leave no trace of one request's session on another's.
+    /// - MUST let `waits` run while it waits for a place in a queue or for a connection, and only then, whether
+    ///   it gets one, gets none, or is dropped.
     ///
     /// # Errors
     /// - MUST be `Rejected` when the database refuses the caller's statement.
@@ -78,6 +77,7 @@ pub trait Backend: Send + Sync + 'static {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError>;
 
     /// Makes one round trip.

@@ -40,8 +40,12 @@ pub trait BudgetLedger: Send + Sync + 'static {
     /// - MUST forget the running requests of a gateway that has not told of them for some seconds.
     /// - MUST come to an end by itself when the store does not answer.
     ///
+    /// A key for which the store fails has a failure of its own in the answer, and MUST NOT keep the others from
+    /// their levels.
+    ///
     /// # Errors
-    /// `Unavailable` when the store does not answer. What was used may have been taken out all the same; told
+    /// `Unavailable` when the store does not answer, or for no key. What was used may have been taken out all the same; told
     /// again it counts twice, which errs on the side of refusing.
-    async fn exchange(&self, uses: &[BudgetUse]) -> Result<Vec<BudgetStanding>, PortError>;
+    async fn exchange(&self, uses: &[BudgetUse])
+    -> Result<Vec<Result<BudgetStanding, PortError>>, PortError>;
 }

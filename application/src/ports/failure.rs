@@ -1,6 +1,7 @@
 //! How a port fails: a kind for the caller, a source for the log.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why a database refused a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub struct Rejection {
     pub position: Option<u64>,
     /// The limit that was passed: name below `limits.` (or `max_affected`) and value.
     pub limit: Option<(&'static str, u64)>,
+    /// Whether code inside the database, such as a trigger, may have chosen these texts and names, whatever the code.
+    pub told_by_code: bool,
 }
 
 impl Rejection {
@@ -95,6 +98,26 @@ impl Rejection {
             detail: None,
             position: None,
             limit: None,
+            told_by_code: false,
+        }
+    }
+
+    /// Leaves out what may quote rows that the caller must not see: every text of the database's own, and names where
+    /// code inside the database may have put something else. `own_sql` tells that the statement was the caller's,
+    /// who can read with it whatever a message could quote.
+    pub fn hide_values(&mut self, own_sql: bool) {
+        if self.sql_state.is_none() {
+            // These are the gateway's words.
+            return;
+        }
+        // A detail quotes whole rows and keys, of other tables too.
+        self.detail = None;
+        if self.told_by_code || !own_sql {
+            self.message = "the database refused the statement".to_owned();
+            self.hint = None;
+        }
+        if self.told_by_code {
+            (self.constraint, self.column, self.table, self.schema) = (None, None, None, None);
         }
     }
 }
@@ -112,6 +135,11 @@ pub enum PortErrorKind {
     Exhausted,
     /// Too many requests of this client wait already; nothing was sent to the database.
     QueueFull,
+    /// The database is taken to be away, or was taken off by an administrator; nothing was sent to it.
+    CircuitOpen {
+        /// After which it is worth another try.
+        retry_after: Duration,
+    },
     /// The database refuses further connections.
     TooManyConnections,
     /// The database cannot be reached; nothing was sent to it, or only a read.
@@ -159,6 +187,7 @@ impl PortError {
             | PortErrorKind::TimedOut
             | PortErrorKind::Exhausted
             | PortErrorKind::QueueFull
+            | PortErrorKind::CircuitOpen { .. }
             | PortErrorKind::TooManyConnections
             | PortErrorKind::Unavailable
             | PortErrorKind::Lost

@@ -163,7 +163,7 @@ pub struct LogEntry<'a> {
     /// What a failure's answer said, else its code.
     #[serde(borrow)]
     pub message: Option<Text<'a>>,
-    /// The failure as a JSON object; none after a success.
+    /// The failure, or that the answer broke off, as a JSON object; none after a success.
     #[serde(borrow)]
     pub details: Option<Text<'a>>,
 }

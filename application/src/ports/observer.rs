@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use athena_domain::ClientName;
-use athena_domain::access::{ApiKey, AuthReason};
+use athena_domain::access::{ApiKey, AuthReason, Mode};
 
 /// Hears of every request.
 ///
@@ -138,10 +138,8 @@ pub struct AuthObservation {
     pub authenticated: bool,
     /// Whether it had every right it needed.
     pub authorized: bool,
-    /// Whether a failure would have refused it.
-    pub enforced: bool,
-    /// Whether it was let through although it would be refused under enforcement, and the client warns.
-    pub warned: bool,
+    /// How strictly keys are demanded for the client.
+    pub mode: Mode,
     /// Why.
     pub reason: AuthReason,
     /// Rights that were needed, by name.

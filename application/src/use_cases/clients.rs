@@ -2,7 +2,7 @@
 
 mod body;
 
-pub use body::{ClientBody, FreezeBody};
+pub use body::{ClientBody, FreezeBody, OfflineBody};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use athena_domain::ClientName;
 use athena_domain::catalog::ClientRecord;
 
 use crate::catalog::Catalog;
+use crate::circuit::Circuit;
 use crate::ports::{ClientFields, ClientStore, ClientStoreError, NewClient, PortError};
 use crate::registry::{Client, ClientState};
 
@@ -29,6 +30,9 @@ pub enum ClientError {
     /// A client of that name is already there.
     #[error("already there")]
     Duplicate,
+    /// The client is stopped, or its target cannot be used.
+    #[error("not served")]
+    NotServed,
     /// The gateway itself needs the client.
     #[error("needed by the gateway")]
     Essential,
@@ -75,6 +79,16 @@ impl ManageClients {
     pub fn connected(&self) -> Vec<String> {
         let clients = self.runtime();
         clients.iter().filter(|client| client.is_connected()).map(|client| client.name.to_string()).collect()
+    }
+
+    /// What stands before the database of a client that is served by this gateway.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], [`ClientError::NotServed`].
+    pub fn circuit(&self, name: &ClientName) -> Result<Arc<Circuit>, ClientError> {
+        let clients = self.catalog.registry().snapshot();
+        let client = clients.get(name.key()).ok_or(ClientError::NotFound)?;
+        client.circuit().cloned().ok_or(ClientError::NotServed)
     }
 
     /// Rows of the catalog, by name.

@@ -60,8 +60,8 @@ impl Fetch {
         }
         let count = counted?;
         let max_bytes = (style.format == RowFormat::Json).then_some(self.gateway.limits.max_response_bytes);
-        let gateway = self.gateway.clone();
-        let body = answer::stream(style, framing, max_bytes, move |mut sink| async move {
+        let (gateway, trail) = (self.gateway.clone(), context.trail.clone());
+        let body = answer::stream(style, framing, max_bytes, &trail, move |mut sink| async move {
             let mut outcome = target.execute(&select, &mut sink, &context).await;
             if outcome.as_ref().is_err_and(is_stale) && sink.rows() == 0 {
                 let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(&request, style.format);

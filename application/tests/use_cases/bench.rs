@@ -37,7 +37,7 @@ impl Bench {
 
     /// A gateway whose client runs its plans on `backend`.
     pub fn over(database: Arc<MemoryDatabase>, backend: Arc<dyn Backend>, limits: Limits) -> Self {
-        let ready = ClientState::Ready { backend, schema: database.clone() };
+        let ready = ClientState::Ready { backend, schema: database.clone(), circuit: Arc::default() };
         let broken = ClientState::Misconfigured { reason: "PG_URI is not set".to_owned() };
         let clients = [("main", ready), ("broken", broken)];
         let registry = clients.map(|(known, state)| Client::new(name(known), state));
@@ -119,6 +119,7 @@ pub fn users() -> Table {
         ],
         primary_key: [0].into(),
         unique: vec![unique("users_pkey", 0), unique("users_mail_key", 1)],
+        cql: None,
     };
     let rows = r#"[{"id":1,"mail":"ada@x","team":"red","score":1.50},{"id":2,"mail":"bob@x","team":"red","score":2.25},
         {"id":3,"mail":"cy@x","team":"blue","score":null}]"#;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
 use athena_application::ports::{Backend, BackendStatus, Done, PortError, PortErrorKind, RowStream};
+use athena_application::stopwatch::Stopwatch;
 use athena_domain::Limits;
 use athena_domain::plan::{Plan, PlanOptions, Planner};
 use athena_domain::query::RawRequest;
@@ -24,7 +25,13 @@ struct Gate {
 
 #[async_trait::async_trait]
 impl Backend for Gate {
-    async fn execute(&self, _: &Plan, _: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        _: &Plan,
+        _: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(inside, Ordering::SeqCst);
         self.open.acquire().await.unwrap().forget();
@@ -41,7 +48,7 @@ impl Backend for Gate {
     }
 }
 
-struct NoRows;
+pub struct NoRows;
 impl RowSink for NoRows {
     fn columns(&mut self, _: &[ColumnHead]) {}
     fn cell(&mut self, _: CellRef<'_>) {}
@@ -56,7 +63,7 @@ impl RowStream for NoRows {
     }
 }
 
-fn plan() -> Plan {
+pub fn plan() -> Plan {
     let (schema, limits, options) = (Schema::default(), Limits::default(), PlanOptions::default());
     let planner = Planner { schema: &schema, limits: &limits, options: &options, authority: None };
     let body = JsonText::parse(br#"{"query":"select 1"}"#).unwrap();
@@ -73,7 +80,8 @@ fn bulkhead(queue_wait: Duration) -> (Arc<Gate>, Arc<Bulkhead>) {
 fn start(bulkhead: &Arc<Bulkhead>) -> tokio::task::JoinHandle<Result<Done, PortError>> {
     let bulkhead = bulkhead.clone();
     tokio::spawn(async move {
-        bulkhead.execute(&plan(), &mut NoRows, Instant::now() + Duration::from_secs(60)).await
+        let deadline = Instant::now() + Duration::from_secs(60);
+        bulkhead.execute(&plan(), &mut NoRows, deadline, &Stopwatch::default()).await
     })
 }
 
@@ -118,4 +126,30 @@ async fn nobody_waits_for_longer_than_the_queue_allows() {
     tokio::task::yield_now().await;
     let late = start(&bulkhead).await.unwrap().unwrap_err();
     assert_eq!(late.kind, PortErrorKind::Exhausted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_measured_whatever_comes_of_it() {
+    let (gate, bulkhead) = bulkhead(Duration::from_secs(2));
+    let _running = [start(&bulkhead), start(&bulkhead)];
+    tokio::task::yield_now().await;
+    let (waits, second) = (Stopwatch::default(), Duration::from_secs(1));
+    let (plan, deadline) = (plan(), Instant::now() + Duration::from_secs(60));
+    let refused = bulkhead.execute(&plan, &mut NoRows, deadline, &waits).await.unwrap_err();
+    assert_eq!((refused.kind, waits.total()), (PortErrorKind::Exhausted, 2 * second));
+    let mut sink = NoRows;
+    let given_up = bulkhead.execute(&plan, &mut sink, deadline, &waits);
+    assert!(tokio::time::timeout(second, given_up).await.is_err());
+    assert_eq!(waits.total(), 3 * second);
+    let free = async {
+        tokio::time::sleep(second).await;
+        gate.open.add_permits(2);
+        // What comes now is the statement, not the wait for it.
+        tokio::time::sleep(second).await;
+        gate.open.add_permits(1);
+    };
+    let mut sink = NoRows;
+    let (granted, ()) = tokio::join!(bulkhead.execute(&plan, &mut sink, deadline, &waits), free);
+    granted.unwrap();
+    assert_eq!(waits.total(), 4 * second);
 }

@@ -9,8 +9,10 @@ use athena_application::ports::{
     Backend, BackendStatus, ClientStore as _, Connector, Done, NewClient, Opened, PortError, PortErrorKind,
     RowStream,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_application::{Catalog, ClientState, Error};
 use athena_domain::ClientName;
+use athena_domain::breaker::BreakerSettings;
 use athena_domain::catalog::{ConfigClient, TargetTexts};
 use athena_domain::plan::Plan;
 use athena_memory::{MemoryClientStore, MemoryDatabase};
@@ -43,7 +45,13 @@ impl Pinged {
 
 #[async_trait::async_trait]
 impl Backend for Pinged {
-    async fn execute(&self, _: &Plan, _: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        _: &Plan,
+        _: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         Ok(Done::default())
     }
 
@@ -71,13 +79,14 @@ impl Databases {
 }
 
 impl Connector for Databases {
-    fn open(&self, _: &ClientName, uri: &str) -> Result<Opened, String> {
+    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
         if uri.contains("bad") {
             return Err("a bad address".to_owned());
         }
         let backend = Arc::new(Pinged::default());
         self.0.lock().unwrap().entry(uri.to_owned()).or_default().push(backend.clone());
-        Ok(Opened { backend, schema: Arc::new(MemoryDatabase::new([])), place: uri.to_owned() })
+        let schema = Arc::new(MemoryDatabase::new([]));
+        Ok(Opened::guarded(name, backend, schema, BreakerSettings::default(), uri.to_owned()))
     }
 
     fn variable(&self, _: &str) -> Option<String> {

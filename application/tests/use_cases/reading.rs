@@ -41,6 +41,7 @@ async fn a_table_created_since_is_found() {
         columns: vec![column("name", "text", TypeKind::Text)],
         primary_key: [].into(),
         unique: Vec::new(),
+        cql: None,
     };
     bench.database.create_table(Table::new(relation).with_rows(r#"[{"name":"red"}]"#).unwrap());
     assert_eq!(bench.rows(r#"{"table_name":"teams"}"#).await.0, r#"[{"name":"red"}]"#);
@@ -89,6 +90,7 @@ fn reordered() -> Table {
         columns: Vec::new(),
         primary_key: [1].into(),
         unique: Vec::new(),
+        cql: None,
     };
     relation.columns.push(column("mail", "text", TypeKind::Text));
     relation.columns.push(column("id", "bigint", TypeKind::Int(64)));

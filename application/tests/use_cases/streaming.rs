@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use athena_application::ports::{Backend, BackendStatus, Done, PortError, RowStream};
-use athena_application::use_cases::Fetched;
+use athena_application::stopwatch::Stopwatch;
+use athena_application::use_cases::{Fetch, Fetched};
 use athena_application::{Body, Error};
 use athena_domain::Limits;
 use athena_domain::error::RequestCode;
 use athena_domain::plan::Plan;
+use athena_domain::query::FetchRequest;
 use athena_domain::rows::{RowFormat, RowStyle};
 use athena_memory::MemoryDatabase;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::bench::{Bench, JSON, text, users};
+use super::bench::{ARRAY, Bench, JSON, body, name, text, users};
 
 const LINES: RowStyle = RowStyle { format: RowFormat::Ndjson, strip_nulls: false };
 const EVERY: &str = r#"{"table_name":"users","columns":"id,mail","limit":9000,"sort_by":{"field":"id"}}"#;
@@ -41,10 +43,11 @@ impl Backend for Watched {
         plan: &Plan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         self.running.fetch_add(1, Ordering::SeqCst);
         let _running = Running(self.running.clone());
-        self.inner.execute(plan, sink, deadline).await
+        self.inner.execute(plan, sink, deadline, waits).await
     }
 
     async fn ping(&self, deadline: Instant) -> Result<(), PortError> {
@@ -107,6 +110,42 @@ async fn a_reader_that_leaves_stops_the_statement() {
     assert_eq!(running.load(Ordering::SeqCst), 1);
     drop(chunks);
     until_idle(&running).await;
+}
+
+#[tokio::test]
+async fn what_was_handed_out_is_known_while_the_statement_runs_and_when_it_is_dropped() {
+    let (bench, running) = large(Limits::default());
+    let context = bench.context();
+    let trail = context.trail.clone();
+    let request = FetchRequest::decode(body(EVERY), &bench.gateway.limits, bench.gateway.decoding).unwrap();
+    let fetch = Fetch::new(bench.gateway.clone());
+    let Fetched::Rows(Body::Stream(mut chunks), None) =
+        fetch.run(&name("main"), request, JSON, ARRAY, context).await.unwrap()
+    else {
+        panic!("a large answer is streamed");
+    };
+    let chunk = text(&chunks.recv().await.unwrap().unwrap());
+    let in_chunk = chunk.matches("\"id\":").count() as u64;
+    let (rows, db) = (trail.rows(), trail.stages().db);
+    assert!(in_chunk > 0 && (in_chunk..9000).contains(&rows), "{rows} of {in_chunk}");
+    sleep(Duration::from_millis(20)).await;
+    assert!(trail.stages().db >= db + Duration::from_millis(20), "the statement under way counts");
+    drop(chunks);
+    until_idle(&running).await;
+    assert!((rows..9000).contains(&trail.rows()), "{}", trail.rows());
+    // Read to its end, an answer counts every row once.
+    let context = bench.context();
+    let trail = context.trail.clone();
+    let request = FetchRequest::decode(body(EVERY), &bench.gateway.limits, bench.gateway.decoding).unwrap();
+    let Fetched::Rows(Body::Stream(mut chunks), None) =
+        fetch.run(&name("main"), request, JSON, ARRAY, context).await.unwrap()
+    else {
+        panic!("a large answer is streamed");
+    };
+    while let Some(chunk) = chunks.recv().await {
+        chunk.unwrap();
+    }
+    assert_eq!(trail.rows(), 9000);
 }
 
 #[tokio::test]

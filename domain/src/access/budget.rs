@@ -6,6 +6,10 @@ use std::time::Duration;
 use crate::error::RequestError;
 use crate::query::{Decoding, JsonText};
 
+/// Largest value of any part: beyond every database, and small enough that what stands in a bucket is exact to the
+/// unit and that the time in which it fills is a number that stores take.
+const MAX: u64 = 1_000_000_000_000;
+
 /// What a key may do per time. Absent means no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Budget {
@@ -52,6 +56,38 @@ impl Budget {
         }
         body.finish(Decoding { refuse_unknown_fields: true, ..Decoding::default() })?;
         Ok(budget)
+    }
+
+    /// Checks that a new budget is one that can be kept to. Stored ones that are older than the rule are taken as
+    /// they are.
+    ///
+    /// # Errors
+    /// When a part is larger than any budget has to be; it is named.
+    pub fn check(&self, field: &str) -> Result<(), RequestError> {
+        let parts = [
+            ("requests_per_second", self.requests_per_second),
+            ("burst", self.burst),
+            ("concurrent", self.concurrent),
+            ("rows_per_minute", self.rows_per_minute),
+            ("bytes_per_minute", self.bytes_per_minute),
+        ];
+        match parts.into_iter().find(|(_, value)| value.is_some_and(|value| value > MAX)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let path = format!("{field}.{name}");
+                let message = format!("`{path}` must be at most {MAX}; leave it out for no bound");
+                Err(RequestError::invalid(path, message))
+            }
+        }
+    }
+
+    /// The time after which every bucket is full, if nobody draws from it: until then what stands in it matters.
+    pub fn fills_within(&self) -> Duration {
+        let fills = |size: BucketSize| {
+            // From the deepest debt.
+            Duration::try_from_secs_f64(2.0 * size.capacity / size.per_second).unwrap_or(Duration::MAX)
+        };
+        self.buckets().into_iter().flatten().map(fills).max().unwrap_or_default()
     }
 
     fn bounds(&self) -> [Option<u64>; 3] {
@@ -273,6 +309,36 @@ mod tests {
         {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn parts_of_a_new_budget_have_a_bound() {
+        for part in ["requests_per_second", "burst", "concurrent", "rows_per_minute", "bytes_per_minute"] {
+            let parse = |value: u64| {
+                let rate = if part == "burst" { r#""requests_per_second":1,"# } else { "" };
+                let text = format!(r#"{{{rate}"{part}":{value}}}"#);
+                Budget::parse(JsonText::parse(text.as_bytes()).expect("JSON"), "budget").expect("a budget")
+            };
+            assert_eq!(parse(MAX).check("budget"), Ok(()));
+            for large in [MAX + 1, i64::MAX as u64] {
+                let error = parse(large).check("budget").expect_err("too large");
+                assert_eq!(error.field, Some(format!("budget.{part}")), "{}", error.message);
+                assert_eq!(parse(large).buckets().len(), 3, "what is stored is still read");
+            }
+        }
+    }
+
+    #[test]
+    fn buckets_are_full_in_the_end() {
+        let check = |budget: Budget, seconds: u64| assert_eq!(budget.fills_within().as_secs(), seconds);
+        check(Budget::default(), 0);
+        check(Budget { concurrent: Some(3), ..Budget::default() }, 0);
+        check(Budget { bytes_per_minute: Some(7), ..Budget::default() }, 120);
+        let slow = Budget { requests_per_second: Some(1), burst: Some(3600), ..Budget::default() };
+        check(slow, 7200);
+        check(Budget { rows_per_minute: Some(60), ..slow }, 7200);
+        let endless = Budget { requests_per_second: Some(1), burst: Some(u64::MAX), ..Budget::default() };
+        assert!(endless.fills_within() > Duration::from_secs(1 << 60));
     }
 
     proptest! {

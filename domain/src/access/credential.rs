@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -27,6 +28,12 @@ impl<'a> Credential<'a> {
         let (public_id, secret) = text.strip_prefix(PREFIX)?.split_once('.')?;
         (!public_id.is_empty() && !secret.is_empty()).then_some(Self { public_id, secret })
     }
+
+    /// Which of a key's secrets the credential fits: the current one, the one before. A secret that is not there is
+    /// compared with all the same, so that an unknown id costs what a wrong secret costs, with every key.
+    pub fn fits(self, secrets: [Option<&KeySecret>; 2]) -> [bool; 2] {
+        secrets.map(|secret| std::hint::black_box(secret.unwrap_or(&NO_SECRET).fits(self)))
+    }
 }
 
 impl fmt::Debug for Credential<'_> {
@@ -48,6 +55,9 @@ pub fn choose<'a>(candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> 
     first
 }
 
+/// Stands where there is no secret.
+static NO_SECRET: LazyLock<KeySecret> = LazyLock::new(KeySecret::impossible);
+
 /// A stored secret: lower-case hex SHA-256 of `{salt}:{secret}`, the form of every key since 2.9.0.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeySecret {
@@ -67,12 +77,12 @@ impl KeySecret {
     }
 
     /// A secret that nothing fits, and that costs as much to compare with as any other.
-    pub fn impossible() -> Self {
+    fn impossible() -> Self {
         Self { salt: "0".repeat(64).into(), hash: [0; 32] }
     }
 
     /// Whether the credential's secret is this one. Takes the same time whatever the answer.
-    pub fn fits(&self, credential: Credential<'_>) -> bool {
+    fn fits(&self, credential: Credential<'_>) -> bool {
         digest(&self.salt, credential.secret).ct_eq(&self.hash).into()
     }
 }
@@ -84,6 +94,8 @@ impl fmt::Debug for KeySecret {
 }
 
 fn digest(salt: &str, secret: &str) -> [u8; 32] {
+    #[cfg(test)]
+    DIGESTS.set(DIGESTS.get() + 1);
     let mut hasher = Sha256::new();
     hasher.update(salt.as_bytes());
     hasher.update(b":");
@@ -145,6 +157,12 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Digests that this thread has made: what a comparison costs, told without a clock.
+    pub(super) static DIGESTS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(test)]

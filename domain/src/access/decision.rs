@@ -1,9 +1,9 @@
 //! The decision about a credential: contract 5.4, row by row, before the body is known.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::credential::{Credential, KeySecret};
+use super::credential::Credential;
 use super::key::{ApiKey, Keys};
 use super::policy::Mode;
 
@@ -59,39 +59,61 @@ pub enum AuthReason {
 }
 
 impl AuthReason {
-    /// The name in the log; `enforced` tells whether a failure refused the request.
-    pub const fn text(self, enforced: bool) -> &'static str {
-        macro_rules! name {
+    /// The name in answers and metrics.
+    pub const fn name(self) -> &'static str {
+        self.names().0
+    }
+
+    /// The name in the log; that of a failure for which nobody is refused says so.
+    pub const fn logged(self, mode: Mode) -> &'static str {
+        match (self, mode) {
+            // The one name that is older than the rule. Where the mode warns, whoever sends none is to be found.
+            (Self::MissingKey, Mode::Off) => "api_key_not_enforced",
+            (_, Mode::Off | Mode::Warn) => self.names().1,
+            (_, Mode::Enforce) => self.names().0,
+        }
+    }
+
+    /// The name where requests are refused, and where they are not.
+    const fn names(self) -> (&'static str, &'static str) {
+        macro_rules! failure {
             ($name:literal) => {
-                if enforced { $name } else { concat!($name, "_unenforced") }
+                ($name, concat!($name, "_unenforced"))
             };
         }
+        const fn always(name: &'static str) -> (&'static str, &'static str) {
+            (name, name)
+        }
         match self {
-            Self::StoreNotConfigured => "api_key_store_not_configured",
-            Self::PolicyUnavailable => "api_key_policy_lookup_failed",
-            Self::MissingKey if enforced => "missing_api_key",
-            // The one name that is older than the rule.
-            Self::MissingKey => "api_key_not_enforced",
-            Self::InvalidFormat => name!("invalid_api_key_format"),
-            Self::UnknownKey => name!("unknown_api_key"),
-            Self::InvalidSecret => name!("invalid_api_key_secret"),
-            Self::Inactive => name!("inactive_api_key"),
-            Self::Expired => name!("expired_api_key"),
-            Self::ClientMismatch => name!("api_key_client_mismatch"),
-            Self::MissingRights => name!("missing_api_key_rights"),
-            Self::OperationOutOfScope => name!("api_key_operation_out_of_scope"),
-            Self::TableOutOfScope => name!("api_key_table_out_of_scope"),
-            Self::ColumnOutOfScope => name!("api_key_column_out_of_scope"),
-            Self::RowOutOfScope => name!("api_key_row_out_of_scope"),
-            Self::ControlDatabase => "control_database_shielded",
-            Self::BudgetExceeded => name!("api_key_budget_exceeded"),
-            Self::Authenticated => "api_key_authenticated",
+            Self::StoreNotConfigured => always("api_key_store_not_configured"),
+            Self::PolicyUnavailable => always("api_key_policy_lookup_failed"),
+            Self::MissingKey => failure!("missing_api_key"),
+            Self::InvalidFormat => failure!("invalid_api_key_format"),
+            Self::UnknownKey => failure!("unknown_api_key"),
+            Self::InvalidSecret => failure!("invalid_api_key_secret"),
+            Self::Inactive => failure!("inactive_api_key"),
+            Self::Expired => failure!("expired_api_key"),
+            Self::ClientMismatch => failure!("api_key_client_mismatch"),
+            Self::MissingRights => failure!("missing_api_key_rights"),
+            Self::OperationOutOfScope => failure!("api_key_operation_out_of_scope"),
+            Self::TableOutOfScope => failure!("api_key_table_out_of_scope"),
+            Self::ColumnOutOfScope => failure!("api_key_column_out_of_scope"),
+            Self::RowOutOfScope => failure!("api_key_row_out_of_scope"),
+            Self::ControlDatabase => always("control_database_shielded"),
+            Self::BudgetExceeded => failure!("api_key_budget_exceeded"),
+            Self::Authenticated => always("api_key_authenticated"),
         }
     }
 
     /// Whether it is a success, or there was nothing to check.
     pub const fn is_good(self) -> bool {
         matches!(self, Self::Authenticated | Self::StoreNotConfigured)
+    }
+
+    /// Whether a request ends with it; two reasons ask for no mode.
+    pub const fn refuses(self, mode: Mode) -> bool {
+        !self.is_good()
+            && (mode.enforces() || matches!(self, Self::PolicyUnavailable | Self::ControlDatabase))
     }
 }
 
@@ -118,7 +140,7 @@ pub struct Judgement {
 impl Judgement {
     /// Whether the request goes no further.
     pub fn refuses(&self) -> bool {
-        !self.reason.is_good() && (self.mode.enforces() || self.reason == AuthReason::PolicyUnavailable)
+        self.reason.refuses(self.mode)
     }
 
     /// Whether the caller is who it says it is.
@@ -126,9 +148,6 @@ impl Judgement {
         matches!(self.reason, AuthReason::Authenticated | AuthReason::ClientMismatch)
     }
 }
-
-/// Compared with when no key has the id, so that an unknown id costs what a wrong secret costs.
-static NO_SECRET: LazyLock<KeySecret> = LazyLock::new(KeySecret::impossible);
 
 /// Judges a credential for a client, by its lower-case name.
 pub fn judge(
@@ -152,7 +171,7 @@ pub fn judge(
     let Some(credential) = Credential::parse(text) else { return without(AuthReason::InvalidFormat) };
     let Some(key) = keys.find(credential.public_id) else {
         // The answer is known to be no; only the time counts.
-        std::hint::black_box(NO_SECRET.fits(credential));
+        credential.fits([None, None]);
         return without(AuthReason::UnknownKey);
     };
     if !key.fits(credential, now) {

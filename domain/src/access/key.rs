@@ -62,18 +62,14 @@ impl ApiKey {
         }
     }
 
-    /// Whether the credential is this key's, now. The time it takes does not depend on the answer.
+    /// Whether the credential is this key's, now. The time it takes depends neither on the answer nor on whether
+    /// the key was rotated.
     pub fn fits(&self, credential: Credential<'_>, now: SystemTime) -> bool {
-        let of = |secret: &Option<KeySecret>| match secret {
-            Some(secret) => secret.fits(credential),
-            None => KeySecret::impossible().fits(credential),
-        };
-        let current = of(&self.secret);
-        let previous = match &self.previous {
-            Some((secret, until)) => secret.fits(credential) && now < *until,
-            None => false,
-        };
-        current | previous
+        let previous = self.previous.as_ref();
+        let secrets = [self.secret.as_ref(), previous.map(|(secret, _)| secret)];
+        let [is_current, is_previous] = credential.fits(secrets);
+        let overlaps = previous.is_some_and(|(_, until)| now < *until);
+        is_current | (is_previous & overlaps)
     }
 
     /// Whether it may be used for the client, by its lower-case name.

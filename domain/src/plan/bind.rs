@@ -1,6 +1,6 @@
 //! Values on their way in: checked against the column's type before the database sees them.
 
-use crate::error::{RequestCode, RequestError};
+use crate::error::{RequestCode, RequestError, excerpt};
 use crate::query::{JsonText, Value};
 use crate::schema::{ColumnType, TypeKind};
 
@@ -230,7 +230,7 @@ fn row_literal(
     let given = JsonText::parse(json.as_bytes())?.expect_object(field)?.rest();
     if let Some((name, _)) = given.iter().find(|(name, _)| !fields.iter().any(|f| &*f.name == name.as_ref()))
     {
-        let path = format!("{field}.{name}");
+        let path = format!("{field}.{}", excerpt(name));
         return Err(RequestError::field(
             RequestCode::DataException,
             &path,

@@ -29,6 +29,7 @@ fn schema() -> Schema {
             column("total", "numeric", TypeKind::Numeric),
         ],
         primary_key: Box::new([0]),
+        cql: None,
         unique: vec![
             UniqueIndex { name: "users_pkey".into(), columns: Box::new([0]), total: true, constraint: true },
             UniqueIndex {

@@ -10,8 +10,9 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::identifier::MAX_IDENTIFIER_BYTES;
 use super::value::Value;
-use crate::error::{RequestCode, RequestError};
+use crate::error::{RequestCode, RequestError, excerpt};
 
 /// How strictly bodies are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +171,7 @@ impl<'a> JsonText<'a> {
         let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            let name = join(field, twice[0]);
+            let name = join(field, &excerpt(twice[0]));
             return Err(RequestError::field(
                 RequestCode::InvalidJson,
                 &name,
@@ -279,10 +280,13 @@ impl<'a> Object<'a> {
             return Ok(());
         }
         let Some((name, _)) = self.fields.first() else { return Ok(()) };
-        let field = join(&self.path, name);
+        let field = join(&self.path, &excerpt(name));
+        // A misspelt name is about as long as the right one; comparing takes the product of both lengths.
+        let comparable = name.len() <= MAX_IDENTIFIER_BYTES;
         let nearest = self
             .known
             .iter()
+            .filter(|_| comparable)
             .map(|known| (strsim::damerau_levenshtein(name, known), *known))
             .min()
             .filter(|(distance, known)| *distance <= 2.max(known.len() / 3));

@@ -2,7 +2,7 @@
 
 use super::body::JsonText;
 use super::identifier::Identifier;
-use crate::error::{RequestCode, RequestError};
+use crate::error::{RequestCode, RequestError, excerpt};
 
 /// Most columns one request may name; PostgreSQL's own bound on a select list.
 pub const MAX_COLUMNS: usize = 1_600;
@@ -116,11 +116,13 @@ fn split<'t>(text: &'t str, field: &str) -> Result<Vec<&'t str>, RequestError> {
 }
 
 fn unsupported(token: &str, field: &str) -> RequestError {
-    let shown: String = token.chars().take(60).collect();
     RequestError::field(
         RequestCode::UnsupportedSelect,
         field,
-        format!("`{shown}` in `{field}` is not supported: use column, alias:column, column::type or *"),
+        format!(
+            "`{}` in `{field}` is not supported: use column, alias:column, column::type or *",
+            excerpt(token)
+        ),
     )
 }
 

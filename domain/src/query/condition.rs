@@ -4,7 +4,7 @@ use super::body::{Decoding, JsonText, Object};
 use super::grammar;
 use super::identifier::Identifier;
 use super::value::Value;
-use crate::error::{RequestCode, RequestError};
+use crate::error::{RequestCode, RequestError, excerpt};
 use crate::limits::Limits;
 
 /// A comparison with one value.
@@ -126,7 +126,11 @@ fn unknown_operator(name: &str, field: &str) -> RequestError {
     RequestError::field(
         RequestCode::UnknownOperator,
         field,
-        format!("unknown operator `{name}` in `{field}`; known are: {}, not, or", known.join(", ")),
+        format!(
+            "unknown operator `{}` in `{field}`; known are: {}, not, or",
+            excerpt(name),
+            known.join(", ")
+        ),
     )
 }
 

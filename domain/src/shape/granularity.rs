@@ -6,15 +6,13 @@ use time::{Date, Month, OffsetDateTime, Time};
 
 use super::decimal::Decimal;
 use super::row_set::Cell;
+use crate::error::excerpt;
 
 #[cfg(test)]
 mod tests;
 
 /// Years a label can show in four digits.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
-
-/// Longest piece of a value that an error repeats, in bytes.
-const QUOTED_MAX: usize = 200;
 
 /// How wide the groups of a time column are, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,7 +55,7 @@ impl FromStr for Granularity {
         [("day", Self::Day), ("hour", Self::Hour), ("minute", Self::Minute)]
             .into_iter()
             .find_map(|(known, granularity)| name.eq_ignore_ascii_case(known).then_some(granularity))
-            .ok_or_else(|| UnknownGranularity(quoted(name)))
+            .ok_or_else(|| UnknownGranularity(excerpt(name).into()))
     }
 }
 
@@ -78,13 +76,13 @@ impl Granularity {
             Cell::Null => Ok("null".to_owned()),
             Cell::Text(text) => parse_timestamp(text)
                 .and_then(|seconds| self.render(seconds))
-                .ok_or_else(|| TimestampError::Unreadable(quoted(text))),
+                .ok_or_else(|| TimestampError::Unreadable(excerpt(text).into())),
             Cell::Number(number) => {
                 let decimal = Decimal::parse(number).ok_or(TimestampError::Unworkable)?;
                 decimal
                     .floor()
                     .and_then(|seconds| self.render(seconds))
-                    .ok_or_else(|| TimestampError::OutOfRange(quoted(number)))
+                    .ok_or_else(|| TimestampError::OutOfRange(excerpt(number).into()))
             }
             Cell::Bool(_) | Cell::Json(_) => Err(TimestampError::NotATimestamp),
         }
@@ -197,13 +195,4 @@ impl Reader<'_> {
         let east = hours * 3_600 + minutes * 60 + seconds;
         Some(if sign == b'-' { -east } else { east })
     }
-}
-
-/// A value as an error repeats it: cut when it is long, since a column may
-/// hold megabytes.
-pub(super) fn quoted(value: &str) -> Box<str> {
-    if value.len() <= QUOTED_MAX {
-        return value.into();
-    }
-    format!("{}…", &value[..value.floor_char_boundary(QUOTED_MAX)]).into()
 }

@@ -7,9 +7,10 @@ use std::str::FromStr;
 use bigdecimal::BigDecimal;
 
 use super::decimal::{self, Decimal};
-use super::granularity::{Granularity, TimestampError, quoted};
+use super::granularity::{Granularity, TimestampError};
 use super::row_set::{Cell, RowSet};
 use super::strip_nulls::without_spaces;
+use crate::error::excerpt;
 
 #[cfg(test)]
 mod tests;
@@ -77,7 +78,7 @@ impl FromStr for Strategy {
         if name.eq_ignore_ascii_case("cumulative_sum") {
             Ok(Self::CumulativeSum)
         } else {
-            Err(UnknownStrategy(quoted(name)))
+            Err(UnknownStrategy(excerpt(name).into()))
         }
     }
 }

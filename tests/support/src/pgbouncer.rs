@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use crate::program::{self, free_port};
+use crate::program::{Program, free_port};
+
+const PROGRAM: Program =
+    Program { name: "pgbouncer", given: "ATHENA_PGBOUNCER", skip: "ATHENA_TEST_SKIP_PGBOUNCER" };
 
 /// How long it may take to answer after its start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,11 +28,14 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Whether the program is there: `ATHENA_PGBOUNCER` or on the usual paths. Where it is missing a test
-    /// can only say so; `scripts/ensure-test-server.sh` installs it.
+    /// The program; none where the tests that need it are left out: with `ATHENA_TEST_SKIP_PGBOUNCER=1`, or because
+    /// it is neither where `ATHENA_PGBOUNCER` says nor on the usual paths. That is said then.
+    ///
+    /// # Panics
+    /// When it is missing and `CI` is set.
     #[must_use]
     pub fn program() -> Option<PathBuf> {
-        program::find("ATHENA_PGBOUNCER", "pgbouncer")
+        PROGRAM.find()
     }
 
     /// Starts one in front of the database that `uri` names, with at most `servers` connections to it.

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::program::{self, free_port};
+use crate::program::{Program, free_port};
+
+const PROGRAM: Program =
+    Program { name: "redis-server", given: "ATHENA_REDIS_SERVER", skip: "ATHENA_TEST_SKIP_REDIS" };
 
 /// How long it may take to answer after its start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,18 +22,14 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts one; none where the program is missing (`ATHENA_REDIS_SERVER` or on the usual paths), which the test
-    /// then says.
+    /// Starts one; none where the tests that need it are left out: with `ATHENA_TEST_SKIP_REDIS=1`, or because the
+    /// program is neither where `ATHENA_REDIS_SERVER` says nor on the usual paths. That is said then.
     ///
     /// # Panics
-    /// When the program does not start.
+    /// When the program does not start, or is missing and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let Some(program) = program::find("ATHENA_REDIS_SERVER", "redis-server") else {
-            eprintln!("LEFT OUT: redis-server is missing; scripts/ensure-test-server.sh installs it");
-            return None;
-        };
-        let mut redis = Self { child: None, program, port: free_port() };
+        let mut redis = Self { child: None, program: PROGRAM.find()?, port: free_port() };
         redis.resume();
         Some(redis)
     }
@@ -66,6 +65,23 @@ impl Redis {
             assert!(Instant::now() < give_up, "redis-server does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Runs one command, as somebody else would who has the password.
+    ///
+    /// # Panics
+    /// When Redis refuses it.
+    pub fn command(&self, words: &[&str]) {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("connect to Redis");
+        let mut ask = |words: &[&str]| {
+            let parts: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+            socket.write_all(format!("*{}\r\n{parts}", words.len()).as_bytes()).expect("write to Redis");
+            let mut answer = [0; 256];
+            let read = socket.read(&mut answer).expect("an answer of Redis");
+            assert!(read > 0 && answer[0] != b'-', "{}", String::from_utf8_lossy(&answer[..read]));
+        };
+        ask(&["AUTH", "redis-password-marker"]);
+        ask(words);
     }
 
     fn answers(&self) -> bool {

@@ -64,17 +64,27 @@ impl<'a, const INSIDE: bool> ApiExtractor<'a> for Guard<INSIDE> {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        if INSIDE && request.extensions().get::<Face>() == Some(&Face::Admin) {
-            return Ok(Self(()));
-        }
-        // Without the key in the request's extensions nothing is open.
-        let shut = AdminKey::default();
-        let key = request.extensions().get::<AdminKey>().unwrap_or(&shut);
-        match key.check(request) {
+        match Self::judge(request) {
             Ok(()) => Ok(Self(())),
             Err(failure) => Err(poem::Error::from_response(failed(*failure, request))),
         }
     }
+}
+
+impl<const INSIDE: bool> Guard<INSIDE> {
+    fn judge(request: &Request) -> Result<(), Box<Failure>> {
+        if INSIDE && request.extensions().get::<Face>() == Some(&Face::Admin) {
+            return Ok(());
+        }
+        // Without the key in the request's extensions nothing is open.
+        let shut = AdminKey::default();
+        request.extensions().get::<AdminKey>().unwrap_or(&shut).check(request)
+    }
+}
+
+/// Whether an operator asks, where everybody may and an operator is told more.
+pub fn is_operator(request: &Request) -> bool {
+    Operator::judge(request).is_ok()
 }
 
 /// A finished admin operation: status, title and data.
@@ -168,6 +178,7 @@ pub fn store_failure(
         | PortErrorKind::Conflict
         | PortErrorKind::Exhausted
         | PortErrorKind::QueueFull
+        | PortErrorKind::CircuitOpen { .. }
         | PortErrorKind::Internal => port_failure(error, title),
     }
 }
@@ -210,6 +221,7 @@ fn failed(failure: Failure, request: &Request) -> Response {
         table: None,
         db_name: None,
         record: Default::default(),
+        notes: None,
     };
     error::respond(failure, &scene)
 }

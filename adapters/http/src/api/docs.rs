@@ -6,8 +6,8 @@ mod answers;
 mod requests;
 
 pub use admin::{
-    AdminAnswer, ClientBody, ClientNames, FreezeBody, KeyBody, PolicyBody, ProvisionBody, RightBody,
-    RotateBody,
+    AdminAnswer, ClientBody, ClientNames, FreezeBody, KeyBody, OfflineBody, PolicyBody, ProvisionBody,
+    RightBody, RotateBody,
 };
 pub use answers::{
     DeleteAnswer, ErrorEnvelope, FetchAnswer, InsertAnswer, Probe, QueryAnswer, Root, SqlAnswer, UpdateAnswer,

@@ -248,6 +248,7 @@ fn last_line(
         table: None,
         db_name: None,
         record: Default::default(),
+        notes: None,
     };
     let line = error::last_line(error, &scene);
     (format == RowFormat::Ndjson).then_some(line)

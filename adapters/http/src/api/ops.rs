@@ -3,18 +3,20 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use athena_application::ClientRegistry;
+use athena_application::{Circuit, Client, ClientRegistry};
+use athena_domain::breaker::BreakerState;
 use bytes::Bytes;
-use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
+use poem::{Request, Response};
 use poem_openapi::OpenApi;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Tag;
+use super::admin::is_operator;
 use super::answer::{Answer, Described};
 use super::docs;
 use super::documents::{self, Documents, Html, Redirect, Text, Yaml};
-use crate::error::json_response;
+use crate::error::{json_response, whole_seconds};
 
 /// Whether the server takes requests: it starts, is ready, or is on its way out.
 #[derive(Debug, Clone, Default)]
@@ -95,15 +97,22 @@ impl OpsApi {
     /// Version, what this server can do, and every route it serves.
     #[oai(path = "/", method = "get", operation_id = "root")]
     async fn root(&self) -> Answer<Online> {
-        let (_, connected) = self.counts();
+        let clients = self.registry.all();
+        let connected = clients.iter().any(|client| client.is_connected());
+        let states: Vec<_> =
+            clients.iter().filter_map(|client| Some(client.circuit()?.status().state)).collect();
+        let breakers = [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open].map(|state| {
+            (state.as_str().to_owned(), states.iter().filter(|known| **known == state).count().into())
+        });
         let state = |online: bool| if online { "online" } else { "offline" };
         let body = json!({
             "message": "athena is online",
             "version": self.documents.version,
             "cargo_toml_version": self.documents.version,
             "athena_api": "online",
-            "athena_deadpool": state(connected > 0),
+            "athena_deadpool": state(connected),
             "athena_scylladb": state(false),
+            "circuit_breakers": breakers.into_iter().collect::<Map<_, _>>(),
             "capabilities": documents::capabilities(),
             "routes": &self.documents.routes,
         });
@@ -136,18 +145,19 @@ impl OpsApi {
 
     /// Readiness probe
     ///
-    /// 200 while requests are taken; 503 while the server starts and once it has been told to stop.
+    /// 200 while requests are taken; 503 while the server starts and once it has been told to stop. Whoever shows the
+    /// static admin key, or asks on the listener of operators, is told how the databases are doing.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
-    async fn readyz(&self) -> Answer<Ready> {
-        Answer::new(self.readiness())
+    async fn readyz(&self, request: &Request) -> Answer<Ready> {
+        Answer::new(self.readiness(request))
     }
 
     /// Readiness probe (alias)
     ///
     /// The same as `/readyz`.
     #[oai(path = "/ready", method = "get", operation_id = "ready")]
-    async fn ready(&self) -> Answer<Ready> {
-        Answer::new(self.readiness())
+    async fn ready(&self, request: &Request) -> Answer<Ready> {
+        Answer::new(self.readiness(request))
     }
 
     /// Documentation redirect
@@ -191,20 +201,40 @@ impl OpsApi {
         Self { registry, probe, documents, reference: OnceLock::new() }
     }
 
-    /// Clients, and those whose database answered last time.
-    fn counts(&self) -> (usize, usize) {
-        let clients = self.registry.all();
-        let connected = clients.iter().filter(|client| client.is_connected());
-        (clients.len(), connected.count())
-    }
-
-    fn readiness(&self) -> Response {
-        let Some((status, error)) = self.probe.refusal() else {
-            return json_response(StatusCode::OK, &json!({ "status": "ok" }));
+    fn readiness(&self, request: &Request) -> Response {
+        let refusal = self.probe.refusal();
+        let mut body = match refusal {
+            None => json!({ "status": "ok" }),
+            Some((status, error)) => {
+                json!({ "status": status, "message": "Service Unavailable", "error": error })
+            }
         };
-        let body: Value = json!({ "status": status, "message": "Service Unavailable", "error": error });
+        if is_operator(request) {
+            body["clients"] = self.registry.all().iter().map(|client| health(client)).collect();
+        }
+        if refusal.is_none() {
+            return json_response(StatusCode::OK, &body);
+        }
         let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &body);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(5));
         response
     }
+}
+
+/// How a client's database is doing, without where it is.
+fn health(client: &Arc<Client>) -> Value {
+    json!({
+        "client_name": client.name.as_str(), "connected": client.is_connected(),
+        "circuit_breaker": client.circuit().map(|circuit| breaker(circuit)),
+    })
+}
+
+/// The state of a circuit breaker, for operators.
+pub fn breaker(circuit: &Circuit) -> Value {
+    let status = circuit.status();
+    let retry_after = (status.state == BreakerState::Open).then(|| whole_seconds(status.retry_after));
+    json!({
+        "state": status.state.as_str(), "retry_after_secs": retry_after,
+        "openings": status.openings, "refused": status.refused,
+    })
 }

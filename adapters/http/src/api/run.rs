@@ -8,7 +8,7 @@ use athena_application::ports::AuthObservation;
 use athena_application::{Caller, Context};
 use athena_application::{Error, Gateway};
 use athena_domain::ClientName;
-use athena_domain::access::{AuthReason, Credential, Judgement, Mode, Presented};
+use athena_domain::access::{AuthReason, Credential, Judgement, Presented};
 use athena_domain::query::{JsonText, SqlRequest};
 use athena_domain::rows::RowFormat;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use crate::error::{self, Failure, Route, Scene, auth, failure};
 use crate::headers::accept::negotiate;
 use crate::headers::request_id::RequestId;
 use crate::headers::{self, Audit, StripNulls};
-use crate::record::Record;
+use crate::record::{Notes, Record};
 use crate::security::gateway_key;
 use crate::settings::{AuditHeaders, HttpSettings, ResponseShape};
 
@@ -78,6 +78,7 @@ impl Door {
             table: None,
             db_name: None,
             record: Record { operation: route.operation(), ..Record::default() },
+            notes: request.extensions().get::<Notes>().cloned(),
         }
     }
 
@@ -151,13 +152,11 @@ impl Door {
                 },
                 authenticated: judgement.is_authenticated(),
                 authorized: judgement.reason == AuthReason::Authenticated,
-                enforced: judgement.mode.enforces(),
-                warned: judgement.mode == Mode::Warn && !judgement.reason.is_good(),
+                mode: judgement.mode,
                 reason: judgement.reason,
                 required: Vec::new(),
             });
         }
-        scene.record.mode = judgement.mode;
         scene.record.auth_time = began.elapsed();
         if !refuses {
             self.spend(&judgement, scene)?;
@@ -184,7 +183,6 @@ impl Door {
                 if let Some(auth) = &mut scene.record.auth {
                     auth.reason = AuthReason::BudgetExceeded;
                     auth.authorized = false;
-                    auth.warned = judgement.mode == Mode::Warn;
                 }
                 if judgement.mode.enforces() { Err(auth::over_budget(&refusal)) } else { Ok(()) }
             }
@@ -197,16 +195,11 @@ impl Door {
     }
 }
 
-/// The response to a finished request, with what is told of it.
+/// The response to a finished request.
 pub fn finish(outcome: Result<Response, Box<Failure>>, scene: &mut Scene<'_>) -> Response {
-    let mut record = std::mem::take(&mut scene.record);
-    record.table = scene.table.as_deref().map(Box::from);
-    record.note_denial(scene.route);
     if let Err(failure) = &outcome {
-        record.code = Some(failure.code);
-        record.message = Some(failure.error.as_deref().unwrap_or(&failure.message).into());
+        scene.record.code = Some(failure.code);
+        scene.record.message = Some(failure.error.as_deref().unwrap_or(&failure.message).into());
     }
-    let mut response = outcome.unwrap_or_else(|failure| error::respond(*failure, scene));
-    response.extensions_mut().insert(record);
-    response
+    outcome.unwrap_or_else(|failure| error::respond(*failure, scene))
 }

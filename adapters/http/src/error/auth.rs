@@ -9,7 +9,7 @@ use super::Failure;
 
 /// The refusal that follows from a judgement.
 pub fn refused(judgement: &Judgement, client: &ClientName) -> Box<Failure> {
-    let code = judgement.reason.text(true);
+    let code = judgement.reason.name();
     let unauthorized = |message: &'static str, error: &'static str| {
         Failure::new(StatusCode::UNAUTHORIZED, code, "authorization", message).error(error)
     };

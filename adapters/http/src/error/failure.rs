@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use athena_domain::ClientName;
+use athena_domain::error::excerpt;
 use athena_domain::rows::RowFormat;
 use poem::http::{HeaderName, StatusCode};
 use serde_json::{Map, Value, json};
@@ -179,7 +180,7 @@ pub fn not_acceptable(offered: &[RowFormat]) -> Box<Failure> {
 /// A body that is declared to be something else than JSON.
 pub fn not_json(content_type: &str) -> Box<Failure> {
     bad_request("invalid_content_type", "Content type error")
-        .error(format!("Content type error: expected application/json, not {content_type:?}"))
+        .error(format!("Content type error: expected application/json, not {:?}", excerpt(content_type)))
 }
 
 /// A `Content-Encoding` that cannot be undone.
@@ -190,7 +191,7 @@ pub fn unknown_encoding(encoding: &str) -> Box<Failure> {
         "validation",
         "Unsupported content encoding",
     )
-    .error(format!("the content encoding {encoding:?} is not one of gzip, br, zstd, identity"))
+    .error(format!("the content encoding {:?} is not one of gzip, br, zstd, identity", excerpt(encoding)))
 }
 
 /// A compressed body that cannot be read.

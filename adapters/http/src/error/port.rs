@@ -1,5 +1,7 @@
 //! Failures of the database → status, code and words (contract 2.3 and 8.5).
 
+use std::time::Duration;
+
 use athena_application::error::Chain;
 use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
 use poem::http::StatusCode;
@@ -26,7 +28,8 @@ pub fn log(error: &PortError, request_id: &str) {
         | PortErrorKind::Conflict
         | PortErrorKind::TimedOut
         | PortErrorKind::Exhausted
-        | PortErrorKind::QueueFull => {
+        | PortErrorKind::QueueFull
+        | PortErrorKind::CircuitOpen { .. } => {
             tracing::debug!(request_id, error = %Chain(error), "the database did not answer a request");
         }
     }
@@ -66,6 +69,14 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
         )
         .hint("Nothing was sent to the database. Send the request again later, or fewer at a time.")
         .retry_after(1),
+        PortErrorKind::CircuitOpen { retry_after } => Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "circuit_open",
+            CONNECTION,
+            "The client's database is taken to be away",
+        )
+        .hint("Nothing was sent to the database. It is asked again soon: send the request again after Retry-After.")
+        .retry_after(whole_seconds(retry_after)),
         PortErrorKind::TooManyConnections => Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too_many_connections",
@@ -92,6 +103,12 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
         .retry_after(5),
         PortErrorKind::Internal => internal(route),
     }
+}
+
+/// Seconds for a header: rounded up, as it would be too early otherwise.
+pub fn whole_seconds(duration: Duration) -> u32 {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
 }
 
 fn internal(route: Route) -> Box<Failure> {

@@ -55,7 +55,7 @@ pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
 fn denied(message: String, field: Option<String>, lack: Denied) -> Box<Failure> {
     let title = "Insufficient API key rights";
     let mut failure =
-        Failure::new(StatusCode::FORBIDDEN, lack.reason.text(true), "authorization", title).error(message);
+        Failure::new(StatusCode::FORBIDDEN, lack.reason.name(), "authorization", title).error(message);
     if let Some(field) = field {
         failure = failure.detail("field", field);
     }

@@ -179,6 +179,23 @@ async fn bad_bodies_say_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_refusal_does_not_send_a_long_body_back() {
+    let long = "limit".repeat(380);
+    for body in [
+        format!(r#"{{"table_name":"items","{long}":1}}"#),
+        format!(r#"{{"table_name":"items","{long}":1,"{long}":1}}"#),
+        format!(r#"{{"table_name":"items","conditions":[{{"column":"id","operator":"{long}","value":1}}]}}"#),
+        format!(r#"{{"table_name":"items","columns":"{long}(id)"}}"#),
+        format!(r#"{{"table_name":"items","group_by":"id","time_granularity":"{long}"}}"#),
+    ] {
+        let reply = fetch(&[], &body).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+        check_envelope(&reply);
+        assert!(!reply.text().contains(&long), "{}", reply.text());
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_404() {
     let (app, _) = server(&lenient());
     for (method, path) in [

@@ -8,6 +8,7 @@ use std::time::Duration;
 use athena_application::ports::{
     Backend, BackendStatus, Done, PortError, PortErrorKind, Reason, Rejection, RowStream, SchemaReader,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_application::{Client, ClientRegistry, ClientState, Gateway};
 use athena_domain::plan::{Operation, Plan};
 use athena_domain::rows::{CellRef, ColumnHead, Flow};
@@ -43,13 +44,20 @@ fn rejected(reason: Reason, constraint: Option<&str>) -> PortError {
 
 #[async_trait::async_trait]
 impl Backend for Script {
-    async fn execute(&self, plan: &Plan, sink: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        plan: &Plan,
+        sink: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         let (script, columns, affected) = match &plan.operation {
             Operation::Select(select) => (select.relation.name.to_string(), &select.outputs[..], 0),
             Operation::Insert(insert) => (insert.relation.name.to_string(), &insert.returning[..], 1),
             Operation::Update(update) => (update.relation.name.to_string(), &update.returning[..], 2),
             Operation::Delete(delete) => (delete.relation.name.to_string(), &delete.returning[..], 1),
             Operation::Raw(raw) => (raw.query.to_string(), &[][..], 0),
+            Operation::Cql(_) => return Err(PortError::new("fake", PortErrorKind::Internal)),
             Operation::Count(_) => return Ok(Done { count: Some(7), ..Done::default() }),
         };
         let heads: Vec<ColumnHead> = columns
@@ -145,6 +153,7 @@ fn schema() -> Arc<Schema> {
                 column("note", "text", TypeKind::Text),
             ],
             primary_key: [0].into(),
+            cql: None,
             unique: vec![UniqueIndex {
                 name: "pkey".into(),
                 columns: [0].into(),
@@ -185,7 +194,10 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let dropped = script.dropped.clone();
     let name = |text| ClientName::parse(text).unwrap();
     let registry = ClientRegistry::new([
-        Client::new(name("demo"), ClientState::Ready { backend: script.clone(), schema: script }),
+        Client::new(
+            name("demo"),
+            ClientState::Ready { backend: script.clone(), schema: script, circuit: Arc::default() },
+        ),
         Client::new(name("broken"), ClientState::Misconfigured { reason: "no variable".into() }),
     ]);
     let limits =

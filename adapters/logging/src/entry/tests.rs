@@ -21,3 +21,14 @@ fn nul_characters_are_replaced() {
     assert_eq!(&*clean("a\0b"), "a\u{fffd}b");
     assert_eq!(&*clean("ab"), "ab");
 }
+
+#[test]
+fn long_texts_are_cut_between_characters() {
+    let whole = "a".repeat(MAX_TEXT_BYTES);
+    assert_eq!(*clean(&whole), *whole);
+    assert_eq!(*clean(&format!("{whole}b")), *whole);
+    // The last character would be cut in two.
+    let odd = format!("a{}", "ü".repeat(MAX_TEXT_BYTES));
+    assert_eq!(*clean(&odd), odd[..MAX_TEXT_BYTES - 1]);
+    assert_eq!(failure(None, Some(&whole.repeat(9))).len(), MAX_TEXT_BYTES + r#"{"message":""}"#.len());
+}

@@ -8,7 +8,7 @@ use athena_domain::ClientName;
 use athena_memory::MemoryLog;
 
 use super::*;
-use crate::LogPipeline;
+use crate::{LogCounters, LogPipeline};
 
 struct Scratch(PathBuf);
 
@@ -54,6 +54,7 @@ fn seen(number: usize) -> Arc<Observation> {
 fn settings(spool: Option<&Scratch>) -> LogSettings {
     LogSettings {
         queue_entries: 100,
+        queue_max_bytes: 1 << 20,
         flush_interval: Duration::from_millis(5),
         batch_entries: 10,
         spool_dir: spool.map(|scratch| scratch.0.clone()),
@@ -155,6 +156,31 @@ async fn without_a_spool_the_oldest_go_and_are_counted() {
     store.set_away(false);
     until("the rest", || pipeline.counters().written == 101).await;
     assert_eq!(ids(&store), std::iter::once(0).chain(51..151).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn long_messages_fill_neither_the_memory_nor_the_log() {
+    let store = Arc::new(MemoryLog::new());
+    store.set_away(true);
+    let settings = LogSettings { queue_max_bytes: 20_000, ..settings(None) };
+    let pipeline = LogPipeline::start(store.clone(), settings);
+    pipeline.observe(&seen(0));
+    until("a failure", || pipeline.counters().failures > 0).await;
+    let long = |number| {
+        let message = Some("ü".repeat(100_000).into());
+        Arc::new(Observation { status: 400, message, ..(*seen(number)).clone() })
+    };
+    (1..51).for_each(|number| pipeline.observe(&long(number)));
+    let LogCounters { queued, dropped_queue, .. } = pipeline.counters();
+    assert!(
+        (1..10).contains(&queued) && queued + dropped_queue == 50,
+        "{queued} wait, {dropped_queue} are gone"
+    );
+    store.set_away(false);
+    until("the rest", || pipeline.counters().written == 1 + queued).await;
+    let newest = 51 - usize::try_from(queued).unwrap()..51;
+    assert_eq!(ids(&store), std::iter::once(0).chain(newest).collect::<Vec<_>>());
+    assert_eq!(store.entries()[1].message.as_ref().unwrap().len(), 2048);
 }
 
 #[tokio::test]

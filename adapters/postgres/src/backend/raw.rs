@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::ports::{Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader as _};
+use athena_application::stopwatch::Stopwatch;
 use athena_domain::plan::bind::bind;
 use athena_domain::plan::{Plan, RawPlan, replace_placeholders};
 use athena_domain::query::Value;
@@ -44,6 +45,7 @@ impl PostgresBackend {
         raw: &RawPlan,
         sink: &mut dyn RowStream,
         deadline: Instant,
+        waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         let pooled = self.raw_sessions.behind_transaction_pooler();
         if pooled {
@@ -54,7 +56,7 @@ impl PostgresBackend {
             RawPlan { undoable: true, .. } => Begin::Transaction,
             _ => Begin::Plain,
         };
-        let mut running = self.raw_sessions.acquire(deadline, true, begin).await?;
+        let mut running = self.raw_sessions.acquire(deadline, true, begin, waits).await?;
         let mut reading = RawReading {
             catalog: self.schema.catalog(),
             scratch: Scratch::default(),

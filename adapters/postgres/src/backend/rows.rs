@@ -62,7 +62,6 @@ pub(super) struct Reading<'a> {
     scratch: Scratch,
     decoders: Vec<Decoder<'a>>,
     announced: bool,
-    waited: Duration,
     max_rows: Option<u64>,
     writes: bool,
     /// Whether the last column tells if the row is one that the caller may write.
@@ -83,23 +82,18 @@ impl<'a> Reading<'a> {
             scratch,
             decoders: Vec::new(),
             announced: false,
-            waited: Duration::ZERO,
             max_rows: None,
             writes,
             checked: match &plan.operation {
                 Operation::Insert(insert) => insert.check.is_some(),
                 Operation::Update(update) => update.check.is_some(),
-                Operation::Select(_) | Operation::Count(_) | Operation::Delete(_) | Operation::Raw(_) => {
-                    false
-                }
+                Operation::Select(_)
+                | Operation::Count(_)
+                | Operation::Delete(_)
+                | Operation::Raw(_)
+                | Operation::Cql(_) => false,
             },
         }
-    }
-
-    /// Notes how long the connection was waited for.
-    pub(super) fn after(mut self, waited: Duration) -> Self {
-        self.waited = waited;
-        self
     }
 
     /// Stops after more rows than this.
@@ -120,7 +114,7 @@ impl<'a> Reading<'a> {
         sink: &mut dyn RowStream,
         patience: Option<Duration>,
     ) -> Result<Ending, Fault> {
-        let mut done = Done { statements: 1, waited: self.waited, ..Done::default() };
+        let mut done = Done { statements: 1, ..Done::default() };
         let mut rows = connection.fetch_many(statement.query());
         loop {
             let next = match patience {

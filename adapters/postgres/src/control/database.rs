@@ -94,6 +94,7 @@ pub(crate) fn control_error(error: sqlx::Error) -> PortError {
         PortErrorKind::Rejected(_)
         | PortErrorKind::Conflict
         | PortErrorKind::QueueFull
+        | PortErrorKind::CircuitOpen { .. }
         | PortErrorKind::TimedOut
         | PortErrorKind::TooManyConnections
         | PortErrorKind::Unavailable

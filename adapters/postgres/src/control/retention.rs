@@ -95,7 +95,9 @@ pub async fn retain(
     run.await.map_err(|error| database.error(error))
 }
 
+/// Counts in one statement, which on a large table takes longer than a statement may elsewhere.
 async fn count(connection: &mut PgConnection, (table, _, age, window): Plan) -> Result<u64, sqlx::Error> {
+    sqlx::raw_sql("SET statement_timeout = 0").execute(&mut *connection).await?;
     let sql = format!("SELECT count(*) FROM {table} WHERE {age} < now() - $1 * interval '1 second'");
     let rows: i64 =
         sqlx::query_scalar(AssertSqlSafe(sql)).bind(seconds(window)).fetch_one(connection).await?;

@@ -1,7 +1,6 @@
 //! A connection in use, and what becomes of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind};
 use deadpool::managed::Object;
@@ -21,13 +20,11 @@ pub(crate) struct Running {
     open: bool,
     /// Whether the use keeps the connection from being closed as idle.
     counts: bool,
-    /// Time it took to get the connection.
-    waited: Duration,
 }
 
 impl Running {
     pub(super) fn new(object: Object<Manager>, sessions: Arc<Sessions>) -> Self {
-        Self { object: Some(object), sessions, open: false, counts: true, waited: Duration::ZERO }
+        Self { object: Some(object), sessions, open: false, counts: true }
     }
 
     pub(super) fn session(&mut self) -> &mut Session {
@@ -69,15 +66,6 @@ impl Running {
     /// Leaves an open transaction to whoever cleans the session.
     pub(crate) fn leave_open(&mut self) {
         self.open = false;
-    }
-
-    /// Time it took to get the connection.
-    pub(crate) fn waited(&self) -> Duration {
-        self.waited
-    }
-
-    pub(super) fn set_waited(&mut self, waited: Duration) {
-        self.waited = waited;
     }
 
     /// Says that this use does not keep the connection from being closed as idle.

@@ -30,6 +30,7 @@ fn schema() -> Schema {
             column("code", "bpchar", TypeKind::Text),
         ],
         primary_key: Box::new([0]),
+        cql: None,
         unique: vec![UniqueIndex {
             name: "t_pkey".into(),
             columns: Box::new([0]),

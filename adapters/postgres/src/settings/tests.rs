@@ -15,7 +15,8 @@ fn refused(uri: &str) -> String {
 fn the_uris_options_win_over_the_configured_values() {
     let mut settings = read(
         "max_connections=3&min_connections=2&statement_timeout_secs=10&acquire_timeout_secs=1&pooler=transaction\
-         &max_concurrent=7&queue_length=0&queue_wait_ms=250&connect_timeout=2&sslmode=require",
+         &max_concurrent=7&queue_length=0&queue_wait_ms=250&connect_timeout=2&sslmode=require\
+         &circuit_breaker_threshold=2&circuit_breaker_timeout_secs=7&circuit_breaker_check_interval_secs=3",
     );
     settings.max_connections = 100;
     settings.max_raw_connections = 25;
@@ -28,6 +29,12 @@ fn the_uris_options_win_over_the_configured_values() {
     assert_eq!(resolved.pooler, Pooler::Transaction);
     assert_eq!((resolved.max_concurrent, resolved.queue_length), (Some(7), Some(0)));
     assert_eq!(resolved.queue_wait, Some(Duration::from_millis(250)));
+    let breaker = OwnBreaker {
+        threshold: Some(2),
+        timeout: Some(Duration::from_secs(7)),
+        check_interval: Some(Duration::from_secs(3)),
+    };
+    assert_eq!(resolved.breaker, breaker);
     // The configured limit holds.
     settings.statement_timeout = Duration::from_secs(5);
     assert_eq!(settings.resolved().statement_timeout, Duration::from_secs(5));
@@ -36,6 +43,7 @@ fn the_uris_options_win_over_the_configured_values() {
     plain.max_connections = 9;
     assert_eq!(plain.resolved().max_connections, 9);
     assert_eq!((plain.pooler, plain.max_concurrent), (Pooler::Session, None));
+    assert_eq!(plain.breaker, OwnBreaker::default());
 }
 
 #[test]

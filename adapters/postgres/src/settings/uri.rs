@@ -3,11 +3,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Own, Pooler, libpq};
+use super::{Own, OwnBreaker, Pooler, libpq};
 
 /// Options of the gateway, as errors list them.
 const OURS: &str = "pooler, max_connections, min_connections, statement_timeout_secs, acquire_timeout_secs, \
-                    max_concurrent, queue_length, queue_wait_ms";
+                    max_concurrent, queue_length, queue_wait_ms, circuit_breaker_threshold, \
+                    circuit_breaker_timeout_secs, circuit_breaker_check_interval_secs";
 
 /// Options that PostgreSQL's own programs know, as errors list them.
 const THEIRS: &str = "sslmode, sslrootcert, sslcert, sslkey, application_name, options, connect_timeout, \
@@ -47,6 +48,7 @@ pub(super) struct Read {
     pub max_concurrent: Option<usize>,
     pub queue_length: Option<usize>,
     pub queue_wait: Option<Duration>,
+    pub breaker: OwnBreaker,
 }
 
 /// Takes a URI apart.
@@ -91,6 +93,16 @@ pub(super) fn read(uri: &str) -> Result<Read, InvalidUri> {
             "queue_wait_ms" => {
                 let wait = number(&name, &value, 0..=3_600_000)?;
                 read.queue_wait = Some(Duration::from_millis(wait as u64));
+            }
+            "circuit_breaker_threshold" => {
+                let threshold = number(&name, &value, 1..=1_000_000)?;
+                read.breaker.threshold = u32::try_from(threshold).ok();
+            }
+            "circuit_breaker_timeout_secs" => {
+                read.breaker.timeout = Some(seconds(&name, &value, 1..=86_400)?);
+            }
+            "circuit_breaker_check_interval_secs" => {
+                read.breaker.check_interval = Some(seconds(&name, &value, 1..=86_400)?);
             }
             "sslmode" | "ssl-mode" => {
                 let known = SSL_MODES.into_iter().find(|mode| *mode == value);

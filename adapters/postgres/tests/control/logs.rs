@@ -223,3 +223,22 @@ async fn old_rows_go_in_bites_and_by_one_gateway() {
     assert_eq!(control.value::<i64>(left).await, 101, "the operation log has no window");
     assert_eq!(retain(&control.database, &windows, true).await.unwrap().unwrap()[0].rows, 0);
 }
+
+#[tokio::test]
+async fn a_dry_run_may_count_for_as_long_as_it_takes() {
+    let Logs { control, .. } = logs().await;
+    // A table so large that it has rows only for a statement without a bound.
+    control
+        .run(
+            "ALTER TABLE client_alert_queries RENAME TO alerts; \
+             CREATE VIEW client_alert_queries AS SELECT n AS id, now() - interval '2 days' AS created_at \
+             FROM generate_series(1, 3) n WHERE current_setting('statement_timeout') = '0'",
+        )
+        .await;
+    let windows =
+        RetentionWindows { alerts: Some(Duration::from_secs(86_400)), ..RetentionWindows::default() };
+    let counted = retain(&control.database, &windows, true).await.unwrap().unwrap();
+    assert_eq!(counted[0], Retained { table: "client_alert_queries", rows: 3 });
+    let bound: String = control.value("SHOW statement_timeout").await;
+    assert_eq!(bound, "30s", "nobody else's statements lose their bound");
+}

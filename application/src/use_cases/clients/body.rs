@@ -1,5 +1,7 @@
 //! Bodies of the client routes, read strictly: absent keeps, null clears, unknown is refused.
 
+use std::time::Duration;
+
 use athena_domain::RequestError;
 use athena_domain::catalog::TargetTexts;
 use athena_domain::error::RequestCode;
@@ -145,6 +147,40 @@ impl FreezeBody {
             )
         })?;
         Ok(Self { is_frozen })
+    }
+}
+
+/// Longest time that a client's database can be taken off for, in seconds: a week.
+const MAX_OFFLINE_SECS: u64 = 604_800;
+
+/// Body of taking a client's database off.
+#[derive(Debug, Clone, Copy)]
+pub struct OfflineBody {
+    /// For how long.
+    pub how_long: Duration,
+}
+
+impl OfflineBody {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that is missing, unknown or malformed.
+    pub fn decode(body: JsonText<'_>) -> Result<Self, RequestError> {
+        let mut body = body.expect_object("")?;
+        let secs = body.take_count("for_secs")?;
+        body.finish(STRICT)?;
+        let secs = secs.ok_or_else(|| {
+            RequestError::field(
+                RequestCode::MissingField,
+                "for_secs",
+                "`for_secs` (a number of seconds) is required",
+            )
+        })?;
+        if !(1..=MAX_OFFLINE_SECS).contains(&secs) {
+            let message = format!("`for_secs` must be 1 to {MAX_OFFLINE_SECS} (a week)");
+            return Err(RequestError::invalid("for_secs", message));
+        }
+        Ok(Self { how_long: Duration::from_secs(secs) })
     }
 }
 

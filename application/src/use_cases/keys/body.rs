@@ -82,7 +82,8 @@ impl KeyBody {
                 Scope::parse_row_filters(map, field).map(|_| map.as_text().to_owned())
             })?,
             budget: nullable(&mut body, "budget", |map, field| {
-                Budget::parse(map, field).map(|_| map.as_text().to_owned())
+                Budget::parse(map, field)?.check(field)?;
+                Ok(map.as_text().to_owned())
             })?,
             rights: body.take("rights").map(|list| rights(list, "rights")).transpose()?,
         };

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::access::Policy;
-use crate::access::credential::{NewCredential, RANDOM_BYTES};
+use crate::access::credential::{DIGESTS, KeySecret, NewCredential, RANDOM_BYTES};
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)
@@ -98,10 +98,41 @@ fn both_secrets_work_until_the_overlap_ends() {
 }
 
 #[test]
+fn a_refusal_costs_the_same_whatever_is_wrong() {
+    let (old, new) = (made(1), NewCredential::again(&made(1).public_id, &[2; RANDOM_BYTES]));
+    let secret = |made: &NewCredential| KeySecret::stored(&made.salt, &made.hash);
+    let plain = key(&new);
+    let rotated = |until| ApiKey { previous: secret(&old).map(|secret| (secret, until)), ..key(&new) };
+    let without = ApiKey { secret: None, ..key(&new) };
+    let wrong = format!("ath_{}.{}", new.public_id, "0".repeat(64));
+    let unknown = format!("ath_{}.{}", "0".repeat(16), "0".repeat(64));
+    let (later, over) = (now() + Duration::from_secs(10), now() - Duration::from_secs(10));
+    let cost = |key: &ApiKey, text: &str| {
+        let before = DIGESTS.get();
+        let reason =
+            judge(&loaded(vec![key.clone()], Mode::Enforce), Presented::Text(text), None, now()).reason;
+        (DIGESTS.get() - before, reason)
+    };
+    for key in [plain, rotated(later), rotated(over), without] {
+        assert_eq!(cost(&key, &wrong), (2, AuthReason::InvalidSecret), "{key:?}");
+        assert_eq!(cost(&key, &unknown), (2, AuthReason::UnknownKey), "{key:?}");
+    }
+    // Neither does a good one tell which of the two secrets it is.
+    assert_eq!(cost(&rotated(later), old.reveal()), (2, AuthReason::Authenticated));
+    assert_eq!(cost(&rotated(later), new.reveal()), (2, AuthReason::Authenticated));
+}
+
+#[test]
 fn reasons_are_named_as_the_log_knows_them() {
-    let check = |reason: AuthReason, enforced, text| assert_eq!(reason.text(enforced), text);
-    check(AuthReason::MissingKey, true, "missing_api_key");
-    check(AuthReason::MissingKey, false, "api_key_not_enforced");
-    check(AuthReason::Expired, false, "expired_api_key_unenforced");
-    check(AuthReason::Authenticated, false, "api_key_authenticated");
+    let check = |reason: AuthReason, off, warn, enforce| {
+        let logged = [Mode::Off, Mode::Warn, Mode::Enforce].map(|mode| reason.logged(mode));
+        assert_eq!(logged, [off, warn, enforce]);
+        assert_eq!(reason.name(), enforce);
+    };
+    let missing = ["api_key_not_enforced", "missing_api_key_unenforced", "missing_api_key"];
+    check(AuthReason::MissingKey, missing[0], missing[1], missing[2]);
+    let expired = "expired_api_key_unenforced";
+    check(AuthReason::Expired, expired, expired, "expired_api_key");
+    let good = "api_key_authenticated";
+    check(AuthReason::Authenticated, good, good, good);
 }

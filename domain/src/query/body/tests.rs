@@ -38,6 +38,41 @@ fn an_unknown_field_names_the_nearest_known_one() {
 }
 
 #[test]
+fn a_name_of_megabytes_is_neither_compared_nor_repeated() {
+    let long = "limit".repeat(3 << 20);
+    let refused = |body: String| {
+        let read = JsonText::parse(body.as_bytes()).unwrap().expect_object("");
+        let error = read.and_then(|mut object| {
+            object.take("limit");
+            object.finish(Decoding::default())
+        });
+        let error = error.unwrap_err();
+        assert!(error.message.len() < 400, "{}", error.message.len());
+        assert!(error.field.unwrap().len() < 300);
+        error.message
+    };
+    let message = refused(format!(r#"{{"{long}":1}}"#));
+    assert!(message.contains("limit…`; known are: limit"), "{message}");
+    let message = refused(format!(r#"{{"{long}":1,"{long}":2}}"#));
+    assert!(message.ends_with("limit…` is given twice; give it once"), "{message}");
+}
+
+#[test]
+fn only_names_of_a_sensible_length_are_compared() {
+    const KNOWN: [&str; 2] = [
+        "a_name_of_sixty_two_bytes_which_is_about_the_longest_there_is_",
+        "a_name_of_sixty_five_bytes_which_is_longer_than_any_that_there_is",
+    ];
+    for (known, suggested) in KNOWN.into_iter().zip([true, false]) {
+        let body = format!(r#"{{"{known}s":1}}"#);
+        let mut object = JsonText::parse(body.as_bytes()).unwrap().expect_object("").unwrap();
+        object.take(known);
+        let error = object.finish(Decoding::default()).unwrap_err();
+        assert_eq!(error.message.contains("did you mean"), suggested, "{}", error.message);
+    }
+}
+
+#[test]
 fn bad_json_is_placed() {
     let error = JsonText::parse(b"{\"a\": }").unwrap_err();
     assert!(error.message.contains("line 1 column 7"), "{}", error.message);

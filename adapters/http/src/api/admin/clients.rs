@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use athena_application::ClientInfo;
 use athena_application::ports::Reason;
 use athena_application::use_cases::clients::{self, Administered, ClientError, ManageClients};
+use athena_application::{Circuit, ClientInfo};
 use athena_domain::catalog::{ClientRecord, redact_uri};
 use poem::Request;
 use poem::http::StatusCode;
@@ -13,12 +13,13 @@ use poem_openapi::param::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Admin, Bodies, StoreAbsence, answered, catalog_absent, catalog_failure, client_name as named,
+    Admin, Bodies, Outcome, StoreAbsence, answered, catalog_absent, catalog_failure, client_name as named,
     json as read_json, moment, refused, retitled,
 };
 use crate::api::Tag;
 use crate::api::answer::{Answer, Described};
-use crate::api::docs::{AdminAnswer, ClientBody, ClientNames, FreezeBody};
+use crate::api::docs::{AdminAnswer, ClientBody, ClientNames, FreezeBody, OfflineBody};
+use crate::api::ops::breaker;
 use crate::body::RawJson;
 use crate::error::{Failure, json_response};
 
@@ -148,6 +149,47 @@ impl ClientsApi {
         Answer::new(answered(outcome.await, request))
     }
 
+    /// Take a client's database off for a while
+    ///
+    /// Its requests are refused with `circuit_open` for so long, whatever the database says, by this gateway alone; those
+    /// under way go on. `…/reset-health` ends it.
+    #[oai(
+        path = "/admin/clients/:client_name/offline",
+        method = "post",
+        operation_id = "force_client_offline"
+    )]
+    async fn offline(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        client_name: Path<String>,
+        body: RawJson<OfflineBody>,
+    ) -> Answer<ClientTold> {
+        let outcome = async {
+            let bytes = self.bodies.read(request, body.body).await?;
+            let body = clients::OfflineBody::decode(read_json(&bytes)?).map_err(refused)?;
+            self.at_circuit(&client_name, |circuit| circuit.force_offline(body.how_long))
+        };
+        Answer::new(answered(outcome.await, request))
+    }
+
+    /// Forget a database's failures
+    ///
+    /// The circuit breaker closes: this gateway's requests reach the database at once.
+    #[oai(
+        path = "/admin/clients/:client_name/reset-health",
+        method = "post",
+        operation_id = "reset_client_health"
+    )]
+    async fn reset_health(
+        &self,
+        request: &Request,
+        _admin: Admin,
+        client_name: Path<String>,
+    ) -> Answer<ClientTold> {
+        Answer::new(answered(self.at_circuit(&client_name, Circuit::reset_health), request))
+    }
+
     /// Delete a client
     ///
     /// The row stays for the record; a client of the configuration does not come back at the next start.
@@ -191,6 +233,16 @@ impl ClientsApi {
         self.manage.as_deref().ok_or_else(|| self.absent())
     }
 
+    /// Does something to the circuit breaker of a client, and tells how it is then.
+    fn at_circuit(&self, name: &str, act: impl FnOnce(&Circuit)) -> Outcome {
+        let name = named(name)?;
+        let title = "Failed to change Athena client health";
+        let circuit = self.manage()?.circuit(&name).map_err(|e| self.failed(e, name.as_str(), title))?;
+        act(&circuit);
+        let data = json!({ "client_name": name.as_str(), "circuit_breaker": breaker(&circuit) });
+        Ok((StatusCode::OK, "Updated Athena client health", data))
+    }
+
     fn connected(&self) -> poem::Response {
         let names = self.manage.as_ref().map(|manage| manage.connected()).unwrap_or_default();
         json_response(StatusCode::OK, &json!({ "clients": names }))
@@ -206,6 +258,7 @@ impl ClientsApi {
                 "pg_uri": pg_uri, "pg_uri_env_var": pg_uri_env_var, "config_uri_template": config_uri_template,
                 "is_active": !matches!(client.state, Inactive), "is_frozen": matches!(client.state, Frozen),
                 "pool_connected": client.is_connected(),
+                "circuit_breaker": client.circuit().map(|circuit| breaker(circuit)),
             })
         });
         runtime.collect()
@@ -222,6 +275,13 @@ impl ClientsApi {
                 Failure::new(StatusCode::NOT_FOUND, "not_found", "validation", "Athena client not found")
                     .error(format!("No client exists for '{name}'."))
             }
+            ClientError::NotServed => Failure::new(
+                StatusCode::CONFLICT,
+                "client_not_served",
+                "validation",
+                "Athena client is not served",
+            )
+            .error(format!("The client '{name}' is stopped, or its target cannot be used.")),
             ClientError::Duplicate => Failure::new(
                 StatusCode::CONFLICT,
                 "unique_violation",

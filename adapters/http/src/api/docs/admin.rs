@@ -154,6 +154,20 @@ impl Example for FreezeBody {
     }
 }
 
+/// For how long a client's database is taken off.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct OfflineBody {
+    /// Seconds: 1 to 604800.
+    for_secs: u64,
+}
+
+impl Example for OfflineBody {
+    fn example() -> Self {
+        example(json!({ "for_secs": 600 }))
+    }
+}
+
 /// Names of clients.
 #[derive(Debug, Object)]
 #[oai(example)]

@@ -266,6 +266,8 @@ pub struct Root {
     athena_deadpool: String,
     /// Whether a Scylla cluster is connected.
     athena_scylladb: String,
+    /// Clients by the state of their circuit breakers: `closed`, `half_open`, `open`.
+    circuit_breakers: HashMap<String, u64>,
     /// What this server can do: `{available, detail}` by name.
     capabilities: HashMap<String, Value>,
     /// What this server serves: `{path, methods, summary}`.
@@ -277,6 +279,7 @@ impl Example for Root {
         example(json!({
             "message": "athena is online", "version": "2.9.0", "cargo_toml_version": "2.9.0",
             "athena_api": "online", "athena_deadpool": "online", "athena_scylladb": "offline",
+            "circuit_breakers": { "closed": 2, "half_open": 0, "open": 0 },
             "capabilities": { "gateway_fetch": { "available": true, "detail": "POST /gateway/fetch" } },
             "routes": [{ "path": "/gateway/fetch", "methods": ["POST"], "summary": "Read rows" }]
         }))
@@ -289,14 +292,13 @@ impl Example for Root {
 pub struct Probe {
     /// `ok`, or `draining` once the server has been told to stop.
     status: String,
-    /// Clients configured.
-    clients: Option<u64>,
-    /// Clients whose database answered last time it was asked.
-    connected: Option<u64>,
+    /// With the admin key only: `{client_name, connected, circuit_breaker}` of every client. No database decides
+    /// whether this process takes requests.
+    clients: Option<Vec<Value>>,
 }
 
 impl Example for Probe {
     fn example() -> Self {
-        example(json!({ "status": "ok", "clients": 2, "connected": 2 }))
+        example(json!({ "status": "ok" }))
     }
 }

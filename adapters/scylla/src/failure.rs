@@ -1,0 +1,198 @@
+//! Driver errors → why a port failed, by the variant that the protocol's code gives and never by its words.
+
+use std::time::Duration;
+
+use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
+use scylla::errors::{DbError, ExecutionError, NewSessionError, PrepareError, RequestAttemptError};
+
+use crate::value::Unfit;
+
+/// Name of the port in errors.
+pub(crate) const PORT: &str = "cql";
+
+/// What a failed statement was to do, which decides what its failure leaves open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// Nothing has changed, whatever happened.
+    Read,
+    /// It may have happened.
+    Write,
+}
+
+/// A refusal.
+pub(crate) fn rejected(reason: Reason, message: impl Into<String>) -> PortError {
+    PortError::rejected(PORT, Rejection::new(reason, message))
+}
+
+/// The failure of a value that is not one of its type.
+pub(crate) fn bad_value(unfit: Unfit) -> PortError {
+    let mut rejection = Rejection::new(Reason::BadValue, unfit.message);
+    rejection.column = Some(unfit.field);
+    PortError::rejected(PORT, rejection)
+}
+
+/// The failure of making a session.
+pub(crate) fn no_session(error: NewSessionError) -> PortError {
+    PortError::new(PORT, PortErrorKind::Unavailable).caused_by(error)
+}
+
+/// The failure of a statement.
+pub(crate) fn failed(error: ExecutionError, intent: Intent) -> PortError {
+    match error {
+        ExecutionError::LastAttemptError(error) => attempt(error, intent),
+        // A statement that could not be prepared was not sent.
+        ExecutionError::PrepareError(error) => unprepared(error),
+        ExecutionError::RequestTimeout(after) => late(after, intent),
+        ExecutionError::ConnectionPoolError(error) => {
+            PortError::new(PORT, PortErrorKind::Unavailable).caused_by(error)
+        }
+        ExecutionError::EmptyPlan => {
+            PortError::new(PORT, PortErrorKind::Unavailable).caused_by("no node is known to be up")
+        }
+        // The change itself is done; the nodes have not agreed on it yet.
+        ExecutionError::SchemaAgreementError(error) => {
+            PortError::new(PORT, PortErrorKind::Lost).caused_by(error)
+        }
+        ExecutionError::MetadataError(error) => PortError::new(PORT, PortErrorKind::Lost).caused_by(error),
+        other => PortError::new(PORT, PortErrorKind::Internal).caused_by(other),
+    }
+}
+
+/// The failure of preparing a statement.
+pub(crate) fn unprepared(error: PrepareError) -> PortError {
+    match error {
+        PrepareError::AllAttemptsFailed { first_attempt } => attempt(first_attempt, Intent::Read),
+        PrepareError::ConnectionPoolError(error) => {
+            PortError::new(PORT, PortErrorKind::Unavailable).caused_by(error)
+        }
+        other => PortError::new(PORT, PortErrorKind::Internal).caused_by(other),
+    }
+}
+
+/// The failure of a statement whose time is up.
+pub(crate) fn late(after: Duration, intent: Intent) -> PortError {
+    let kind = match intent {
+        Intent::Read => PortErrorKind::TimedOut,
+        // Nobody can take it back.
+        Intent::Write => PortErrorKind::Lost,
+    };
+    PortError::new(PORT, kind).caused_by(format!("no answer within {after:?}"))
+}
+
+fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
+    let kind = match &error {
+        RequestAttemptError::DbError(error, text) => database(error, text, intent),
+        RequestAttemptError::BrokenConnectionError(_) => match intent {
+            Intent::Read => PortErrorKind::Unavailable,
+            Intent::Write => PortErrorKind::Lost,
+        },
+        RequestAttemptError::UnableToAllocStreamId => PortErrorKind::Exhausted,
+        _ => PortErrorKind::Internal,
+    };
+    PortError { port: PORT, kind, source: Some(error.into()) }
+}
+
+fn database(error: &DbError, text: &str, intent: Intent) -> PortErrorKind {
+    let unknown_outcome = match intent {
+        Intent::Read => PortErrorKind::Unavailable,
+        Intent::Write => PortErrorKind::Lost,
+    };
+    let reason = match error {
+        DbError::SyntaxError => Reason::Syntax,
+        DbError::Invalid | DbError::ConfigError | DbError::AlreadyExists { .. } | DbError::TruncateError => {
+            Reason::Statement
+        }
+        DbError::FunctionFailure { .. } => Reason::Raised,
+        DbError::Unauthorized => Reason::Privilege,
+        // The coordinator asked nobody.
+        DbError::Unavailable { .. } | DbError::IsBootstrapping | DbError::AuthenticationError => {
+            return PortErrorKind::Unavailable;
+        }
+        DbError::Overloaded | DbError::RateLimitReached { .. } => return unknown_outcome,
+        DbError::ReadTimeout { .. } => return PortErrorKind::TimedOut,
+        DbError::ReadFailure { .. } => return PortErrorKind::Unavailable,
+        DbError::WriteTimeout { .. } | DbError::WriteFailure { .. } => return PortErrorKind::Lost,
+        _ => return PortErrorKind::Internal,
+    };
+    let mut rejection = Rejection::new(reason, sanitised(text));
+    rejection.sql_state = Some(format!("{:#06x}", error.code(&Default::default())).into());
+    if let DbError::AlreadyExists { table, .. } = error
+        && !table.is_empty()
+    {
+        rejection.table = Some(table.as_str().into());
+    }
+    PortErrorKind::Rejected(Box::new(rejection))
+}
+
+/// What the database says of the caller's statement, without a copy of it.
+fn sanitised(text: &str) -> String {
+    const WORDS: [&str; 4] = ["select ", "insert into ", "update ", "delete from "];
+    let lower = text.to_ascii_lowercase();
+    let start = WORDS.iter().filter_map(|word| lower.find(word)).min();
+    let kept = start.map_or(text, |at| text[..at].trim_end_matches([' ', ':', '(', '[']));
+    if kept.is_empty() { "Database query execution failed".to_owned() } else { kept.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scylla::errors::WriteType;
+    use scylla::statement::Consistency;
+
+    fn kind(error: DbError, intent: Intent) -> PortErrorKind {
+        let error = RequestAttemptError::DbError(error, "text".to_owned());
+        failed(ExecutionError::LastAttemptError(error), intent).kind
+    }
+
+    #[test]
+    fn errors_are_told_by_their_variant() {
+        let level = Consistency::Quorum;
+        let down = DbError::Unavailable { consistency: level, required: 2, alive: 1 };
+        assert_eq!(kind(down, Intent::Write), PortErrorKind::Unavailable);
+        let slow = |data_present| DbError::ReadTimeout {
+            consistency: level,
+            received: 1,
+            required: 2,
+            data_present,
+        };
+        assert_eq!(kind(slow(false), Intent::Read), PortErrorKind::TimedOut);
+        let write = DbError::WriteTimeout {
+            consistency: level,
+            received: 1,
+            required: 2,
+            write_type: WriteType::Simple,
+        };
+        assert_eq!(kind(write, Intent::Write), PortErrorKind::Lost);
+        assert_eq!(kind(DbError::Overloaded, Intent::Read), PortErrorKind::Unavailable);
+        assert_eq!(kind(DbError::Overloaded, Intent::Write), PortErrorKind::Lost);
+        assert_eq!(kind(DbError::ServerError, Intent::Read), PortErrorKind::Internal);
+        for (error, reason, code) in [
+            (DbError::SyntaxError, Reason::Syntax, "0x2000"),
+            (DbError::Invalid, Reason::Statement, "0x2200"),
+            (DbError::Unauthorized, Reason::Privilege, "0x2100"),
+        ] {
+            let PortErrorKind::Rejected(rejection) = kind(error, Intent::Read) else { panic!("{code}") };
+            assert_eq!((rejection.reason, rejection.sql_state.as_deref()), (reason, Some(code)));
+        }
+    }
+
+    #[test]
+    fn a_timeout_leaves_a_write_open() {
+        let after = Duration::from_secs(1);
+        let check = |intent, expected| {
+            assert_eq!(failed(ExecutionError::RequestTimeout(after), intent).kind, expected);
+        };
+        check(Intent::Read, PortErrorKind::TimedOut);
+        check(Intent::Write, PortErrorKind::Lost);
+    }
+
+    #[test]
+    fn statements_are_cut_out() {
+        assert_eq!(
+            sanitised("no viable alternative at input 'x' ([select a] from...)"),
+            "no viable alternative at input 'x'"
+        );
+        assert_eq!(sanitised("Undefined column name zip"), "Undefined column name zip");
+        assert_eq!(sanitised("SELECT 1"), "Database query execution failed");
+    }
+}

@@ -1,0 +1,11 @@
+//! ScyllaDB and Cassandra behind the ports: sessions, statements, values, the schema reader. What is allowed was
+//! decided before; nothing here speaks HTTP.
+
+mod catalog;
+mod failure;
+mod session;
+mod settings;
+mod value;
+
+pub use catalog::ScyllaSchema;
+pub use settings::{InvalidUri, ScyllaSettings};

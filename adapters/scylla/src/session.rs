@@ -1,0 +1,271 @@
+//! The one session of a client: opened when it is first needed, kept while it is used, closed afterwards.
+//!
+//! The driver keeps its connections to the nodes by itself, and makes them again. What is done here is the beginning,
+//! which fails while no node is up, and the end.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex as BlockingMutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use athena_application::ports::{BackendStatus, PortError, PortErrorKind};
+use scylla::client::PoolSize;
+use scylla::client::caching_session::{CachingSession, CachingSessionBuilder};
+use scylla::client::execution_profile::ExecutionProfile;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::policies::load_balancing::DefaultPolicy;
+use scylla::statement::Statement;
+use scylla::statement::prepared::PreparedStatement;
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::failure::{PORT, no_session, unprepared};
+use crate::settings::ScyllaSettings;
+
+/// Prepared statements that are kept.
+const CACHED_STATEMENTS: usize = 1024;
+
+/// How often the log is told that a database is still out of reach.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// Shortest time between two attempts to reach a database that is out of reach.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A session, and when it was used last.
+pub(crate) struct Session {
+    inner: CachingSession,
+    opened: Instant,
+    /// Milliseconds after `opened`.
+    used: AtomicU64,
+}
+
+impl Session {
+    /// Prepares a statement, or takes it as it was prepared before.
+    pub(crate) async fn prepare(&self, text: String, page_size: i32) -> Result<PreparedStatement, PortError> {
+        let statement = Statement::new(text).with_page_size(page_size);
+        self.inner.add_prepared_statement(&statement).await.map_err(unprepared)
+    }
+
+    pub(crate) fn driver(&self) -> &scylla::client::session::Session {
+        self.inner.get_session()
+    }
+
+    fn touch(&self) {
+        self.used.store(self.opened.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn idle_since(&self) -> Instant {
+        self.opened + Duration::from_millis(self.used.load(Ordering::Relaxed))
+    }
+}
+
+/// An attempt that failed, for those who waited for it.
+struct Failure {
+    at: Instant,
+    kind: PortErrorKind,
+}
+
+/// Opens and closes the session of one client.
+pub(crate) struct Link {
+    me: Weak<Self>,
+    settings: ScyllaSettings,
+    current: ArcSwapOption<Session>,
+    /// Held while a session is made, so that callers who wait share one attempt.
+    opening: Mutex<Option<Failure>>,
+    connected: AtomicBool,
+    running: AtomicUsize,
+    keeper: BlockingMutex<Option<AbortHandle>>,
+    /// When the log was last told that no session can be made.
+    complained: BlockingMutex<Option<Instant>>,
+}
+
+impl Link {
+    pub(crate) fn new(settings: ScyllaSettings) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            settings,
+            current: ArcSwapOption::empty(),
+            opening: Mutex::new(None),
+            connected: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            keeper: BlockingMutex::new(None),
+            complained: BlockingMutex::new(None),
+        })
+    }
+
+    pub(crate) fn settings(&self) -> &ScyllaSettings {
+        &self.settings
+    }
+
+    /// The session, made now when there is none.
+    pub(crate) async fn session(&self, deadline: Instant) -> Result<Arc<Session>, PortError> {
+        if let Some(session) = self.current.load_full() {
+            session.touch();
+            return Ok(session);
+        }
+        let asked = Instant::now();
+        let mut opening = tokio::time::timeout_at(deadline, self.opening.lock())
+            .await
+            .map_err(|_| PortError::new(PORT, PortErrorKind::TimedOut))?;
+        if let Some(session) = self.current.load_full() {
+            session.touch();
+            return Ok(session);
+        }
+        if let Some(failure) = &*opening
+            && (asked < failure.at || failure.at.elapsed() < PAUSE)
+        {
+            let error = PortError::new(PORT, failure.kind.clone());
+            return Err(error.caused_by("an attempt to reach the database has just failed"));
+        }
+        let until = deadline.min(Instant::now() + self.settings.connect_timeout);
+        match tokio::time::timeout_at(until, self.open()).await {
+            Ok(Ok(session)) => {
+                *opening = None;
+                self.current.store(Some(session.clone()));
+                self.connected.store(true, Ordering::Relaxed);
+                *self.complained.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                self.keep();
+                Ok(session)
+            }
+            Ok(Err(error)) => {
+                *opening = Some(Failure { at: Instant::now(), kind: error.kind.clone() });
+                self.complain(&error);
+                Err(error)
+            }
+            // One caller's patience says nothing of the others'.
+            Err(_) if until == deadline => Err(PortError::new(PORT, PortErrorKind::TimedOut)),
+            Err(_) => {
+                let error =
+                    PortError::new(PORT, PortErrorKind::Unavailable).caused_by("connecting took too long");
+                *opening = Some(Failure { at: Instant::now(), kind: error.kind.clone() });
+                self.complain(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Arc<Session>, PortError> {
+        let settings = &self.settings;
+        let mut balancing = DefaultPolicy::builder();
+        if let Some(datacenter) = &settings.datacenter {
+            balancing = balancing.prefer_datacenter(datacenter.clone());
+        }
+        let profile = ExecutionProfile::builder()
+            .consistency(settings.consistency)
+            .request_timeout(Some(settings.timeout()))
+            .load_balancing_policy(balancing.build())
+            .build();
+        let mut builder = SessionBuilder::new()
+            .known_nodes(&settings.nodes)
+            .use_keyspace(settings.keyspace.clone(), true)
+            .default_execution_profile_handle(profile.into_handle())
+            .connection_timeout(settings.connect_timeout)
+            .hostname_resolution_timeout(Some(settings.connect_timeout))
+            // What the gateway knows of tables it reads itself; the driver wants to know where replicas are.
+            .keyspaces_to_fetch([settings.keyspace.clone()])
+            .fetch_full_schema_metadata(false)
+            .pool_size(PoolSize::default());
+        if let Some((user, password)) = &settings.credentials {
+            builder = builder.user(user.clone(), password.clone());
+        }
+        let session = builder.build().await.map_err(no_session)?;
+        let inner = CachingSessionBuilder::new(session).max_capacity(CACHED_STATEMENTS).build();
+        Ok(Arc::new(Session { inner, opened: Instant::now(), used: AtomicU64::new(0) }))
+    }
+
+    /// Sees to it that the session is closed when nobody uses it any more.
+    fn keep(&self) {
+        let task = tokio::spawn(close_when_idle(self.me.clone(), self.settings.idle_timeout));
+        let former = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).replace(task.abort_handle());
+        if let Some(former) = former {
+            former.abort();
+        }
+    }
+
+    /// Notes a statement that runs, until the value is dropped.
+    pub(crate) fn running(self: &Arc<Self>) -> Running {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Running(self.clone())
+    }
+
+    /// Notes how an exchange with the database ended.
+    pub(crate) fn learn<T>(&self, outcome: &Result<T, PortError>) {
+        match outcome {
+            Ok(_) => self.connected.store(true, Ordering::Relaxed),
+            Err(error) if error.kind == PortErrorKind::Unavailable => {
+                self.connected.store(false, Ordering::Relaxed);
+                self.complain(error);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Says that the database did not answer in time.
+    pub(crate) fn unanswered(&self) {
+        self.connected.store(false, Ordering::Relaxed);
+    }
+
+    /// Tells the log why the database cannot be reached: at once, and then now and again.
+    fn complain(&self, error: &PortError) {
+        self.connected.store(false, Ordering::Relaxed);
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if complained.is_none_or(|last| last.elapsed() > REMINDER) {
+            *complained = Some(Instant::now());
+            let cause = error.source.as_ref().map(tracing::field::display);
+            tracing::warn!(client = %self.settings.name, cause, "no connection to the client's database");
+        }
+    }
+
+    pub(crate) fn status(&self) -> BackendStatus {
+        let open = self.current.load().as_ref().map_or(0, |session| {
+            let state = session.driver().get_cluster_state();
+            state.get_nodes_info().iter().filter(|node| node.is_connected()).count()
+        });
+        let running = self.running.load(Ordering::Relaxed);
+        // A connection carries many statements at once, so that none is ever taken.
+        BackendStatus {
+            connected: self.connected.load(Ordering::Relaxed),
+            open,
+            idle: if running == 0 { open } else { 0 },
+            max: open.max(1),
+            ..BackendStatus::default()
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(task) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+/// A statement under way.
+pub(crate) struct Running(Arc<Link>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Closes the session after `idle` without use, and ends with it.
+async fn close_when_idle(link: Weak<Link>, idle: Duration) {
+    let mut due = Instant::now() + idle;
+    loop {
+        tokio::time::sleep_until(due).await;
+        let Some(link) = link.upgrade() else { return };
+        let Some(session) = link.current.load_full() else { return };
+        due = session.idle_since() + idle;
+        if Instant::now() < due || link.running.load(Ordering::Relaxed) > 0 {
+            due = due.max(Instant::now() + Duration::from_secs(1));
+            continue;
+        }
+        // Whoever took it just now keeps it until its statement ends.
+        link.current.store(None);
+        link.connected.store(false, Ordering::Relaxed);
+        return;
+    }
+}

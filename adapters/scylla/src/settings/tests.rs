@@ -1,0 +1,68 @@
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+use super::*;
+
+#[test]
+fn a_uri_names_nodes_and_keyspace() {
+    let settings =
+        ScyllaSettings::from_uri("cql://me:p%40ss@DB1:9043,db2,[::1],[2001:db8::1]:9044/shop").unwrap();
+    assert_eq!(settings.nodes, ["DB1:9043", "db2:9042", "[::1]:9042", "[2001:db8::1]:9044"]);
+    assert_eq!(settings.credentials, Some(("me".to_owned(), "p@ss".to_owned())));
+    assert_eq!(settings.keyspace, "shop");
+    assert_eq!(settings.place(), "cql [2001:db8::1]:9044,[::1]:9042,db1:9043,db2:9042/shop");
+    assert_eq!(settings.consistency, Consistency::LocalQuorum);
+    assert!(!settings.allow_filtering);
+    for scheme in ["scylla", "cassandra", "CQL"] {
+        assert!(ScyllaSettings::from_uri(&format!("{scheme}://h/k")).unwrap().credentials.is_none());
+    }
+}
+
+#[test]
+fn options_are_read() {
+    let settings = ScyllaSettings::from_uri(
+        "cql://h/k?consistency=ONE&datacenter=dc1&page_size=50&timeout_ms=1500&allow_filtering=true&tls=false\
+         &max_concurrent=3&queue_length=0&queue_wait_ms=20",
+    )
+    .unwrap();
+    assert_eq!(settings.consistency, Consistency::One);
+    assert_eq!(settings.datacenter.as_deref(), Some("dc1"));
+    assert_eq!(settings.page_size, 50);
+    assert_eq!(settings.timeout(), Duration::from_millis(1500));
+    assert!(settings.allow_filtering);
+    assert_eq!((settings.max_concurrent, settings.queue_length), (Some(3), Some(0)));
+    assert_eq!(settings.queue_wait, Some(Duration::from_millis(20)));
+    // The gateway's own limit stays one.
+    let long = ScyllaSettings::from_uri("cql://h/k?timeout_ms=900000").unwrap();
+    assert_eq!(long.timeout(), long.statement_timeout);
+}
+
+#[test]
+fn what_cannot_be_used_is_named_without_secrets() {
+    let check = |uri: &str, expected: &str| {
+        let error = ScyllaSettings::from_uri(uri).unwrap_err().to_string();
+        assert!(error.contains(expected), "{uri}: {error}");
+        assert!(!error.contains("hunter"), "{uri}: {error}");
+    };
+    check("cql://h", "names no keyspace");
+    check("cql://h/", "names no keyspace");
+    check("cql://h/a-b", "letters, digits and underscores");
+    check("cql://me@h/k", "without a password");
+    check("cql://me:hunter2?x@h/k", "cannot be read");
+    check("cql://h:0/k", "cannot be read");
+    check("cql://h,,i/k", "cannot be read");
+    check("cql://[::1/k", "cannot be read");
+    check("postgres://h/k", "cannot be read");
+    check("cql://h/k?consistency=some", "`local_quorum`");
+    check("cql://h/k?page_size=0", "from 1 to 10000");
+    check("cql://h/k?tls=true", "without TLS");
+    check("cql://h/k?tls=maybe", "`true` or `false`");
+    check("cql://h/k?colour=red", "no option `colour`");
+    check("cql://h/k?hunter2=1", "an unknown option");
+    check("cql://h/k?datacenter=", "a name");
+}
+
+#[test]
+fn settings_do_not_print_the_password() {
+    let settings = ScyllaSettings::from_uri("cql://me:hunter2@h/k").unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}

@@ -1,0 +1,195 @@
+//! `cql://user:password@host:9042,host2/keyspace?option=value`.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use scylla::statement::Consistency;
+
+use super::ScyllaSettings;
+
+/// Options, as errors list them.
+const OPTIONS: &str = "consistency, datacenter, page_size, timeout_ms, allow_filtering, tls, max_concurrent, \
+                       queue_length, queue_wait_ms";
+
+const CONSISTENCIES: [(&str, Consistency); 8] = [
+    ("one", Consistency::One),
+    ("two", Consistency::Two),
+    ("three", Consistency::Three),
+    ("quorum", Consistency::Quorum),
+    ("all", Consistency::All),
+    ("local_quorum", Consistency::LocalQuorum),
+    ("each_quorum", Consistency::EachQuorum),
+    ("local_one", Consistency::LocalOne),
+];
+
+/// Port of the native protocol.
+const PORT: u16 = 9042;
+
+/// Longest keyspace name.
+const KEYSPACE_LENGTH: usize = 48;
+
+/// A connection URI that cannot be used. The text names the option and what it takes; of the URI it holds
+/// no value and nothing that could be part of a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidUri(String);
+
+fn unreadable() -> InvalidUri {
+    InvalidUri(
+        "the CQL URI cannot be read; write cql://user:password@host:9042,host2/keyspace, with special \
+         characters of the password percent-encoded"
+            .to_owned(),
+    )
+}
+
+fn option(name: &str, expected: &str) -> InvalidUri {
+    InvalidUri(format!("the option `{name}` of the CQL URI must be {expected}"))
+}
+
+/// Reads a URI.
+pub(super) fn read(uri: &str) -> Result<ScyllaSettings, InvalidUri> {
+    let (scheme, rest) = uri.split_once("://").ok_or_else(unreadable)?;
+    if !matches!(scheme.to_ascii_lowercase().as_str(), "cql" | "scylla" | "cassandra") {
+        return Err(unreadable());
+    }
+    let (target, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A `?` or `/` in a password that is not encoded: nothing after it may be shown.
+    if query.contains('@') {
+        return Err(unreadable());
+    }
+    let (user_info, place) = match target.rsplit_once('@') {
+        Some((user_info, place)) => (Some(user_info), place),
+        None => (None, target),
+    };
+    let (hosts, keyspace) = place.split_once('/').ok_or_else(keyspace_missing)?;
+    let keyspace = decoded(keyspace.trim_end_matches('/'))?;
+    if keyspace.is_empty() {
+        return Err(keyspace_missing());
+    }
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if keyspace.len() > KEYSPACE_LENGTH || !keyspace.bytes().all(word) {
+        return Err(InvalidUri(format!(
+            "the keyspace of the CQL URI must be up to {KEYSPACE_LENGTH} letters, digits and underscores"
+        )));
+    }
+    let credentials = match user_info {
+        None => None,
+        Some(user_info) => {
+            let (user, password) = user_info.split_once(':').ok_or_else(|| {
+                InvalidUri("the CQL URI names a user without a password; write user:password@".to_owned())
+            })?;
+            Some((decoded(user)?, decoded(password)?))
+        }
+    };
+    let mut settings = ScyllaSettings {
+        name: "cql".to_owned(),
+        nodes: hosts.split(',').map(node).collect::<Result<_, _>>()?,
+        credentials,
+        keyspace,
+        consistency: Consistency::LocalQuorum,
+        datacenter: None,
+        page_size: 1000,
+        allow_filtering: false,
+        statement_timeout: Duration::from_secs(30),
+        connect_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(300),
+        schema_refresh: Duration::from_secs(60),
+        in_use: Duration::from_secs(300),
+        max_filtered_rows: 10_000,
+        max_concurrent: None,
+        queue_length: None,
+        queue_wait: None,
+        timeout: None,
+    };
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        take(&mut settings, &decoded(name)?, &decoded(value)?)?;
+    }
+    Ok(settings)
+}
+
+fn take(settings: &mut ScyllaSettings, name: &str, value: &str) -> Result<(), InvalidUri> {
+    match name {
+        "consistency" => {
+            let wanted = value.to_ascii_lowercase();
+            let found = CONSISTENCIES.iter().find(|(known, _)| *known == wanted);
+            let names = || CONSISTENCIES.map(|(known, _)| format!("`{known}`")).join(", ");
+            settings.consistency =
+                found.map(|(_, level)| *level).ok_or_else(|| option(name, &format!("one of {}", names())))?;
+        }
+        "datacenter" if value.is_empty() => return Err(option(name, "a name")),
+        "datacenter" => settings.datacenter = Some(value.to_owned()),
+        "page_size" => settings.page_size = number(name, value, 1..=10_000)? as i32,
+        "timeout_ms" => {
+            settings.timeout = Some(Duration::from_millis(number(name, value, 1..=86_400_000)? as u64));
+        }
+        "allow_filtering" => settings.allow_filtering = truth(name, value)?,
+        "tls" if truth(name, value)? => {
+            return Err(InvalidUri(
+                "this build speaks CQL without TLS; put a tunnel in front of the database, or leave `tls` out"
+                    .to_owned(),
+            ));
+        }
+        "tls" => {}
+        "max_concurrent" => settings.max_concurrent = Some(number(name, value, 1..=100_000)?),
+        "queue_length" => settings.queue_length = Some(number(name, value, 0..=1_000_000)?),
+        "queue_wait_ms" => {
+            let wait = number(name, value, 0..=3_600_000)?;
+            settings.queue_wait = Some(Duration::from_millis(wait as u64));
+        }
+        // What is no plain word may be part of a password.
+        other if other.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && other.len() < 40 => {
+            return Err(InvalidUri(format!("the CQL URI has no option `{other}`; it takes {OPTIONS}")));
+        }
+        _ => return Err(InvalidUri(format!("the CQL URI has an unknown option; it takes {OPTIONS}"))),
+    }
+    Ok(())
+}
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port`, always with a port.
+fn node(text: &str) -> Result<String, InvalidUri> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']').ok_or_else(unreadable)?;
+            address.parse::<std::net::Ipv6Addr>().map_err(|_| unreadable())?;
+            (format!("[{address}]"), port.strip_prefix(':'))
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host.to_owned(), Some(port)),
+            None => (text.to_owned(), None),
+        },
+    };
+    let port = match port {
+        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(unreadable)?,
+        None => PORT,
+    };
+    if host.is_empty() || host.contains(['/', '@', '%']) {
+        return Err(unreadable());
+    }
+    Ok(format!("{host}:{port}"))
+}
+
+fn keyspace_missing() -> InvalidUri {
+    InvalidUri("the CQL URI names no keyspace; write cql://host:9042/keyspace".to_owned())
+}
+
+fn decoded(text: &str) -> Result<String, InvalidUri> {
+    percent_decode_str(text).decode_utf8().map(String::from).map_err(|_| unreadable())
+}
+
+fn number(name: &str, value: &str, range: RangeInclusive<usize>) -> Result<usize, InvalidUri> {
+    value
+        .parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| option(name, &format!("a whole number from {} to {}", range.start(), range.end())))
+}
+
+fn truth(name: &str, value: &str) -> Result<bool, InvalidUri> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(option(name, "`true` or `false`")),
+    }
+}

@@ -1,0 +1,282 @@
+//! Whether a database is worth asking: the circuit breaker of one client, as a plain value.
+//!
+//! Nothing here reads the clock: every moment is an argument, as the time since some fixed beginning.
+
+use std::time::Duration;
+
+/// When a breaker opens and how it closes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// Failures one after the other that open it.
+    pub threshold: u32,
+    /// How long it then turns everybody away, unless a check finds the database well before.
+    pub timeout: Duration,
+    /// How often the database is checked meanwhile.
+    pub check_interval: Duration,
+    /// Requests that may try the database at once when the time is over.
+    pub probes: u32,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            threshold: 5,
+            timeout: Duration::from_secs(60),
+            check_interval: Duration::from_secs(30),
+            probes: 2,
+        }
+    }
+}
+
+/// What the end of a request, or of a check, says about the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It answered, be it with a refusal.
+    Well,
+    /// It is away, or takes nobody.
+    Ill,
+    /// It did not answer in time. That may be the request's own doing, so that it counts only once a check fails too.
+    Doubtful,
+    /// Nothing: it was not asked.
+    Unknown,
+}
+
+/// A breaker as others see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Requests go through.
+    Closed,
+    /// Some may try.
+    HalfOpen,
+    /// Nobody goes through.
+    Open,
+}
+
+impl BreakerState {
+    /// Its name in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// A request that was let through. It has to be settled, or a place among the probes stays taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permit {
+    /// What a request says counts only until the breaker moves on.
+    epoch: u64,
+    is_probe: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Closed {
+        /// Failures since the last success.
+        failures: u32,
+        /// Requests without an answer since then, or since a check found the database well.
+        doubts: u32,
+    },
+    Open {
+        until: Duration,
+        /// Somebody said so: no check ends it before.
+        forced: bool,
+    },
+    HalfOpen {
+        /// Requests that are trying.
+        probing: u32,
+    },
+}
+
+const CALM: Phase = Phase::Closed { failures: 0, doubts: 0 };
+
+/// Pause between the checks of a database that is in doubt.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// The circuit breaker of one client.
+///
+/// It opens after so many failures in a row. While it is open nobody gets through; a successful check closes it, a
+/// failed one keeps it open for as long again, so that while checks are made no caller waits for a dead database.
+/// When nobody checks, a few requests may try once the time is over.
+#[derive(Debug, Clone)]
+pub struct Breaker {
+    settings: BreakerSettings,
+    phase: Phase,
+    check_at: Option<Duration>,
+    epoch: u64,
+    openings: u64,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    pub fn new(settings: BreakerSettings) -> Self {
+        Self { settings, phase: CALM, check_at: None, epoch: 0, openings: 0 }
+    }
+
+    /// Lets a request through.
+    ///
+    /// # Errors
+    /// When it is turned away: as [`Breaker::retry_after`].
+    pub fn admit(&mut self, now: Duration) -> Result<Permit, Duration> {
+        if let Phase::Open { until, .. } = self.phase
+            && now >= until
+        {
+            self.phase = Phase::HalfOpen { probing: 0 };
+        }
+        let is_probe = match &mut self.phase {
+            Phase::Closed { .. } => false,
+            Phase::HalfOpen { probing } if *probing < self.settings.probes.max(1) => {
+                *probing += 1;
+                true
+            }
+            Phase::Open { .. } | Phase::HalfOpen { .. } => return Err(self.retry_after(now)),
+        };
+        Ok(Permit { epoch: self.epoch, is_probe })
+    }
+
+    /// Takes note of how a request ended. What began before the breaker last opened or closed says nothing any more.
+    pub fn settle(&mut self, permit: Permit, health: Health, now: Duration) {
+        if permit.epoch != self.epoch {
+            return;
+        }
+        match (&mut self.phase, health) {
+            (Phase::Closed { .. }, Health::Well) => (self.phase, self.check_at) = (CALM, None),
+            (Phase::Closed { failures, .. }, Health::Ill) => {
+                *failures = failures.saturating_add(1);
+                if *failures >= self.settings.threshold {
+                    self.open(now);
+                }
+            }
+            (Phase::Closed { doubts, .. }, Health::Doubtful) => {
+                *doubts = doubts.saturating_add(1);
+                self.check_at.get_or_insert(now);
+            }
+            (Phase::HalfOpen { .. }, Health::Well) => self.close(),
+            (Phase::HalfOpen { .. }, Health::Ill) => self.open(now),
+            (Phase::HalfOpen { probing }, Health::Doubtful | Health::Unknown) => {
+                *probing = probing.saturating_sub(1);
+                if health == Health::Doubtful {
+                    self.check_at = Some(now);
+                }
+            }
+            (Phase::Closed { .. }, Health::Unknown) | (Phase::Open { .. }, _) => {}
+        }
+    }
+
+    /// When the database is to be checked; never while nothing is wrong.
+    pub fn check_at(&self) -> Option<Duration> {
+        self.check_at
+    }
+
+    /// Takes note of how a check ended.
+    pub fn checked(&mut self, health: Health, now: Duration) {
+        match (&mut self.phase, health) {
+            // That it answers a check does not undo what it did to requests.
+            (Phase::Closed { doubts, .. }, Health::Well | Health::Unknown) => {
+                (*doubts, self.check_at) = (0, None);
+            }
+            // Nobody has asked it anything, or nobody who missed an answer.
+            (Phase::Closed { doubts: 0, .. }, _) => {}
+            (Phase::Closed { failures, doubts }, Health::Ill | Health::Doubtful) => {
+                *failures = failures.saturating_add(std::mem::replace(doubts, 1));
+                self.check_at = Some(now.saturating_add(RECHECK));
+                if *failures >= self.settings.threshold {
+                    self.open(now);
+                }
+            }
+            (Phase::Open { forced: true, until }, _) if now < *until => {}
+            (Phase::Open { .. } | Phase::HalfOpen { .. }, Health::Well) => self.close(),
+            (Phase::Open { until, forced }, Health::Ill | Health::Doubtful) => {
+                (*until, *forced) = ((*until).max(now.saturating_add(self.settings.timeout)), false);
+                self.check_later(now);
+            }
+            (Phase::HalfOpen { .. }, Health::Ill | Health::Doubtful) => self.open(now),
+            (Phase::Open { .. } | Phase::HalfOpen { .. }, Health::Unknown) => self.check_later(now),
+        }
+    }
+
+    /// Until when everybody is turned away; none when requests may get through.
+    pub fn is_offline(&self, now: Duration) -> Option<Duration> {
+        match self.phase {
+            Phase::Open { until, .. } if now < until => Some(until),
+            Phase::Closed { .. } | Phase::Open { .. } | Phase::HalfOpen { .. } => None,
+        }
+    }
+
+    /// Turns everybody away for so long, whatever the database says. Gives the end of it.
+    pub fn force_offline(&mut self, how_long: Duration, now: Duration) -> Duration {
+        self.open(now);
+        let until = now.saturating_add(how_long);
+        self.phase = Phase::Open { until, forced: true };
+        self.check_at = Some(until);
+        until
+    }
+
+    /// Forgets everything: requests go through.
+    pub fn reset_health(&mut self) {
+        self.close();
+    }
+
+    /// The state of this moment.
+    pub fn state(&self, now: Duration) -> BreakerState {
+        match self.phase {
+            Phase::Closed { .. } => BreakerState::Closed,
+            Phase::Open { until, .. } if now < until => BreakerState::Open,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    /// How long it takes until the next check or, without one, until requests may try.
+    pub fn retry_after(&self, now: Duration) -> Duration {
+        let Some(until) = self.is_offline(now) else { return Duration::ZERO };
+        self.check_at.map_or(until, |check| check.min(until)).saturating_sub(now)
+    }
+
+    /// What every request is given as long as nothing at all is wrong; none otherwise.
+    pub fn calm_permit(&self) -> Option<Permit> {
+        (self.phase == CALM).then_some(Permit::calm(self.epoch))
+    }
+
+    /// How often it has opened.
+    pub fn openings(&self) -> u64 {
+        self.openings
+    }
+
+    fn open(&mut self, now: Duration) {
+        self.phase = Phase::Open { until: now.saturating_add(self.settings.timeout), forced: false };
+        self.check_later(now);
+        self.openings += 1;
+        self.epoch += 1;
+    }
+
+    fn close(&mut self) {
+        (self.phase, self.check_at) = (CALM, None);
+        self.epoch += 1;
+    }
+
+    fn check_later(&mut self, now: Duration) {
+        self.check_at = Some(now.saturating_add(self.settings.check_interval));
+    }
+}
+
+impl Permit {
+    /// The permit of a calm epoch, for those who keep [`Breaker::calm_permit`] in a number.
+    pub fn calm(epoch: u64) -> Self {
+        Self { epoch, is_probe: false }
+    }
+
+    /// Its epoch.
+    pub fn epoch(self) -> u64 {
+        self.epoch
+    }
+
+    /// Whether it holds one of the places of those who try.
+    pub fn is_probe(self) -> bool {
+        self.is_probe
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Plans for CQL: which questions and which writes, in which order, with every value in the form it is encoded in.
+//! Whoever runs one decides nothing.
+
+mod value;
+
+pub use value::CqlValue;
+
+use std::sync::Arc;
+
+use super::Output;
+use crate::schema::Relation;
+
+/// What a CQL database is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CqlPlan {
+    /// Rows.
+    Read(CqlRead),
+    /// A number of rows.
+    Count(CqlCount),
+    /// New rows.
+    Insert(CqlInsert),
+    /// A change of rows.
+    Update(CqlUpdate),
+    /// A removal of rows.
+    Delete(CqlDelete),
+}
+
+/// A column and what it must be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restriction {
+    /// Position in [`Relation::columns`].
+    pub column: usize,
+    /// What it must be.
+    pub test: Test,
+}
+
+/// What a column must be. Each value is one marker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    /// `c = ?`
+    Eq(CqlValue),
+    /// `c IN ?`, with the members as one list; at least two, all different.
+    In(Vec<CqlValue>),
+    /// `c > ?`
+    Gt(CqlValue),
+    /// `c >= ?`
+    Gte(CqlValue),
+    /// `c < ?`
+    Lt(CqlValue),
+    /// `c <= ?`
+    Lte(CqlValue),
+    /// `c CONTAINS ?`
+    Contains(CqlValue),
+    /// `c[?] = ?`
+    Entry(CqlValue, CqlValue),
+    /// `c = null`; in the `IF` of a write only.
+    Null,
+    /// `c != null`; in the `IF` of a write only.
+    NotNull,
+}
+
+/// Rows of one table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CqlRead {
+    /// Table or view.
+    pub relation: Arc<Relation>,
+    /// Columns of every read. The hidden ones are not of the answer: they only tell rows apart.
+    pub outputs: Vec<Output>,
+    /// Whether the shown `outputs` are every column under its own name, so that a column added since can be noticed.
+    pub every: bool,
+    /// The `WHERE` of every read, one read after the other; without any there are no rows and nothing is asked.
+    pub reads: Vec<Vec<Restriction>>,
+    /// Positions in `outputs` of what tells rows apart where two reads may give the same row: the second one is
+    /// dropped. Empty where none can come twice.
+    pub distinct: Vec<usize>,
+    /// Whether rows come in the reverse of the table's clustering order (`ORDER BY` with every clustering column
+    /// turned round); else no order is asked for.
+    pub reversed: bool,
+    /// So many rows of all reads together are left out, before the limit.
+    pub skip: u64,
+    /// At most so many rows of all reads together, never 0.
+    pub limit: Option<u64>,
+    /// Whether every read needs `ALLOW FILTERING`, which its owner has allowed.
+    pub filtering: bool,
+    /// Whether the answer may take longer than one statement, as long as rows keep flowing.
+    pub unbounded: bool,
+}
+
+/// The number of rows of one table that match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CqlCount {
+    /// Table or view.
+    pub relation: Arc<Relation>,
+    /// The `WHERE` of every count; the sum is the answer, since no row is counted twice. Without any it is 0 and
+    /// nothing is asked.
+    pub reads: Vec<Vec<Restriction>>,
+    /// Whether every count needs `ALLOW FILTERING`.
+    pub filtering: bool,
+}
+
+/// What becomes of a row that is already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// The insert fails on the constraint [`crate::schema::PRIMARY_KEY`] and nothing is written: `IF NOT EXISTS`.
+    Refuses,
+    /// It stays as it is and is returned: `IF NOT EXISTS`.
+    Stays,
+    /// It takes the new values: a plain `INSERT`.
+    Changes,
+}
+
+/// How several statements become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// There is one statement only.
+    Single,
+    /// Rows of one partition: an unlogged batch, which is atomic there.
+    Partition,
+    /// Rows of several partitions: a logged batch.
+    Logged,
+}
+
+/// New rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CqlInsert {
+    /// Table.
+    pub relation: Arc<Relation>,
+    /// Columns written, those of the primary key among them.
+    pub columns: Vec<usize>,
+    /// For every row a value for each of `columns`.
+    pub rows: Vec<Vec<CqlValue>>,
+    /// What becomes of a row that is already there.
+    pub existing: Existing,
+    /// How several rows are written.
+    pub batch: Batch,
+    /// Columns of the answer, read by the primary key when the row is written; none for an answer without rows.
+    pub returning: Vec<Output>,
+}
+
+impl CqlInsert {
+    /// What finds a row that was written: a restriction for every column of the primary key.
+    pub fn key(&self, row: &[CqlValue]) -> Vec<Restriction> {
+        let of = |column: &usize| {
+            let place = self.columns.iter().position(|written| written == column)?;
+            Some(Restriction { column: *column, test: Test::Eq(row.get(place)?.clone()) })
+        };
+        self.relation.primary_key.iter().filter_map(of).collect()
+    }
+}
+
+/// A change of rows that are there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CqlUpdate {
+    /// Table.
+    pub relation: Arc<Relation>,
+    /// The rows, each by its whole primary key; one statement after the other. Without any nothing is asked.
+    pub rows: Vec<Vec<Restriction>>,
+    /// New values.
+    pub set: Vec<(usize, CqlValue)>,
+    /// What the row must be besides (`IF …`); when empty it must only be there (`IF EXISTS`).
+    pub condition: Vec<Restriction>,
+    /// Columns of the answer, read by the primary key when the row is changed; none for an answer without rows.
+    pub returning: Vec<Output>,
+}
+
+/// A removal of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CqlDelete {
+    /// Table.
+    pub relation: Arc<Relation>,
+    /// The rows, each by its whole primary key; one statement after the other. Without any nothing is asked.
+    pub rows: Vec<Vec<Restriction>>,
+    /// What the row must be besides (`IF …`); when empty it must only be there (`IF EXISTS`).
+    pub condition: Vec<Restriction>,
+    /// Columns of the answer, read by the primary key before the row is removed; none for an answer without rows.
+    pub returning: Vec<Output>,
+}

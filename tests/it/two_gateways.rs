@@ -1,0 +1,152 @@
+//! Keys that are made and changed through one gateway while another one, over the same control database, is busy too.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::enforcement::Plane;
+use crate::harness::{Answer, CLIENT, Gateway};
+
+const SQL: &str =
+    "CREATE TABLE things (id bigint PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'one');";
+
+/// How long the other gateway may take on a busy machine; what it takes is printed, and should be below a second.
+const BOUND: Duration = Duration::from_secs(5);
+
+/// For how long an old secret works on.
+const OVERLAP: Duration = Duration::from_secs(6);
+
+/// Around the end of an overlap the clocks of the test and of the database need not agree.
+const BLUR: Duration = Duration::from_millis(50);
+
+const KEYS: usize = 6;
+
+async fn fetch(gateway: &Gateway, client: &str, table: &str, key: &str) -> Answer {
+    let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", client);
+    gateway.send(request.header("X-Athena-Key", key).json(&json!({"table_name": table}))).await
+}
+
+async fn status(gateway: &Gateway, key: &str) -> u16 {
+    fetch(gateway, CLIENT, "things", key).await.status
+}
+
+/// Asks until the status is the expected one, and tells how long that took.
+async fn obeys(gateway: &Gateway, key: &str, expected: u16) -> Duration {
+    let began = Instant::now();
+    loop {
+        let seen = status(gateway, key).await;
+        if seen == expected {
+            return began.elapsed();
+        }
+        assert!(began.elapsed() < BOUND, "{seen} instead of {expected}");
+    }
+}
+
+/// What the callers of a key that nobody touches have met.
+#[derive(Default)]
+struct Load {
+    over: Cell<bool>,
+    answered: Cell<u64>,
+    failures: RefCell<Vec<String>>,
+}
+
+impl Load {
+    async fn run(&self, gateway: &Gateway, client: &str, table: &str, key: &str) {
+        while !self.over.get() {
+            let answer = fetch(gateway, client, table, key).await;
+            self.answered.set(self.answered.get() + 1);
+            if answer.status != 200 {
+                self.failures.borrow_mut().push(answer.text);
+            }
+        }
+    }
+}
+
+/// A key whose old secret works on for [`OVERLAP`].
+struct Rotated {
+    old: String,
+    new: String,
+    /// The rotation lies between these two.
+    between: (Instant, Instant),
+}
+
+#[tokio::test]
+async fn keys_made_and_rotated_on_one_gateway_are_obeyed_by_the_other_and_nobody_else_notices() {
+    let plane = Plane::start(SQL).await;
+    plane.policy("enforce").await;
+    let (one, two) = (&plane.gateway, &plane.sibling("").await);
+    let (steady, _) = plane.key(json!({"name": "steady", "rights": ["*"]})).await;
+    while status(two, &steady).await != 200 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let load = Load::default();
+    let story = async {
+        let (mut longest, mut rotated) = (Duration::ZERO, Vec::new());
+        for _ in 0..KEYS {
+            let (old, id) = plane.key(json!({"name": "k", "rights": ["*"]})).await;
+            assert_eq!(status(one, &old).await, 200, "a key is in force with its answer");
+            longest = longest.max(obeys(two, &old, 200).await);
+
+            let path = format!("/admin/api-keys/{id}/rotate");
+            let rotate = async |overlap: Duration| {
+                let body = json!({"overlap_secs": overlap.as_secs()});
+                let answer = plane.admin(Method::POST, &path, body).await.ok();
+                answer["data"]["api_key"].as_str().expect("a credential").to_owned()
+            };
+            // Without an overlap the old secret ends at once.
+            let second = rotate(Duration::ZERO).await;
+            assert_eq!((status(one, &second).await, status(one, &old).await), (200, 401));
+            longest = longest.max(obeys(two, &second, 200).await).max(obeys(two, &old, 401).await);
+
+            let began = Instant::now();
+            let new = rotate(OVERLAP).await;
+            let between = (began, Instant::now());
+            assert_eq!((status(one, &new).await, status(one, &second).await), (200, 200));
+            longest = longest.max(obeys(two, &new, 200).await);
+            rotated.push(Rotated { old: second, new, between });
+        }
+
+        // Every old secret works until its time is over, on both, and then no longer.
+        while !rotated.is_empty() {
+            let mut lasting = Vec::new();
+            for key in rotated {
+                let mut over = true;
+                for gateway in [one, two] {
+                    let asked = Instant::now();
+                    let seen = status(gateway, &key.old).await;
+                    if Instant::now() + BLUR < key.between.0 + OVERLAP {
+                        assert_eq!(seen, 200, "an old secret ended before its time");
+                    }
+                    if asked > key.between.1 + OVERLAP + BLUR {
+                        assert_eq!(seen, 401, "an old secret works on after its time");
+                    } else {
+                        over = false;
+                    }
+                    assert_eq!(status(gateway, &key.new).await, 200);
+                }
+                if !over {
+                    lasting.push(key);
+                }
+            }
+            rotated = lasting;
+        }
+        load.over.set(true);
+        longest
+    };
+    let ((), (), (), (), longest) = tokio::join!(
+        load.run(one, CLIENT, "things", &steady),
+        load.run(two, CLIENT, "things", &steady),
+        load.run(two, CLIENT, "things", &steady),
+        load.run(two, "athena_logging", "query_history", &steady),
+        story,
+    );
+    println!(
+        "longest until the other gateway obeyed: {longest:?}; {} requests meanwhile",
+        load.answered.get()
+    );
+    assert_eq!(*load.failures.borrow(), [""; 0]);
+    assert!(load.answered.get() > 100, "{} requests are no load", load.answered.get());
+}
