@@ -5,6 +5,7 @@ use std::time::Duration;
 use athena_domain::breaker::BreakerSettings;
 
 use super::reader::Reader;
+use super::secret::Secret;
 use super::server::narrow;
 
 /// What happens to a body field nobody knows.
@@ -57,6 +58,10 @@ pub struct GatewayConfig {
     pub auto_migrate: bool,
     /// `gateway.schema_refresh_secs`: how old the knowledge of tables and columns may grow.
     pub schema_refresh: Duration,
+    /// `gateway.cursor_secret`: what cursors are sealed with; drawn at start where it is absent.
+    pub cursor_secret: Option<Secret>,
+    /// `gateway.cursor_lifetime_secs`: how long a cursor can be gone on with.
+    pub cursor_lifetime: Duration,
     /// `gateway.circuit_breaker_*`: when the database of a client is taken to be away.
     pub breaker: BreakerSettings,
 }
@@ -90,6 +95,8 @@ impl GatewayConfig {
             logging_client,
             auth_client,
             auto_migrate: reader.boolean(key("auto_migrate"), true),
+            cursor_secret: cursor_secret(reader),
+            cursor_lifetime: reader.seconds(key("cursor_lifetime_secs"), 3600, 1..=604_800),
             schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
             breaker: BreakerSettings {
                 threshold: narrow(reader.integer(key("circuit_breaker_threshold"), 5, 1..=1_000_000)),
@@ -99,4 +106,17 @@ impl GatewayConfig {
             },
         }
     }
+}
+
+/// Fewest characters of a secret: whoever holds a cursor can try secrets as fast as a machine can.
+const MIN_SECRET: usize = 32;
+
+fn cursor_secret(reader: &mut Reader<'_>) -> Option<Secret> {
+    let secret = reader.text("gateway", "cursor_secret")?;
+    if secret.chars().count() < MIN_SECRET {
+        let message = format!("must have {MIN_SECRET} characters or more; openssl rand -hex 32 makes one");
+        reader.problem("gateway", "cursor_secret", message);
+        return None;
+    }
+    Some(Secret::new(secret))
 }

@@ -5,6 +5,7 @@ mod architecture;
 mod budgets;
 mod catalog;
 mod client_tls;
+mod cursors;
 mod deploy;
 mod enforcement;
 mod given_up;

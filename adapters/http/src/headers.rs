@@ -29,6 +29,8 @@ pub const ORGANIZATION_ID: HeaderName = HeaderName::from_static("x-organization-
 pub const RESOURCE_ID: HeaderName = HeaderName::from_static("x-athena-resource-id");
 /// Number of matching rows, where the body has no room for it.
 pub const COUNT: HeaderName = HeaderName::from_static("x-athena-count");
+/// The cursor to the next page, where the body has no room for it.
+pub const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-athena-next-cursor");
 /// A direct database target, which this server does not take.
 const JDBC_URL: HeaderName = HeaderName::from_static("x-jdbc-url");
 /// Headers with an agreed meaning that this server does not have yet (contract 29).

@@ -5,6 +5,7 @@
 //! Names come from the catalog and are always quoted. `LIMIT` alone is written out: a page size is one of
 //! few numbers, and the planner can only choose well when it sees it.
 
+mod after;
 mod filter;
 mod write;
 
@@ -171,12 +172,12 @@ impl Statement {
 
     /// The list after SELECT or RETURNING; `every` writes `*` where each value is read as it is.
     fn outputs(&mut self, relation: &Relation, outputs: &[Output], every: bool) {
-        if every && !outputs.is_empty() && outputs.iter().all(|output| is_native(output.ty(relation))) {
+        let star = every && !outputs.is_empty() && outputs.iter().all(|o| is_native(o.ty(relation)));
+        if star {
             self.sql.push('*');
-            return;
         }
-        for (index, output) in outputs.iter().enumerate() {
-            if index > 0 {
+        for (index, output) in outputs.iter().filter(|output| !star || output.hidden).enumerate() {
+            if star || index > 0 {
                 self.sql.push(',');
             }
             let ty = output.ty(relation);
@@ -204,6 +205,10 @@ impl Statement {
         self.sql.push_str(" FROM ");
         self.relation(&plan.relation);
         self.where_clause(&plan.relation, &plan.filter)?;
+        if let Some(after) = &plan.after {
+            self.sql.push_str(if plan.filter.is_empty() { " WHERE " } else { " AND " });
+            self.after(plan, after)?;
+        }
         self.order(&plan.relation, &plan.order);
         if let Some(limit) = plan.limit {
             self.sql.push_str(" LIMIT ");

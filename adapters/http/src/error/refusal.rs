@@ -85,6 +85,7 @@ fn category(code: RequestCode) -> &'static str {
         | RequestCode::DataException
         | RequestCode::TooManyRows
         | RequestCode::NotSupportedByBackend
+        | RequestCode::InvalidCursor
         | RequestCode::PostProcessing => "validation",
     }
 }

@@ -174,6 +174,12 @@ pub fn response_headers(path: &str, status: Option<u16>) -> Vec<MetaHeader> {
             "128",
         ),
         (
+            success && FETCH.contains(&path),
+            "X-Athena-Next-Cursor",
+            "The cursor to the next page, when `cursor` was given, there is one and the body is an array.",
+            "AXl0…",
+        ),
+        (
             success && path == "/gateway/insert",
             "X-Athena-Resource-Id",
             "Id of the inserted row, when the body is an array with one row.",

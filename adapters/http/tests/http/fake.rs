@@ -142,6 +142,7 @@ fn schema() -> Arc<Schema> {
         let column = |name: &str, sql: &str, kind| Column {
             name: name.into(),
             ty: ColumnType::new(sql, kind),
+            nullable: true,
             writable: true,
         };
         Relation {
@@ -209,6 +210,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         decoding: Default::default(),
         authenticator: Default::default(),
         budgets: Default::default(),
+        cursors: Default::default(),
     };
     (app(settings, &Services::new(Arc::new(gateway))), dropped)
 }

@@ -37,6 +37,8 @@ pub struct RowsData {
     rows: Vec<Value>,
     /// Matching or changed rows, when `count` was asked for.
     count: Option<u64>,
+    /// The cursor to the next page, when `cursor` was given; null behind the last page.
+    next_cursor: Option<String>,
     /// `{"grouped": [{"label", "rows", "aggregation"}]}`, when `group_by` was given.
     post_processing: Json,
 }
