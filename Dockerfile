@@ -33,6 +33,8 @@ COPY --from=build /out/athena_rs /usr/local/bin/athena_rs
 # What the process may write; a volume mounted here for the first time takes over the owner.
 COPY --from=build --chown=10001:10001 /out/state /var/lib/athena
 COPY config/config.yaml /etc/athena/config.yaml
+# Records wait in athena/spool below it while the control database is away, unless logging.spool_dir says where.
+ENV XDG_STATE_HOME=/var/lib
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 WORKDIR /var/lib/athena

@@ -1,4 +1,4 @@
-# Shared by `run` and `stream`: a private PostgreSQL, the servers, their clean-up. Linux only, for
+# Shared by the measurements: a private PostgreSQL, the servers, their clean-up. Linux only, for
 # the CPU and memory figures come from /proc.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -9,6 +9,7 @@ chmod 711 "$work"
 postmaster=
 gateway=
 others=()
+clusters=()
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -27,13 +28,12 @@ clean_up() {
   for pid in "${others[@]}" $gateway; do
     wait "$pid" 2>/dev/null
   done
-  if [ -n "$postmaster" ]; then
-    kill -INT "$postmaster" 2>/dev/null
-    wait "$postmaster" 2>/dev/null
-  fi
+  for pid in "${clusters[@]}"; do
+    stop_cluster "$pid"
+  done
   if [ -n "${BENCH_KEEP:-}" ] || { [ "$status" -ne 0 ] && [ "$status" -lt 128 ]; }; then
     say "logs are kept in $work"
-    rm -rf "$work/data"
+    rm -rf "$work"/data-*
   else
     rm -rf "$work"
   fi
@@ -91,6 +91,40 @@ choose_owner() {
 
 sql() { "$psql" -X -q -v ON_ERROR_STOP=1 -h "$work" -U bench "$@"; }
 
+# start_cluster NAME PORT: starts the cluster NAME, made when it is not there yet, on the socket PORT in the temporary
+# directory; sets `started` to its process.
+start_cluster() {
+  local name=$1 port=$2 data=$work/data-$1 try
+  cd "$work" || exit 1
+  if [ ! -d "$data" ]; then
+    LC_ALL=C "${owner[@]}" "$pg/initdb" -D "$data" -U bench -A trust -E UTF8 --no-sync >"$work/initdb.log" 2>&1 ||
+      die "initdb failed, see initdb.log"
+  fi
+  LC_ALL=C "${owner[@]}" "$pg/postgres" -D "$data" -k "$work" -p "$port" -c listen_addresses= \
+    -c "max_connections=${max_connections:-200}" -c shared_buffers=256MB -c max_wal_size=4GB -c autovacuum=off \
+    -c fsync=off -c synchronous_commit=off -c full_page_writes=off >>"$work/$name.log" 2>&1 &
+  started=$!
+  clusters+=("$started")
+  cd "$root" || exit 1
+  for try in $(seq 100); do
+    sql -p "$port" -d postgres -c 'SELECT 1' >/dev/null 2>&1 && return
+    kill -0 "$started" 2>/dev/null || break
+    sleep 0.1
+  done
+  die "PostgreSQL did not start, see $name.log"
+}
+
+# stop_cluster PID: stops it at once, breaking its connections, and waits for the end.
+stop_cluster() {
+  local pid running=("${clusters[@]}")
+  kill -INT "$1" 2>/dev/null
+  wait "$1" 2>/dev/null
+  clusters=()
+  for pid in "${running[@]}"; do
+    [ "$pid" = "$1" ] || clusters+=("$pid")
+  done
+}
+
 # Sets `pg`, `psql`, `postmaster` and `database_url`, with the table loaded.
 start_postgres() {
   pg=$(postgres_bin) || die "no PostgreSQL found: install it or set ATHENA_PG_BIN"
@@ -98,20 +132,8 @@ start_postgres() {
   [ -x "$psql" ] || psql=$(command -v psql) || die "psql is needed beside $pg or in PATH"
   choose_owner
   say "PostgreSQL: $("$pg/postgres" --version)"
-  (cd "$work" && LC_ALL=C "${owner[@]}" "$pg/initdb" -D "$work/data" -U bench -A trust -E UTF8 --no-sync) \
-    >"$work/initdb.log" 2>&1 || die "initdb failed, see initdb.log"
-  cd "$work" || exit 1
-  LC_ALL=C "${owner[@]}" "$pg/postgres" -D "$work/data" -k "$work" -c listen_addresses= \
-    -c "max_connections=${max_connections:-200}" -c shared_buffers=256MB -c max_wal_size=4GB -c autovacuum=off \
-    -c fsync=off -c synchronous_commit=off -c full_page_writes=off >"$work/postgres.log" 2>&1 &
-  postmaster=$!
-  cd "$root" || exit 1
-  local try
-  for try in $(seq 100); do
-    sql -d postgres -c 'SELECT 1' >/dev/null 2>&1 && break
-    [ "$try" -lt 100 ] && kill -0 "$postmaster" 2>/dev/null || die "PostgreSQL did not start, see postgres.log"
-    sleep 0.1
-  done
+  start_cluster postgres 5432
+  postmaster=$started
   say "loading the table"
   sql -d postgres -c 'CREATE DATABASE bench'
   sql -d bench -f "$here/load.sql" || die "the table could not be loaded"

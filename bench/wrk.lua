@@ -1,5 +1,6 @@
 -- Usage: wrk … -s wrk.lua URL -- plain | point | page LIMIT
--- Random ids and kinds; ends with one machine-readable line.
+-- Random ids and kinds; ends with one machine-readable line. BENCH_DELAY_MS is a pause of every connection before
+-- each request.
 
 local threads = 0
 
@@ -34,9 +35,16 @@ function init(args)
   end
 end
 
+local pause = tonumber(os.getenv("BENCH_DELAY_MS"))
+if pause then
+  function delay()
+    return pause
+  end
+end
+
 function done(summary, latency)
   local errors = summary.errors
-  io.write(("RESULT\t%d\t%d\t%.0f\t%.0f\t%d\n"):format(
+  io.write(("RESULT\t%d\t%d\t%.0f\t%.0f\t%d\t%d\n"):format(
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-    errors.connect + errors.read + errors.write + errors.timeout + errors.status))
+    errors.connect + errors.read + errors.write + errors.timeout + errors.status, latency.max))
 end

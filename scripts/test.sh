@@ -23,6 +23,12 @@ fi
 ATHENA_PGBOUNCER=$(scripts/ensure-test-server.sh pgbouncer)
 ATHENA_REDIS_SERVER=$(scripts/ensure-test-server.sh redis)
 export ATHENA_PGBOUNCER ATHENA_REDIS_SERVER
+if [ -z "${ATHENA_TEST_CQL:-}" ]; then
+    # One server for all tests; it goes away with them.
+    trap 'scripts/ensure-cql.sh wipe || true' EXIT
+    ATHENA_TEST_CQL=$(scripts/ensure-cql.sh)
+    export ATHENA_TEST_CQL
+fi
 
 failed=() left_out=()
 [ -n "$ATHENA_PGBOUNCER" ] || left_out+=("what needs PgBouncer")

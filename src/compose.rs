@@ -14,6 +14,7 @@ use athena_domain::{ClientName, Limits};
 use athena_http::{AdminKey, AuditHeaders, Cors, HttpSettings, ResponseShape, Services};
 use athena_postgres::PostgresSettings;
 use athena_postgres::control::{PostgresProvisioner, PostgresStatistics};
+use athena_scylla::ScyllaSettings;
 
 use crate::config::{self, Config, ConnectionUri, Environment, PoolConfig, Secret, UnknownFields};
 use crate::control::ControlPlane;
@@ -25,6 +26,9 @@ const WSS_SPECIFICATION: &str = include_str!("../openapi-wss.yaml");
 
 /// Requests of one client that wait before its bulkhead.
 const QUEUE_LENGTH: usize = 1000;
+
+/// Requests of one CQL client at once: its connections carry many, so that only memory bounds them.
+const CQL_CONCURRENT: usize = 256;
 
 /// Connections for raw queries, as a share of those for prepared statements.
 const RAW_SHARE: usize = 4;
@@ -40,7 +44,8 @@ pub struct Composed {
 }
 
 impl Composed {
-    /// Ends what runs beside the gateway, once no request does; nothing takes longer than `within`.
+    /// Ends what runs beside the gateway, once no request does: what waits is written for as long as `within`, then
+    /// spooled.
     pub async fn stop(self, within: Duration) {
         let Self { services, control, records } = self;
         // Nobody is left who could be observed.
@@ -125,13 +130,23 @@ impl Databases {
 impl Connector for Databases {
     fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
         let uri = ConnectionUri::parse(uri).map_err(str::to_owned)?;
-        if !matches!(uri.scheme().as_str(), "postgres" | "postgresql") {
-            return Err(format!(
-                "this build does not speak {}://; it speaks postgres:// and postgresql://",
-                uri.scheme()
-            ));
+        match uri.scheme().as_str() {
+            "postgres" | "postgresql" => self.postgres(name, uri.expose()),
+            "cql" | "scylla" | "cassandra" => self.cql(name, uri.expose()),
+            other => Err(format!(
+                "this build does not speak {other}://; it speaks postgres://, postgresql:// and cql://"
+            )),
         }
-        let settings = settings(uri.expose(), &self.pool, &self.limits, self.schema_refresh);
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.environment.filled(name).map(str::to_owned)
+    }
+}
+
+impl Databases {
+    fn postgres(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
+        let settings = settings(uri, &self.pool, &self.limits, self.schema_refresh);
         let mut settings = settings.map_err(|error| error.to_string())?;
         name.as_str().clone_into(&mut settings.name);
         let settings = settings.resolved();
@@ -144,18 +159,25 @@ impl Connector for Databases {
         };
         let (backend, schema) = athena_postgres::open(&settings);
         let place = settings.place();
-        let own = settings.breaker;
-        let breaker = BreakerSettings {
-            threshold: own.threshold.unwrap_or(self.breaker.threshold),
-            timeout: own.timeout.unwrap_or(self.breaker.timeout),
-            check_interval: own.check_interval.unwrap_or(self.breaker.check_interval),
-            ..self.breaker
-        };
+        let breaker = settings.breaker.over(self.breaker);
         Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
     }
 
-    fn variable(&self, name: &str) -> Option<String> {
-        self.environment.filled(name).map(str::to_owned)
+    fn cql(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
+        let mut settings = ScyllaSettings::from_uri(uri).map_err(|error| error.to_string())?;
+        name.as_str().clone_into(&mut settings.name);
+        settings.statement_timeout = self.limits.statement_timeout;
+        settings.schema_refresh = self.schema_refresh;
+        settings.max_filtered_rows = self.limits.max_rows;
+        let bulkhead = BulkheadSettings {
+            max_concurrent: settings.max_concurrent.unwrap_or(CQL_CONCURRENT),
+            queue_length: settings.queue_length.unwrap_or(QUEUE_LENGTH),
+            queue_wait: settings.queue_wait.unwrap_or(self.pool.acquire_timeout),
+        };
+        let (backend, schema) = athena_scylla::open(&settings);
+        let place = settings.place();
+        let breaker = settings.breaker.over(self.breaker);
+        Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
     }
 }
 

@@ -71,7 +71,8 @@ impl Records {
         Self { pipelines, metrics, observer, traces, tasks }
     }
 
-    /// Writes what waits, at most for `within`; the rest waits on disk.
+    /// Writes what waits, at most for `within`; the rest is put on disk, for which
+    /// [`SPOOL_GRACE`](athena_logging::SPOOL_GRACE) is left.
     pub async fn stop(self, within: Duration) {
         let pipelines = join_all(self.pipelines.iter().map(|pipeline| pipeline.shutdown(within)));
         let traces = async {
@@ -90,6 +91,11 @@ fn pipelines(config: &Config, control: &ControlPlane) -> Vec<Arc<LogPipeline>> {
         settings.spool_dir = settings.spool_dir.map(|directory| directory.join(spool));
         Arc::new(LogPipeline::start(Arc::new(store), settings))
     };
+    if config.logging.spool_dir.is_none() && (control.logging.is_some() || control.auth.is_some()) {
+        tracing::warn!(
+            "while the control database is away, records wait in memory only: name a directory in logging.spool_dir"
+        );
+    }
     let requests = control.logging.clone().map(|database| match control.keys_elsewhere {
         true => start(PostgresLogStore::without_keys(database), "", false),
         false => start(PostgresLogStore::new(database), "", false),

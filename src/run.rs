@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use athena_application::{Authenticator, ClientRegistry};
 use athena_cli::ServerOptions;
 use athena_domain::access::AccessState;
-use athena_http::{App, Face, Listener, Tls};
+use athena_http::{App, CUT_OFF, Face, Listener, Tls};
+use athena_logging::SPOOL_GRACE;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::{Config, Environment, LoadOptions, Warning};
@@ -15,6 +17,17 @@ use crate::demo::PrivateDatabase;
 use crate::reload::Reloader;
 use crate::telemetry::LogLevel;
 use crate::{compose, demo, telemetry};
+
+/// Time for writing records to the control database when the gateway stops; what is left then goes to the spool.
+const FLUSH: Duration = Duration::from_secs(4);
+
+/// Time for what still blocks a thread when everything else has stopped, such as the look-up of a name.
+const BLOCKED: Duration = Duration::from_secs(1);
+
+/// What a stop takes at most beyond `api.drain_delay_secs` and `api.shutdown_timeout_secs`. Whoever kills the process
+/// must wait for longer than all three.
+pub const CLOSING: Duration =
+    CUT_OFF.saturating_add(FLUSH).saturating_add(SPOOL_GRACE).saturating_add(BLOCKED);
 
 /// Runs the server until it is told to stop.
 ///
@@ -29,7 +42,10 @@ pub fn server(options: ServerOptions) -> anyhow::Result<()> {
         runtime.worker_threads(workers);
     }
     let runtime = runtime.enable_all().thread_name("athena").build().context("the runtime cannot start")?;
-    runtime.block_on(serve(config, options, level))
+    let served = runtime.block_on(serve(config, options, level));
+    // Dropped, it would wait for blocked threads for ever.
+    runtime.shutdown_timeout(BLOCKED);
+    served
 }
 
 /// The demo needs no file and writes none.
@@ -103,7 +119,7 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
     ];
     athena_http::serve_all(faces, &settings, stop_asked()).await;
     beside.iter().for_each(tokio::task::JoinHandle::abort);
-    composed.stop(settings.shutdown_timeout).await;
+    composed.stop(FLUSH).await;
     tracing::info!("athena has stopped");
     if let Some(private) = private {
         private.stop().await;
@@ -119,7 +135,7 @@ async fn ready_when_known(
     announcement: Option<String>,
 ) {
     while matches!(authenticator.state(), AccessState::Unavailable) || !clients.is_read() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     app.ready();
     if let Some(announcement) = announcement {

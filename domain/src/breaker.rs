@@ -28,6 +28,59 @@ impl Default for BreakerSettings {
     }
 }
 
+/// What one client's connection URI says instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BreakerOverrides {
+    /// `circuit_breaker_threshold`
+    pub threshold: Option<u32>,
+    /// `circuit_breaker_timeout_secs`
+    pub timeout: Option<Duration>,
+    /// `circuit_breaker_check_interval_secs`
+    pub check_interval: Option<Duration>,
+}
+
+impl BreakerOverrides {
+    /// The options of a connection URI, as errors list them.
+    pub const OPTIONS: &str =
+        "circuit_breaker_threshold, circuit_breaker_timeout_secs, circuit_breaker_check_interval_secs";
+
+    /// Takes an option of a connection URI; `None` when it is none of these.
+    ///
+    /// # Errors
+    /// What its value must be.
+    pub fn take(&mut self, option: &str, value: &str) -> Option<Result<(), &'static str>> {
+        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        let number = value.parse::<u32>().ok().filter(|_| digits);
+        let seconds = number.filter(|n| (1..=86_400).contains(n)).map(|n| Duration::from_secs(n.into()));
+        let taken = match option {
+            "circuit_breaker_threshold" => {
+                self.threshold = number.filter(|n| (1..=1_000_000).contains(n));
+                self.threshold.map(drop).ok_or("a whole number from 1 to 1000000")
+            }
+            "circuit_breaker_timeout_secs" => {
+                self.timeout = seconds;
+                seconds.map(drop).ok_or("a whole number from 1 to 86400")
+            }
+            "circuit_breaker_check_interval_secs" => {
+                self.check_interval = seconds;
+                seconds.map(drop).ok_or("a whole number from 1 to 86400")
+            }
+            _ => return None,
+        };
+        Some(taken)
+    }
+
+    /// The settings with what is said here in the place of theirs.
+    pub fn over(self, settings: BreakerSettings) -> BreakerSettings {
+        BreakerSettings {
+            threshold: self.threshold.unwrap_or(settings.threshold),
+            timeout: self.timeout.unwrap_or(settings.timeout),
+            check_interval: self.check_interval.unwrap_or(settings.check_interval),
+            ..settings
+        }
+    }
+}
+
 /// What the end of a request, or of a check, says about the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
@@ -147,6 +200,8 @@ impl Breaker {
                 *failures = failures.saturating_add(1);
                 if *failures >= self.settings.threshold {
                     self.open(now);
+                    // At once, as somebody's requests may have brought this on themselves.
+                    self.check_at = Some(now);
                 }
             }
             (Phase::Closed { doubts, .. }, Health::Doubtful) => {

@@ -19,10 +19,11 @@ pub use raw::{RawPlan, replace_placeholders, statements};
 use std::sync::Arc;
 
 use crate::access::Authority;
+use crate::error::RequestError;
 use crate::limits::Limits;
 use crate::query::fetch::Count;
 use crate::query::{CompareOp, IsTest, Nulls};
-use crate::schema::{ColumnType, Relation, Schema};
+use crate::schema::{ColumnType, Dialect, Relation, Schema};
 
 /// What a planner may take for granted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -291,7 +292,7 @@ pub enum Operation {
     Delete(DeletePlan),
     /// What a CQL database is asked: the only operation it gets besides `Raw`.
     Cql(CqlPlan),
-    /// The caller's own SQL.
+    /// The caller's own SQL or CQL.
     Raw(RawPlan),
 }
 
@@ -318,8 +319,17 @@ pub struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn plan(&self, operation: Operation) -> Plan {
-        Plan { operation, big_numbers_as_text: self.options.big_numbers_as_text }
+    /// The plan for an operation, in the language of the database.
+    fn plan(&self, operation: Operation) -> Result<Plan, RequestError> {
+        let operation = match self.schema.dialect() {
+            Dialect::Sql => operation,
+            Dialect::Cql(rules) => cql::stage(operation, rules, self.limits)?,
+        };
+        Ok(Plan { operation, big_numbers_as_text: self.options.big_numbers_as_text })
+    }
+
+    fn speaks_cql(&self) -> bool {
+        matches!(self.schema.dialect(), Dialect::Cql(_))
     }
 }
 

@@ -34,8 +34,17 @@ impl fmt::Display for Secret {
 }
 
 /// Schemes of connection targets.
-const SCHEMES: [&str; 7] =
-    ["postgres", "postgresql", "cql", "supabase+https", "supabase+http", "postgrest+https", "postgrest+http"];
+const SCHEMES: [&str; 9] = [
+    "postgres",
+    "postgresql",
+    "cql",
+    "scylla",
+    "cassandra",
+    "supabase+https",
+    "supabase+http",
+    "postgrest+https",
+    "postgrest+http",
+];
 
 /// Where a database is and how to enter it. Prints with its passwords as `***`.
 #[derive(Clone, PartialEq, Eq)]

@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
     ("athena-logging", "adapters/logging", &["athena-domain", "athena-application"]),
     ("athena-metrics", "adapters/metrics", &["athena-domain", "athena-application"]),
     ("athena-redis", "adapters/redis", &["athena-domain", "athena-application"]),
+    ("athena-scylla", "adapters/scylla", &["athena-domain", "athena-application"]),
     ("athena-traces", "adapters/traces", &["athena-application"]),
     ("athena-memory", "adapters/memory", &["athena-domain", "athena-application"]),
 ];
@@ -21,6 +22,7 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
 const OWNED: &[(&str, &[&str])] = &[
     ("sqlx", &["adapters/postgres", "tests/support"]),
     ("deadpool", &["adapters/postgres"]),
+    ("scylla", &["adapters/scylla", "tests/support"]),
     ("poem", &["adapters/http"]),
     ("poem-openapi", &["adapters/http"]),
     ("deadpool-redis", &["adapters/redis"]),

@@ -10,9 +10,11 @@ mod unit;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use athena_cli::{Invocation, ServerOptions};
-use athena_rs::config::{BUNDLED, KEYS};
+use athena_rs::config::{BUNDLED, Config, Environment, KEYS};
+use athena_rs::run::CLOSING;
 use serde_json::{Map, Value};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -113,6 +115,27 @@ fn check_variables<'a>(variables: impl IntoIterator<Item = &'a str>) {
         assert!(known.contains(variable), "{variable} means nothing to the program");
         assert!(paper.contains(&format!("`{variable}`")), "docs/deployment.md does not explain {variable}");
     }
+}
+
+/// What the program makes of a file with these variables.
+#[track_caller]
+fn configured(file: &str, variables: impl IntoIterator<Item = (String, String)>) -> Config {
+    let environment: Environment = variables.into_iter().collect();
+    Config::from_text(file, &read(file), &environment, None).unwrap_or_else(|e| panic!("{file}: {e}")).0
+}
+
+/// What waits for the control database must lie below the directory that is kept and can be written.
+#[track_caller]
+fn check_spool(config: &Config, state: &Path) {
+    let spool = config.logging.spool_dir.as_deref().expect("what the memory does not hold is lost: no spool");
+    assert!(spool.starts_with(state) && spool != state, "{} is not in {}", spool.display(), state.display());
+}
+
+/// What a supervisor waits before it kills must be longer than the longest stop.
+#[track_caller]
+fn check_grace(config: &Config, before: Duration, grace: Duration) {
+    let longest = before + config.server.drain_delay + config.server.shutdown_timeout + CLOSING;
+    assert!(grace >= longest + Duration::from_secs(5), "{grace:?} is too short for {longest:?}");
 }
 
 /// What the command line of a start means; it must be one that starts the server with a configuration.

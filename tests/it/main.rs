@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod architecture;
+mod breaker;
 mod budgets;
 mod catalog;
 mod client_tls;

@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use athena_test_support::TestDatabase;
+use athena_rs::run::CLOSING;
+use athena_test_support::{Mode, TestDatabase};
 use serde_json::Value;
 
 fn athena() -> Command {
@@ -77,17 +78,16 @@ struct Server {
 
 impl Server {
     fn start(uri: &str) -> Self {
+        let uri = serde_json::to_string(uri).unwrap();
+        // A section is a list of single keys, or a map.
+        Self::configured(&format!(
+            "api:\n    - host: 127.0.0.1\n    - port: 4052\nlogging: {{format: json}}\npostgres_clients:\n    - main: {uri}\n"
+        ))
+    }
+
+    fn configured(text: &str) -> Self {
         let dir = tempdir();
         let config = dir.join("config.yaml");
-        let text = format!(
-            "- api:\n    - host: 127.0.0.1\n    - port: 4052\n- logging:\n    - format: json\n- postgres_clients:\n    - main: {}\n",
-            serde_json::to_string(uri).unwrap()
-        );
-        // Both forms of sections are read; the file itself is a map.
-        let text = text
-            .replace("- api:", "api:")
-            .replace("- logging:", "logging:")
-            .replace("- postgres_clients:", "postgres_clients:");
         std::fs::write(&config, text).unwrap();
         let mut child = athena()
             .args(["--api-only", "--port", "0", "--config"])
@@ -106,6 +106,31 @@ impl Server {
             }
         };
         Self { child, base, log }
+    }
+
+    /// Asks it to stop, and waits until it has, for this long at most.
+    async fn stop(&mut self, within: Duration) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < within, "the server does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(status.success());
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("athena has stopped"), "{rest}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -131,21 +156,67 @@ async fn a_stop_drains_what_runs() {
             .unwrap()
     });
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let pid = server.child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    server.stop(Duration::from_secs(10)).await;
     assert!(slow.await.unwrap().contains("\"n\":7"), "the running request is answered");
-    let start = Instant::now();
-    let status = loop {
-        if let Some(status) = server.child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(start.elapsed() < Duration::from_secs(10), "the server does not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// Sends a query for the client `main`; its answer, where there is one.
+async fn ask(base: &str, id: &str, sql: &str) -> Option<u16> {
+    let request = crate::harness::http().build().unwrap().post(format!("{base}/gateway/query"));
+    let request = request.header("X-Athena-Client", "main").header("X-Request-Id", id);
+    let answer = request.body(serde_json::json!({ "query": sql }).to_string()).send().await;
+    answer.ok().map(|answer| answer.status().as_u16())
+}
+
+#[tokio::test]
+async fn a_stop_ends_in_time_whoever_hangs_and_loses_no_record() {
+    let (data, control) = (TestDatabase::with("").await, TestDatabase::fresh().await);
+    let proxy = control.proxied().await;
+    let dir = tempdir();
+    let spool = dir.join("spool");
+    let configuration = |drain: u64| {
+        let clients = serde_json::json!({"main": data.uri(), "control": proxy.uri()});
+        format!(
+            "api: {{host: 127.0.0.1, shutdown_timeout_secs: {drain}}}\ngateway: {{logging_client: control}}\n\
+             logging: {{format: json, flush_interval_ms: 20, spool_dir: {}}}\npostgres_clients: {clients}\n",
+            spool.display()
+        )
     };
-    assert!(status.success());
-    let mut rest = String::new();
-    server.log.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("athena has stopped"), "{rest}");
+    let start = async |drain: u64| {
+        let configuration = configuration(drain);
+        let server = tokio::task::spawn_blocking(move || Server::configured(&configuration)).await.unwrap();
+        while ask(&server.base, "ready", "select 1").await != Some(200) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        server
+    };
+    // The control database says nothing any more: what it does not take within its time goes to the spool.
+    let mut server = start(30).await;
+    proxy.set(Mode::Blackhole).await;
+    for number in 0..20 {
+        assert_eq!(ask(&server.base, &format!("hanging-{number}"), "select 1").await, Some(200));
+    }
+    // Far from the 30 seconds that running requests would have had.
+    server.stop(CLOSING + Duration::from_secs(5)).await;
+    proxy.set(Mode::Pass).await;
+    proxy.cut().await;
+    // A request that does not end is cut off, and told.
+    let mut server = start(0).await;
+    let base = server.base.clone();
+    let endless = tokio::spawn(async move { ask(&base, "cut-off", "select pg_sleep(3600)").await });
+    let mut watch = <sqlx::PgConnection as sqlx::Connection>::connect(&data.uri()).await.unwrap();
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'select pg_sleep(3600)%'";
+    while sqlx::query_scalar::<_, i64>(running).fetch_one(&mut watch).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.stop(CLOSING + Duration::from_secs(5)).await;
+    assert_eq!(endless.await.unwrap(), None);
+    let sql = "SELECT count(*) FILTER (WHERE request_id LIKE 'hanging-%' AND status_code = 200), \
+               count(*) FILTER (WHERE request_id = 'cut-off' AND status_code = 499 AND client = 'main') \
+               FROM gateway_request_log";
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&control.uri()).await.unwrap();
+    let kept: (i64, i64) = sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(kept, (20, 1), "what was spooled, and what was cut off");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ pub use client_address::{AddressBlock, ClientAddress};
 pub use headers::request_id::RequestId;
 pub use headers::trace_parent::TraceParent;
 pub use security::AdminKey;
-pub use server::Listener;
+pub use server::{CUT_OFF, Listener};
 pub use services::{Reload, Reloaded, Services};
 pub use settings::{AuditHeaders, Cors, DOCS_URL, HttpSettings, ResponseShape};
 pub use spec::specification;

@@ -30,6 +30,9 @@ use crate::sighting;
 use crate::tls::Tls;
 use patience::Patience;
 
+/// Time that dropping the last requests may take: each of them is told to the observer on the way.
+pub const CUT_OFF: Duration = Duration::from_secs(1);
+
 /// Pause after an accept that failed for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -73,7 +76,7 @@ impl Listener {
 }
 
 /// Serves `endpoint` until `shutdown` is done; then waits for running requests, at most
-/// `shutdown_timeout`, and drops the rest.
+/// `shutdown_timeout`, and drops the rest, for which [`CUT_OFF`] is left.
 pub async fn run<E>(
     listener: Listener,
     endpoint: E,
@@ -135,11 +138,11 @@ pub async fn run<E>(
     tracing::info!(open = most - places.available_permits(), "no further connections; finishing what runs");
     phase.send_replace(Phase::Ending);
     // Every connection holds one place, so all places are free when all connections are gone.
-    let all_gone = places.acquire_many(u32::try_from(most).unwrap_or(u32::MAX));
-    if tokio::time::timeout(settings.shutdown_timeout, all_gone).await.is_err() {
+    let all_gone = || places.acquire_many(u32::try_from(most).unwrap_or(u32::MAX));
+    if tokio::time::timeout(settings.shutdown_timeout, all_gone()).await.is_err() {
         tracing::warn!(open = most - places.available_permits(), "requests still run; dropping them");
         phase.send_replace(Phase::Over);
-        tokio::task::yield_now().await;
+        drop(tokio::time::timeout(CUT_OFF, all_gone()).await);
     }
 }
 

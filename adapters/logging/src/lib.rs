@@ -17,5 +17,5 @@ mod spool;
 mod writer;
 
 pub use counters::LogCounters;
-pub use pipeline::LogPipeline;
+pub use pipeline::{LogPipeline, SPOOL_GRACE};
 pub use settings::LogSettings;

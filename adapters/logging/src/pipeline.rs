@@ -15,8 +15,8 @@ use crate::queue::Queue;
 use crate::settings::LogSettings;
 use crate::writer::Writer;
 
-/// Time beyond the deadline for writing to disk what is left.
-const SPOOL_GRACE: Duration = Duration::from_secs(5);
+/// Time that [`LogPipeline::shutdown`] may take beyond its deadline, for writing to disk what is left.
+pub const SPOOL_GRACE: Duration = Duration::from_secs(4);
 
 thread_local! {
     /// Where an entry becomes bytes, outside of any lock.
@@ -51,7 +51,8 @@ impl LogPipeline {
     }
 
     /// Writes what waits in memory: to the store until `deadline` has passed, then to the spool; what
-    /// neither takes is counted as dropped. Whatever is observed from then on is dropped and counted.
+    /// neither takes within [`SPOOL_GRACE`] is counted as dropped. Whatever is observed from then on is dropped and
+    /// counted.
     pub async fn shutdown(&self, deadline: Duration) {
         self.deadline.send_replace(Some(Instant::now() + deadline));
         self.queue.close();

@@ -8,7 +8,7 @@ mod moment;
 use std::cmp::Ordering;
 use std::str::FromStr;
 
-use athena_application::ports::PortError;
+use athena_application::ports::{PortError, PortErrorKind};
 use athena_domain::plan::{Bind, Datum};
 use athena_domain::rows::{CellRef, escape_into};
 use athena_domain::schema::{ColumnType, TypeKind};
@@ -45,6 +45,9 @@ impl Stored {
             Datum::Int(number) => Ok(Self::Int(*number)),
             Datum::Float(number) => Ok(Self::Float(*number)),
             Datum::Text(text) => Self::parse(text, &bind.ty),
+            Datum::Cql(_) => {
+                Err(PortError::new(reject::PORT, PortErrorKind::Internal).caused_by("a value of CQL"))
+            }
         }
     }
 

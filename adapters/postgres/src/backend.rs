@@ -61,6 +61,13 @@ enum Ending {
     Stopped(Done),
 }
 
+/// What the writes have in common.
+struct Change<'a> {
+    relation: &'a Relation,
+    returning: &'a [Output],
+    guard: Guard,
+}
+
 fn rejected(reason: Reason, message: impl Into<String>) -> PortError {
     PortError::rejected(PORT, Rejection::new(reason, message))
 }
@@ -137,26 +144,18 @@ impl PostgresBackend {
         deadline: Instant,
         waits: &Stopwatch,
     ) -> Result<Done, PortError> {
-        match &plan.operation {
-            Operation::Select(select) => self.select(plan, select, sink, deadline, waits).await,
-            Operation::Count(count) => self.count(plan, count, deadline, waits).await,
-            Operation::Insert(insert) => {
-                self.write(plan, &insert.relation, &insert.returning, insert.guard, sink, deadline, waits)
-                    .await
-            }
-            Operation::Update(update) => {
-                self.write(plan, &update.relation, &update.returning, update.guard, sink, deadline, waits)
-                    .await
-            }
-            Operation::Delete(delete) => {
-                self.write(plan, &delete.relation, &delete.returning, delete.guard, sink, deadline, waits)
-                    .await
-            }
-            Operation::Raw(raw) => self.raw(plan, raw, sink, deadline, waits).await,
+        let (relation, returning, guard) = match &plan.operation {
+            Operation::Select(select) => return self.select(plan, select, sink, deadline, waits).await,
+            Operation::Count(count) => return self.count(plan, count, deadline, waits).await,
+            Operation::Raw(raw) => return self.raw(plan, raw, sink, deadline, waits).await,
+            Operation::Insert(insert) => (&insert.relation, &insert.returning, &insert.guard),
+            Operation::Update(update) => (&update.relation, &update.returning, &update.guard),
+            Operation::Delete(delete) => (&delete.relation, &delete.returning, &delete.guard),
             Operation::Cql(_) => {
-                Err(PortError::new(PORT, PortErrorKind::Internal).caused_by("a plan for CQL"))
+                return Err(PortError::new(PORT, PortErrorKind::Internal).caused_by("a plan for CQL"));
             }
-        }
+        };
+        self.write(plan, Change { relation, returning, guard: *guard }, sink, deadline, waits).await
     }
 
     /// A read of one statement. A connection that turns out to be dead is replaced once: nothing was read.
@@ -253,9 +252,7 @@ impl PostgresBackend {
     async fn write(
         &self,
         plan: &Plan,
-        relation: &Relation,
-        returning: &[Output],
-        guard: Guard,
+        Change { relation, returning, guard }: Change<'_>,
         sink: &mut dyn RowStream,
         deadline: Instant,
         waits: &Stopwatch,

@@ -15,4 +15,4 @@ mod settings;
 
 pub use backend::{PostgresBackend, open};
 pub use reader::PostgresSchema;
-pub use settings::{InvalidUri, OwnBreaker, Pooler, PostgresSettings};
+pub use settings::{InvalidUri, Pooler, PostgresSettings};

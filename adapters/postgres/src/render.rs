@@ -153,6 +153,7 @@ impl Statement {
                 self.sql.push_str("::text");
                 self.cast_from_text(ty);
             }
+            (Datum::Cql(_), _) => return Err(Unencodable("a value of CQL".into())),
             (Datum::Null, _) => {
                 self.placeholder(None::<&str>)?;
                 self.sql.push_str("::text");

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use athena_domain::breaker::BreakerOverrides;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
@@ -65,18 +66,7 @@ pub struct PostgresSettings {
     /// `queue_wait_ms`: longest wait for a turn. Not enforced in this crate.
     pub queue_wait: Option<Duration>,
     /// When the client's database is taken to be away. Not enforced in this crate.
-    pub breaker: OwnBreaker,
-}
-
-/// What a URI says about its client's circuit breaker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OwnBreaker {
-    /// `circuit_breaker_threshold`: failures in a row that open it.
-    pub threshold: Option<u32>,
-    /// `circuit_breaker_timeout_secs`: how long it then turns everybody away.
-    pub timeout: Option<Duration>,
-    /// `circuit_breaker_check_interval_secs`: how often the database is checked meanwhile.
-    pub check_interval: Option<Duration>,
+    pub breaker: BreakerOverrides,
 }
 
 /// What a URI says that takes the place of a configured value.

@@ -195,3 +195,34 @@ async fn callers_who_wait_for_a_schema_that_cannot_be_read_fail_together() {
     proxy.set(Mode::Pass).await;
     assert!(schema.refresh(None, soon()).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_ping_tells_connections_that_are_busy_from_a_database_that_is_silent() {
+    let database = TestDatabase::with(
+        "CREATE VIEW slow AS SELECT pg_sleep(20) IS NULL AS slept; CREATE TABLE t (id int)",
+    )
+    .await;
+    let proxy = database.proxied().await;
+    let uri = format!("{}&max_connections=1", proxy.uri());
+    let (backend, schema) = athena_postgres::open(&PostgresSettings::from_uri(&uri).unwrap());
+    schema.refresh(None, soon()).await.unwrap();
+    let (slow, known) = (backend.clone(), schema.clone());
+    let busy = tokio::spawn(async move {
+        drop(contract::run(&*slow, &*known, Verb::Fetch, r#"{"table_name":"slow"}"#).await);
+    });
+    while backend.status().idle > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let brief = || Instant::now() + Duration::from_millis(500);
+    assert_eq!(backend.ping(brief()).await.unwrap_err().kind, PortErrorKind::Exhausted);
+    assert!(backend.status().connected);
+    busy.abort();
+    drop(busy.await);
+    // One connection is ready, and nobody answers on it.
+    contract::run(&*backend, &*schema, Verb::Fetch, FETCH).await.unwrap();
+    backend.ping(brief()).await.unwrap();
+    proxy.set(Mode::Blackhole).await;
+    let silent = backend.ping(brief()).await.unwrap_err().kind;
+    assert!(matches!(silent, PortErrorKind::TimedOut | PortErrorKind::Unavailable), "{silent:?}");
+    assert!(!backend.status().connected);
+}

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
+use athena_domain::RequestError;
 use scylla::errors::{DbError, ExecutionError, NewSessionError, PrepareError, RequestAttemptError};
-
-use crate::value::Unfit;
 
 /// Name of the port in errors.
 pub(crate) const PORT: &str = "cql";
@@ -25,9 +24,9 @@ pub(crate) fn rejected(reason: Reason, message: impl Into<String>) -> PortError 
 }
 
 /// The failure of a value that is not one of its type.
-pub(crate) fn bad_value(unfit: Unfit) -> PortError {
-    let mut rejection = Rejection::new(Reason::BadValue, unfit.message);
-    rejection.column = Some(unfit.field);
+pub(crate) fn bad_value(error: &RequestError) -> PortError {
+    let mut rejection = Rejection::new(Reason::BadValue, &*error.message);
+    rejection.column = error.field.as_deref().map(Into::into);
     PortError::rejected(PORT, rejection)
 }
 

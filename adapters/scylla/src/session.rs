@@ -145,6 +145,14 @@ impl Link {
         }
     }
 
+    /// The session without using it; one made for this alone when there is none.
+    pub(crate) async fn borrowed(&self) -> Result<Arc<Session>, PortError> {
+        match self.current.load_full() {
+            Some(session) => Ok(session),
+            None => self.open().await,
+        }
+    }
+
     async fn open(&self) -> Result<Arc<Session>, PortError> {
         let settings = &self.settings;
         let mut balancing = DefaultPolicy::builder();

@@ -5,6 +5,7 @@ mod uri;
 use std::fmt;
 use std::time::Duration;
 
+use athena_domain::breaker::BreakerOverrides;
 use scylla::statement::Consistency;
 
 pub use uri::InvalidUri;
@@ -45,6 +46,8 @@ pub struct ScyllaSettings {
     pub queue_length: Option<usize>,
     /// `queue_wait_ms`: longest wait for a turn. Not enforced in this crate.
     pub queue_wait: Option<Duration>,
+    /// When the database is taken to be away. Not enforced in this crate.
+    pub breaker: BreakerOverrides,
     timeout: Option<Duration>,
 }
 

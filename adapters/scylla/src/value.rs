@@ -1,15 +1,15 @@
-//! Values on the wire: JSON's words → CQL values by the type that the server wants bound, and the server's bytes →
-//! cells. Nothing goes through a binary floating-point number that is not one.
+//! Values on the wire: planned values → the bytes that the server wants, and its bytes → cells. Nothing goes through a
+//! binary floating-point number that is not one.
 
 mod bound;
 mod calendar;
 mod decode;
 mod duration;
-mod encode;
 mod number;
 #[cfg(test)]
 mod tests;
+mod types;
 
 pub(crate) use bound::{Bound, OtherType};
-pub(crate) use decode::{Scratch, Unreadable, cell};
-pub(crate) use encode::{Unfit, encode, encode_value};
+pub(crate) use decode::{Scratch, cell};
+pub(crate) use types::domain_type;

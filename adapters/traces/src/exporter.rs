@@ -146,8 +146,8 @@ impl Traces {
     /// Sends what waits, at most for `within`.
     pub async fn stop(&self, within: Duration) {
         let provider = self.provider.clone();
-        let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(within)).await;
-        if !matches!(stopped, Ok(Ok(()))) {
+        let stopping = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(within));
+        if !matches!(tokio::time::timeout(within, stopping).await, Ok(Ok(Ok(())))) {
             tracing::warn!("the last spans did not reach the collector");
         }
     }

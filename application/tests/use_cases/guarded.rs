@@ -8,6 +8,7 @@ use athena_application::ports::{
     Backend, BackendStatus, Connector, Done, Opened, PortError, PortErrorKind, Reason, Rejection, RowStream,
     SchemaReader,
 };
+use athena_application::stopwatch::Stopwatch;
 use athena_application::{Catalog, Circuit, ClientState};
 use athena_domain::ClientName;
 use athena_domain::breaker::{BreakerSettings, BreakerState};
@@ -67,7 +68,13 @@ fn outcome(kind: &Mutex<Option<PortErrorKind>>) -> Result<(), PortError> {
 
 #[async_trait::async_trait]
 impl Backend for Moody {
-    async fn execute(&self, _: &Plan, _: &mut dyn RowStream, _: Instant) -> Result<Done, PortError> {
+    async fn execute(
+        &self,
+        _: &Plan,
+        _: &mut dyn RowStream,
+        _: Instant,
+        _: &Stopwatch,
+    ) -> Result<Done, PortError> {
         self.answer().await.map(|()| Done::default())
     }
 
@@ -106,7 +113,11 @@ fn opened() -> (Arc<Moody>, Opened) {
 
 async fn ask(opened: &Opened) -> Result<Done, PortErrorKind> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    opened.backend.execute(&plan(), &mut NoRows, deadline).await.map_err(|error| error.kind)
+    opened
+        .backend
+        .execute(&plan(), &mut NoRows, deadline, &Stopwatch::default())
+        .await
+        .map_err(|error| error.kind)
 }
 
 async fn read(opened: &Opened, seen: Option<&Arc<Schema>>) -> Result<Arc<Schema>, PortErrorKind> {
@@ -159,7 +170,9 @@ async fn only_what_says_that_the_database_is_away_opens_it() {
 async fn who_is_turned_away_costs_the_database_nothing() {
     let (moody, opened) = opened();
     open(&moody, &opened).await;
+    moody.pings(Some(PortErrorKind::Unavailable));
     let before = Instant::now();
+    opened.backend.ping(Instant::now()).await.unwrap_err();
     assert_eq!(ask(&opened).await, Err(refused(5)));
     assert_eq!(read(&opened, None).await.unwrap_err(), refused(5));
     assert_eq!((moody.asked(), before.elapsed()), (3, Duration::ZERO));
@@ -197,7 +210,7 @@ async fn a_schema_that_cannot_be_read_opens_it_too() {
     for _ in 0..3 {
         assert_eq!(read(&opened, None).await.unwrap_err(), PortErrorKind::Unavailable);
     }
-    assert_eq!(ask(&opened).await, Err(refused(5)));
+    assert_eq!(ask(&opened).await, Err(refused(0)));
     assert!(Arc::ptr_eq(&opened.schema.loaded().unwrap(), &known));
     tokio::time::advance(Duration::from_secs(60)).await;
     // What was read long ago says nothing about now.
@@ -275,6 +288,14 @@ async fn while_it_is_open_the_database_is_checked_until_it_answers() {
         catalog.registry().find(&name("main")).unwrap().state,
         ClientState::Ready { ref circuit, .. } if Arc::ptr_eq(circuit, &opened.circuit)
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_breaks_connections_takes_the_database_from_nobody() {
+    let (_catalog, moody, opened) = watched().await;
+    open(&moody, &opened).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    ask(&opened).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

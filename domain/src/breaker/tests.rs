@@ -25,7 +25,14 @@ fn ask(breaker: &mut Breaker, health: Health, now: Duration) {
 fn opened() -> Breaker {
     let mut breaker = breaker();
     (0..3).for_each(|_| ask(&mut breaker, Health::Ill, secs(0)));
-    assert_eq!(breaker.state(secs(0)), BreakerState::Open);
+    assert_eq!((breaker.state(secs(0)), breaker.check_at()), (BreakerState::Open, Some(secs(0))));
+    breaker
+}
+
+/// The same once a check has found that the database is away indeed.
+fn confirmed() -> Breaker {
+    let mut breaker = opened();
+    breaker.checked(Health::Ill, secs(0));
     breaker
 }
 
@@ -47,7 +54,8 @@ fn only_failures_in_a_row_open_it() {
 
 #[test]
 fn an_open_one_says_when_to_come_back() {
-    let mut breaker = opened();
+    assert_eq!(opened().admit(secs(0)), Err(secs(0)));
+    let mut breaker = confirmed();
     assert_eq!(breaker.admit(secs(0)), Err(secs(30)));
     assert_eq!(breaker.admit(secs(29)), Err(SECOND));
     assert_eq!(breaker.is_offline(secs(59)), Some(secs(60)));
@@ -57,7 +65,7 @@ fn an_open_one_says_when_to_come_back() {
 
 #[test]
 fn when_the_time_is_over_some_may_try_and_the_first_decides() {
-    let mut half = opened();
+    let mut half = confirmed();
     assert_eq!(half.state(secs(60)), BreakerState::HalfOpen);
     let (one, two) = (half.admit(secs(60)).expect("a probe"), half.admit(secs(60)).expect("a probe"));
     assert!(one.is_probe() && half.admit(secs(60)).is_err());
@@ -95,11 +103,11 @@ fn what_began_before_the_opening_says_nothing() {
 
 #[test]
 fn a_check_decides_while_it_is_open() {
-    let mut well = opened();
+    let mut well = confirmed();
     well.checked(Health::Well, secs(30));
     assert!(well.admit(secs(30)).is_ok_and(|permit| !permit.is_probe()));
     // No caller pays for finding out that nothing has changed.
-    let mut ill = opened();
+    let mut ill = confirmed();
     for at in [30, 60, 90, 120] {
         ill.checked(Health::Ill, secs(at));
         assert_eq!(ill.check_at(), Some(secs(at + 30)));
@@ -107,7 +115,7 @@ fn a_check_decides_while_it_is_open() {
     }
     assert_eq!(ill.openings(), 1);
     // A pool without a free connection tells nothing.
-    let mut unknown = opened();
+    let mut unknown = confirmed();
     unknown.checked(Health::Unknown, secs(30));
     assert_eq!((unknown.is_offline(secs(31)), unknown.check_at()), (Some(secs(60)), Some(secs(60))));
 }

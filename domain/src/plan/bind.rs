@@ -1,5 +1,6 @@
 //! Values on their way in: checked against the column's type before the database sees them.
 
+use super::cql::{self, CqlValue};
 use crate::error::{RequestCode, RequestError, excerpt};
 use crate::query::{JsonText, Value};
 use crate::schema::{ColumnType, TypeKind};
@@ -17,6 +18,8 @@ pub enum Datum {
     Float(f64),
     /// Text that the database converts to the type.
     Text(Box<str>),
+    /// A value of CQL.
+    Cql(CqlValue),
 }
 
 /// A value and the type it is bound as.
@@ -34,10 +37,10 @@ impl Bind {
         Self { datum: Datum::Text(text.into()), ty: ColumnType::new("text", TypeKind::Text) }
     }
 
-    /// The value as the database's own text; `None` for null.
+    /// The value as the database's own text; `None` for null, and for CQL, which takes no text.
     pub fn into_text(self) -> Option<Box<str>> {
         match self.datum {
-            Datum::Null => None,
+            Datum::Null | Datum::Cql(_) => None,
             Datum::Bool(true) => Some("true".into()),
             Datum::Bool(false) => Some("false".into()),
             Datum::Int(number) => Some(itoa::Buffer::new().format(number).into()),
@@ -71,6 +74,9 @@ fn refuse(value: &Value, ty: &ColumnType, field: &str) -> RequestError {
 
 fn datum(value: &Value, ty: &ColumnType, field: &str) -> Result<Datum, RequestError> {
     let refused = || refuse(value, ty, field);
+    if let TypeKind::Cql(ty) = &ty.kind {
+        return cql::read(value, ty, field).map(Datum::Cql);
+    }
     if let Value::Text(text) = value
         && text.contains('\0')
     {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cql::refuse;
 use super::{Output, Planner};
 use crate::access::{AuthReason, denied};
 use crate::error::{RequestCode, RequestError};
@@ -89,6 +90,13 @@ impl Planner<'_> {
         let mut outputs: Vec<Output> = Vec::with_capacity(items.len());
         for item in items {
             let column = self.column(relation, &item.column)?;
+            if item.cast.is_some() && self.speaks_cql() {
+                return Err(refuse(
+                    "columns",
+                    "the database has no casts that give what `::` gives".to_owned(),
+                    format!("ask for '{}' as it is", item.column),
+                ));
+            }
             let cast = match &item.cast {
                 None => None,
                 Some(name) => Some(self.schema.type_named(name).cloned().ok_or_else(|| {

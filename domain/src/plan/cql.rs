@@ -1,14 +1,35 @@
 //! Plans for CQL: which questions and which writes, in which order, with every value in the form it is encoded in.
 //! Whoever runs one decides nothing.
 
+mod access;
+mod demand;
+mod moment;
+mod raw;
+mod read;
+mod scope;
+mod stage;
+mod terms;
 mod value;
+mod write;
 
+pub(super) use raw::raw;
+pub use read::read;
+pub(super) use stage::stage;
 pub use value::CqlValue;
 
 use std::sync::Arc;
 
 use super::Output;
+use crate::error::{RequestCode, RequestError};
 use crate::schema::Relation;
+
+#[cfg(test)]
+mod tests;
+
+/// The refusal of what cannot be said in CQL with the same meaning: why, and what to do instead.
+pub(super) fn refuse(field: &str, reason: String, fix: String) -> RequestError {
+    RequestError::field(RequestCode::NotSupportedByBackend, field, reason).hint(fix)
+}
 
 /// What a CQL database is asked.
 #[derive(Debug, Clone, PartialEq)]

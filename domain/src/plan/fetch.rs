@@ -36,7 +36,7 @@ impl Planner<'_> {
         select.limit = if request.head { Some(0) } else { limit };
         select.unbounded = !bounded;
         let count = self.count(request, &select);
-        Ok((self.plan(Operation::Select(select)), count))
+        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
     }
 
     /// A read of every row that matches.
@@ -63,7 +63,11 @@ impl Planner<'_> {
     }
 
     /// The count of the rows that match, where it is asked for.
-    pub(super) fn count(&self, request: &FetchRequest, select: &SelectPlan) -> Option<Plan> {
+    pub(super) fn count(
+        &self,
+        request: &FetchRequest,
+        select: &SelectPlan,
+    ) -> Option<Result<Plan, RequestError>> {
         let count = request.count?;
         let (relation, filter) = (select.relation.clone(), select.filter.clone());
         Some(self.plan(Operation::Count(CountPlan { relation, filter, count })))
@@ -76,7 +80,8 @@ impl Planner<'_> {
             let column = self.column(relation, &key.column)?;
             order.push(Order { column, descending: key.descending, nulls: key.nulls });
         }
-        if paged {
+        // The rows of a CQL table have one order, in which pages follow each other anyway.
+        if paged && !self.speaks_cql() {
             for &column in &relation.primary_key {
                 if !order.iter().any(|key| key.column == column) {
                     order.push(Order { column, descending: false, nulls: None });

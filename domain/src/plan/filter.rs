@@ -1,10 +1,11 @@
 //! Conditions → filters over existing columns with typed values.
 
 use super::bind::{Bind, Datum, bind};
+use super::cql::CqlValue;
 use super::{Filter, Planner};
 use crate::error::{RequestCode, RequestError};
 use crate::query::{CompareOp, Condition, IsTest, Value};
-use crate::schema::{ColumnType, Relation, TypeKind};
+use crate::schema::{ColumnType, CqlType, Relation, TypeKind};
 
 impl Planner<'_> {
     /// All of `conditions`.
@@ -29,7 +30,7 @@ impl Planner<'_> {
             Condition::Is { column, test } => {
                 let place = self.column(relation, column)?;
                 let ty = &relation.columns[place].ty;
-                let boolean = matches!(ty.base().kind, TypeKind::Bool);
+                let boolean = matches!(ty.base().kind, TypeKind::Bool | TypeKind::Cql(CqlType::Bool));
                 if !boolean && !matches!(test, IsTest::Null | IsTest::NotNull) {
                     return Err(mismatch(column.as_str(), ty, "true, false or unknown"));
                 }
@@ -40,6 +41,17 @@ impl Planner<'_> {
                 let ty = &relation.columns[place].ty;
                 if matches!(ty.base().kind, TypeKind::Json) {
                     return Err(mismatch(column.as_str(), ty, "equality"));
+                }
+                if matches!(ty.kind, TypeKind::Cql(_)) {
+                    let one = |value: &Value| match bind(value, ty, column.as_str())? {
+                        Bind { datum: Datum::Cql(CqlValue::Null), .. } => {
+                            Ok(Filter::Is { column: place, test: IsTest::Null })
+                        }
+                        value => {
+                            Ok(Filter::Compare { column: place, op: CompareOp::Eq, value, as_text: false })
+                        }
+                    };
+                    return values.iter().map(one).collect::<Result<_, _>>().map(Filter::Or);
                 }
                 let mut members = Vec::with_capacity(values.len());
                 let mut or_null = false;
@@ -97,7 +109,8 @@ fn compare(
             );
             return Err(RequestError::field(RequestCode::DataException, column, message));
         }
-        let as_text = !matches!(ty.base().kind, TypeKind::Text);
+        let as_text =
+            !matches!(ty.base().kind, TypeKind::Text | TypeKind::Cql(CqlType::Text | CqlType::Ascii));
         return Ok(Filter::Compare { column: place, op, value: Bind::text(pattern), as_text });
     }
     if matches!(ty.base().kind, TypeKind::Json) {
@@ -121,7 +134,12 @@ fn contained(value: &Value, ty: &ColumnType, column: &str) -> Result<Bind, Reque
             Ok(Bind { datum: Datum::Text(json.as_text().into()), ty: ty.clone() })
         }
         (TypeKind::Range, Value::Text(text)) => Ok(Bind { datum: Datum::Text(text.clone()), ty: ty.clone() }),
-        (TypeKind::Jsonb | TypeKind::Array(_), _) => bind(value, ty, column),
+        (
+            TypeKind::Jsonb
+            | TypeKind::Array(_)
+            | TypeKind::Cql(CqlType::List { .. } | CqlType::Set { .. } | CqlType::Map { .. }),
+            _,
+        ) => bind(value, ty, column),
         _ => Err(mismatch(column, ty, "containment; arrays, jsonb and ranges can")),
     }
 }

@@ -38,6 +38,9 @@ impl Planner<'_> {
     ) -> Result<(Plan, Option<Plan>), RequestError> {
         let mut select = self.select(request)?;
         let relation = select.relation.clone();
+        if self.speaks_cql() {
+            return Err(no_cursor_in_cql());
+        }
         let identity = relation.identity().ok_or_else(|| no_identity(&relation))?;
         let mut order: Vec<Order> = Vec::with_capacity(select.order.len() + identity.len());
         let last = identity.iter().map(|&column| Order { column, descending: false, nulls: None });
@@ -62,8 +65,14 @@ impl Planner<'_> {
         select.order = order;
         select.limit = Some(size.saturating_add(1));
         let count = self.count(request, &select);
-        Ok((self.plan(Operation::Select(select)), count))
+        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
     }
+}
+
+fn no_cursor_in_cql() -> RequestError {
+    let message = "pages of a CQL database cannot be gone on with by a cursor";
+    RequestError::field(RequestCode::NotSupportedByBackend, "cursor", message)
+        .hint("page with current_page and page_size, or read it whole with Accept: application/x-ndjson")
 }
 
 fn no_identity(relation: &Relation) -> RequestError {

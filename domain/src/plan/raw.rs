@@ -1,16 +1,16 @@
-//! Planning the caller's own SQL: nothing of it is changed, but what it is decides how it is run.
+//! Planning the caller's own SQL or CQL: nothing of it is changed, but what it is decides how it is run.
 
-use super::{Operation, Plan, Planner};
+use super::{Operation, Plan, Planner, cql};
 use crate::access::shielded;
 use crate::error::{RequestCode, RequestError};
 use crate::query::{RawRequest, Value};
 
-/// The caller's own SQL.
+/// The caller's own SQL or CQL.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawPlan {
     /// Text, as it was given.
     pub query: Box<str>,
-    /// Values for `$1…`; with them, one statement only.
+    /// Values for `$1…`, in CQL for `?`; with them, one statement only.
     pub params: Option<Vec<Value>>,
     /// Whether the database must refuse writes.
     pub read_only: bool,
@@ -42,32 +42,6 @@ impl Planner<'_> {
         if let Some(authority) = &self.authority {
             authority.permit_sql()?;
         }
-        let statements = split(&request.query);
-        let several = statements.len() > 1;
-        let refuse = |field: &str, message: &str| RequestError::invalid(field, message);
-        if several && request.one_statement {
-            return Err(refuse("query", "The query holds several statements; this route runs one.")
-                .hint("send a script to POST /gateway/query, which runs it as one transaction"));
-        }
-        if several && request.params.is_some() {
-            return Err(refuse("params", "`params` goes with one statement; the query has several"));
-        }
-        if several && request.read_only {
-            return Err(refuse("read_only", "`read_only` goes with one statement; the query has several"));
-        }
-        for words in &statements {
-            let first = words.first().map(String::as_str);
-            if first == Some("copy") && words.iter().any(|word| word == "stdin" || word == "stdout") {
-                return Err(RequestError::field(
-                    RequestCode::NotSupportedByBackend,
-                    "query",
-                    "COPY from STDIN or to STDOUT has no place in a JSON request",
-                )
-                .hint(
-                    "insert rows with PUT /gateway/insert; read them with Accept: text/csv on /gateway/fetch",
-                ));
-            }
-        }
         if let Some(rows) = request.max_rows.filter(|rows| *rows > self.limits.max_rows) {
             return Err(RequestError::limit(
                 "max_rows",
@@ -76,20 +50,50 @@ impl Planner<'_> {
                 format!("`max_rows` is {rows}"),
             ));
         }
-        let begins = |first: &[&str]| {
-            statements.iter().any(|words| words.first().is_some_and(|word| first.contains(&word.as_str())))
-        };
-        Ok(self.plan(Operation::Raw(RawPlan {
-            query: request.query.clone(),
-            params: request.params.clone(),
-            read_only: request.read_only,
-            statements: statements.len(),
-            undoable: !several && begins(&["insert", "update", "delete", "merge", "with"]),
-            defines: begins(DEFINING),
-            opens_transaction: begins(&["begin", "start"]),
-            tells_columns: request.tells_columns,
-        })))
+        self.plan(Operation::Raw(if self.speaks_cql() { cql::raw(request)? } else { raw_sql(request)? }))
     }
+}
+
+fn raw_sql(request: &RawRequest) -> Result<RawPlan, RequestError> {
+    let statements = split(&request.query);
+    let several = statements.len() > 1;
+    let refuse = |field: &str, message: &str| RequestError::invalid(field, message);
+    if several && request.one_statement {
+        return Err(refuse("query", "The query holds several statements; this route runs one.")
+            .hint("send a script to POST /gateway/query, which runs it as one transaction"));
+    }
+    if several && request.params.is_some() {
+        return Err(refuse("params", "`params` goes with one statement; the query has several"));
+    }
+    if several && request.read_only {
+        return Err(refuse("read_only", "`read_only` goes with one statement; the query has several"));
+    }
+    for words in &statements {
+        let first = words.first().map(String::as_str);
+        if first == Some("copy") && words.iter().any(|word| word == "stdin" || word == "stdout") {
+            return Err(RequestError::field(
+                RequestCode::NotSupportedByBackend,
+                "query",
+                "COPY from STDIN or to STDOUT has no place in a JSON request",
+            )
+            .hint(
+                "insert rows with PUT /gateway/insert; read them with Accept: text/csv on /gateway/fetch",
+            ));
+        }
+    }
+    let begins = |first: &[&str]| {
+        statements.iter().any(|words| words.first().is_some_and(|word| first.contains(&word.as_str())))
+    };
+    Ok(RawPlan {
+        query: request.query.clone(),
+        params: request.params.clone(),
+        read_only: request.read_only,
+        statements: statements.len(),
+        undoable: !several && begins(&["insert", "update", "delete", "merge", "with"]),
+        defines: begins(DEFINING),
+        opens_transaction: begins(&["begin", "start"]),
+        tells_columns: request.tells_columns,
+    })
 }
 
 /// What the scanner tells of a text.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::bind::{Bind, bind};
+use super::cql::refuse;
 use super::filter::pins_one_row;
 use super::{
     Conflict, DeletePlan, Filter, Guard, InsertPlan, InsertSource, Operation, Output, Plan, Planner,
@@ -50,7 +51,7 @@ impl Planner<'_> {
         }
         let check = self.row_filter(&relation)?;
         let guard = self.guard(request.max_affected, request.dry_run, request.head, request.rows.len() == 1);
-        Ok(self.plan(Operation::Insert(InsertPlan {
+        self.plan(Operation::Insert(InsertPlan {
             guard: Guard { checked: check.is_some(), ..guard },
             check,
             relation,
@@ -59,7 +60,7 @@ impl Planner<'_> {
             conflict,
             conflict_unknown,
             returning,
-        })))
+        }))
     }
 
     /// Plans the same rows again after the unique index `constraint` was violated and the caller had
@@ -86,6 +87,13 @@ impl Planner<'_> {
     /// # Errors
     /// Unknown names and values that do not fit.
     pub fn update(&self, request: &UpdateRequest) -> Result<Plan, RequestError> {
+        if request.grouping.is_some() && self.speaks_cql() {
+            return Err(refuse(
+                "group_by",
+                "changes cannot be undone when the changed rows cannot be grouped".to_owned(),
+                "leave `group_by` out, and group with a fetch".to_owned(),
+            ));
+        }
         let relation = self.relation(&request.relation, KeyOperation::Update)?;
         let set = self.set(&relation, &request.set)?;
         let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
@@ -95,7 +103,7 @@ impl Planner<'_> {
         let single = pins_one_row(&relation, &filter) && request.grouping.is_none();
         let guard = self.guard(request.max_affected, request.dry_run, request.head, single);
         let guard = Guard { checked: check.is_some(), ..guard };
-        Ok(self.plan(Operation::Update(UpdatePlan { relation, set, filter, returning, guard, check })))
+        self.plan(Operation::Update(UpdatePlan { relation, set, filter, returning, guard, check }))
     }
 
     /// Plans a removal of rows.
@@ -139,7 +147,7 @@ impl Planner<'_> {
         let returning = self.returning(&relation, &request.columns, request.head)?;
         let guard =
             self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
-        Ok(self.plan(Operation::Delete(DeletePlan { relation, filter, returning, guard })))
+        self.plan(Operation::Delete(DeletePlan { relation, filter, returning, guard }))
     }
 
     fn guard(&self, max_affected: Option<u64>, dry_run: bool, head: bool, single_row: bool) -> Guard {
@@ -216,7 +224,7 @@ impl Planner<'_> {
             return Ok(InsertSource::Row(binds));
         }
         let complete = rows.iter().all(|row| row.len() == columns.len());
-        if complete || default_to_null {
+        if (complete || default_to_null) && !self.speaks_cql() {
             let mut texts = Vec::with_capacity(columns.len());
             for &column in columns {
                 let cells = rows.iter().map(|row| Ok(cell(row, column)?.and_then(Bind::into_text)));

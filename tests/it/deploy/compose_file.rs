@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::image;
 use super::{
-    available, check_variables, default_of, list, map, path, seconds, server_options, text, words, yaml,
+    available, check_grace, check_spool, check_variables, configured, default_of, list, map, path, seconds,
+    server_options, text, words, yaml,
 };
 
 const FILE: &str = "docker-compose.yml";
@@ -68,12 +70,13 @@ pub(super) fn expanded(value: &str) -> String {
     expanded + rest
 }
 
-/// The variables that the gateway is started with, as far as they have a value.
+/// The variables that the gateway is started with, as far as they have a value: the image's and the file's.
 pub(super) fn environment() -> Vec<(String, String)> {
     let file = file();
     let variables = map(&file["services"]["athena"]["environment"]);
     let set = variables.iter().filter(|(_, value)| !value.is_null());
-    set.map(|(name, value)| (name.clone(), expanded(text(value)))).collect()
+    let set = set.map(|(name, value)| (name.clone(), expanded(text(value))));
+    image::environment().into_iter().chain(set).collect()
 }
 
 #[test]
@@ -186,7 +189,6 @@ fn the_gateway_is_confined_and_has_time_to_drain() {
     assert_eq!(athena["read_only"], true);
     assert_eq!(words(&athena["cap_drop"]), ["ALL"]);
     assert_eq!(words(&athena["security_opt"]), ["no-new-privileges:true"]);
-    assert!(seconds(text(&athena["stop_grace_period"])) > default_of("api", "shutdown_timeout_secs"));
     assert_eq!(text(&athena["image"]), format!("athena:{}", env!("CARGO_PKG_VERSION")));
     assert!(athena.get("command").is_none(), "the command is the image's");
     // The mounted directory hides the image's own configuration, so it must hold one.
@@ -198,7 +200,16 @@ fn the_gateway_is_confined_and_has_time_to_drain() {
         Some(Path::new(source.strip_prefix("./")?).join(inside))
     });
     let mounted = mounted.expect("the configuration is mounted, and cannot be written");
-    assert!(path(mounted.to_str().unwrap()).is_file(), "{}", mounted.display());
+    let config = configured(mounted.to_str().unwrap(), environment());
+    let grace = Duration::from_secs(seconds(text(&athena["stop_grace_period"])));
+    check_grace(&config, Duration::ZERO, grace);
+    // A volume that is mounted there for the first time takes over the owner, who is the image's user.
+    assert!(athena.get("user").is_none(), "the user is the image's");
+    let state = image::state();
+    let named = |volume: &&String| volume.split_once(':').is_some_and(|(source, _)| !source.starts_with('.'));
+    let kept: Vec<_> = volumes.iter().filter(named).map(|volume| volume.split_once(':').unwrap().1).collect();
+    assert_eq!(kept, [state.to_str().unwrap()], "the state is on a volume that can be written");
+    check_spool(&config, &state);
 }
 
 /// Where docker has the plugin, compose itself has the last word; it needs no engine for this.

@@ -1,5 +1,6 @@
 //! `deploy/kubernetes`.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use serde_json::Value;
 
 use super::image;
 use super::{
-    available, check_variables, documents, list, map, number, path, read, server_options, text, words, yaml,
+    available, check_grace, check_spool, check_variables, documents, list, map, number, path, read,
+    server_options, text, words, yaml,
 };
 
 const DIRECTORY: &str = "deploy/kubernetes";
@@ -34,7 +36,7 @@ fn secret() -> Vec<(String, String)> {
 
 fn config() -> Config {
     let text = read(&format!("{DIRECTORY}/config.yaml"));
-    let environment: Environment = secret().into_iter().collect();
+    let environment: Environment = image::environment().into_iter().chain(secret()).collect();
     let (config, warnings) = Config::from_text("config.yaml", &text, &environment, None).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     config
@@ -121,14 +123,29 @@ fn a_pod_has_time_to_drain() {
     let (pod, container) = pod();
     let pause = words(&container["lifecycle"]["preStop"]["exec"]["command"]);
     assert_eq!(pause[0], "/bin/sleep");
-    let drained = Duration::from_secs(pause[1].parse().unwrap()) + config().server.shutdown_timeout;
     let grace = Duration::from_secs(number(&pod["terminationGracePeriodSeconds"]));
-    assert!(grace > drained + Duration::from_secs(5), "{grace:?} is too short for {drained:?}");
+    check_grace(&config(), Duration::from_secs(pause[1].parse().unwrap()), grace);
     let spec = &manifest("deployment")["spec"];
     assert_eq!(spec["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
     assert!(number(&spec["replicas"]) >= 2);
     assert_eq!(manifest("poddisruptionbudget")["spec"]["maxUnavailable"], 1);
     assert_eq!(list(&pod["topologySpreadConstraints"]).len(), 2);
+}
+
+#[test]
+fn a_pod_keeps_what_waits_for_the_control_database() {
+    let (pod, container) = pod();
+    let config = config();
+    let mount = list(&container["volumeMounts"]).iter().find(|mount| mount["name"] == "state").unwrap();
+    assert!(mount.get("readOnly").is_none() && mount.get("subPath").is_none(), "{mount}");
+    check_spool(&config, Path::new(text(&mount["mountPath"])));
+    // Volumes belong to root; the group may write.
+    let security = &pod["securityContext"];
+    assert_eq!(security["fsGroup"], security["runAsGroup"]);
+    let volume = list(&pod["volumes"]).iter().find(|volume| volume["name"] == "state").unwrap();
+    let limit = text(&volume["emptyDir"]["sizeLimit"]);
+    let bytes = limit.strip_suffix("Gi").unwrap().parse::<u64>().unwrap() << 30;
+    assert!(config.logging.spool_max_bytes < bytes, "a full spool would get the pod evicted");
 }
 
 #[test]

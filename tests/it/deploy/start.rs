@@ -1,13 +1,14 @@
 //! The command of the image with the variables of each deployment, against a real database.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use athena_test_support::TestDatabase;
 
-use super::{compose_file, image, path};
+use super::{compose_file, image, read, unit};
 use crate::harness::Gateway;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_athena_rs");
@@ -19,6 +20,28 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());
+    }
+}
+
+/// A directory that stands for `/var/lib` of a deployment.
+struct Lib(PathBuf);
+
+impl Lib {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(std::env::temp_dir().join(format!("athena-lib-{}-{number}", std::process::id())))
+    }
+
+    /// The text with this directory where the deployment's was.
+    fn local(&self, text: &str) -> String {
+        text.replace("/var/lib", self.0.to_str().unwrap())
+    }
+}
+
+impl Drop for Lib {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
@@ -34,7 +57,13 @@ fn local(arguments: &[String], config: &Path) -> Vec<String> {
 }
 
 #[track_caller]
-fn starts_is_healthy_and_stops(config: &str, mut environment: Vec<(String, String)>, database: &str) {
+fn starts_is_healthy_and_stops(file: &str, mut environment: Vec<(String, String)>, database: &str) {
+    let lib = Lib::new();
+    let state = lib.0.join(image::state().strip_prefix("/var/lib").unwrap());
+    std::fs::create_dir_all(&state).unwrap();
+    environment.iter_mut().for_each(|(_, value)| *value = lib.local(value));
+    let config = &lib.0.join("config.yaml");
+    std::fs::write(config, lib.local(&read(file))).unwrap();
     let uri = environment.iter_mut().find(|(name, _)| name == "POSTGRES_ATHENA_LOGGING_URI");
     uri.expect("the control database").1 = database.to_owned();
     // No Redis here, and a port of the test's own.
@@ -44,20 +73,25 @@ fn starts_is_healthy_and_stops(config: &str, mut environment: Vec<(String, Strin
     let run = |arguments: &[String]| {
         let mut command = Command::new(BINARY);
         command.env_clear().envs(environment.iter().cloned()).current_dir(std::env::temp_dir());
-        command.args(local(arguments, &path(config))).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(local(arguments, config)).stdout(Stdio::null()).stderr(Stdio::null());
         command
     };
     let health = || run(&image::health_command()).status().unwrap().success();
     assert!(!health(), "nothing listens yet");
     let mut server = Running(run(&image::command()).spawn().unwrap());
     let asked = Instant::now();
-    while !health() {
-        assert!(server.0.try_wait().unwrap().is_none(), "the server with {config} has ended");
-        assert!(asked.elapsed() < Duration::from_secs(20), "the server with {config} does not get healthy");
+    // Once the process has taken its spool, it can write there.
+    let spool = state.join("spool/000/lock");
+    while !health() || !spool.is_file() {
+        assert!(server.0.try_wait().unwrap().is_none(), "the server with {file} has ended");
+        assert!(
+            asked.elapsed() < Duration::from_secs(20),
+            "the server with {file} is not healthy, or has no {spool:?}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(Command::new("kill").args(["-TERM", &server.0.id().to_string()]).status().unwrap().success());
-    assert!(server.0.wait().unwrap().success(), "the server with {config} does not stop cleanly");
+    assert!(server.0.wait().unwrap().success(), "the server with {file} does not stop cleanly");
     assert!(!health(), "nothing listens any more");
 }
 
@@ -67,8 +101,11 @@ async fn the_image_starts_with_the_variables_of_each_deployment() {
     let uri = database.uri();
     let started = tokio::task::spawn_blocking(move || {
         starts_is_healthy_and_stops("config/config.yaml", compose_file::environment(), &uri);
-        let secret = vec![("POSTGRES_ATHENA_LOGGING_URI".to_owned(), String::new())];
-        starts_is_healthy_and_stops("deploy/kubernetes/config.yaml", secret, &uri);
+        let secret = || ("POSTGRES_ATHENA_LOGGING_URI".to_owned(), String::new());
+        let pod = image::environment().into_iter().chain([secret()]).collect();
+        starts_is_healthy_and_stops("deploy/kubernetes/config.yaml", pod, &uri);
+        let unit = unit::environment().into_iter().chain([secret()]).collect();
+        starts_is_healthy_and_stops("config/config.yaml", unit, &uri);
     });
     started.await.unwrap();
 }

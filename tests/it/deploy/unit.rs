@@ -2,10 +2,26 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use super::{available, check_variables, default_of, read, seconds, server_options};
+use super::{
+    available, check_grace, check_spool, check_variables, configured, default_of, read, seconds,
+    server_options,
+};
 
 const UNIT: &str = "deploy/athena.service";
+
+/// What systemd puts for `%S`.
+const STATE: &str = "/var/lib";
+
+/// The variables of the unit itself.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let pair = |line: String| {
+        let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("{line}"));
+        (name.to_owned(), value.replace("%S", STATE))
+    };
+    settings("Environment").into_iter().map(pair).collect()
+}
 
 /// The values of a setting, in order.
 fn settings(name: &str) -> Vec<String> {
@@ -35,7 +51,8 @@ fn it_starts_reloads_and_stops_the_program() {
     assert_eq!(setting("ExecReload"), "/bin/kill -HUP $MAINPID");
     assert_eq!(setting("KillSignal"), "SIGTERM");
     assert_eq!(setting("Restart"), "on-failure");
-    assert!(seconds(&setting("TimeoutStopSec")) > default_of("api", "shutdown_timeout_secs"));
+    let grace = Duration::from_secs(seconds(&setting("TimeoutStopSec")));
+    check_grace(&configured("config/config.yaml", environment()), Duration::ZERO, grace);
     let files: u64 = setting("LimitNOFILE").parse().unwrap();
     assert!(files > 2 * default_of("api", "http_max_connections"), "a caller and a database take one each");
 }
@@ -55,8 +72,11 @@ fn it_is_confined() {
     ] {
         assert_eq!(setting(name), value, "{name}");
     }
-    // The only place it may write is also where it works.
-    assert_eq!(setting("WorkingDirectory"), format!("%S/{}", setting("StateDirectory")));
+    // The only place it may write is also where it works, and where records wait.
+    let state = format!("%S/{}", setting("StateDirectory"));
+    assert_eq!(setting("WorkingDirectory"), state);
+    let state = state.replace("%S", STATE);
+    check_spool(&configured("config/config.yaml", environment()), Path::new(&state));
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //!
 //! No test runs here, and nothing here stands in for a server. Set
 //! `ATHENA_TEST_POSTGRES` to the URI of a superuser to use a server of your
-//! own, or `ATHENA_PG_BIN` to choose the programs of the one started here.
+//! own, or `ATHENA_PG_BIN` to choose the programs of the one started here;
+//! `ATHENA_TEST_CQL` (`host:port`) does the same for CQL.
 //! Everything here panics when it fails: a test cannot go on without it.
 
+mod cql;
 mod database;
 mod pgbouncer;
 mod private;
@@ -13,6 +15,7 @@ mod proxy;
 mod redis;
 mod server;
 
+pub use cql::TestKeyspace;
 pub use database::TestDatabase;
 pub use pgbouncer::PgBouncer;
 pub use private::PrivateCluster;

@@ -96,6 +96,10 @@ impl Backend for Script {
             "stale" => return Err(rejected(Reason::Stale, None)),
             "away" => return Err(PortError::new("fake", PortErrorKind::Unavailable)),
             "busy" => return Err(PortError::new("fake", PortErrorKind::Exhausted)),
+            "open" => {
+                let retry_after = Duration::from_millis(1001);
+                return Err(PortError::new("fake", PortErrorKind::CircuitOpen { retry_after }));
+            }
             "late" => return Err(PortError::new("fake", PortErrorKind::TimedOut)),
             "conflict" => return Err(PortError::new("fake", PortErrorKind::Conflict)),
             "bug" => {
@@ -164,8 +168,8 @@ fn schema() -> Arc<Schema> {
         }
     };
     let names = [
-        "items", "empty", "many", "broken", "slow", "panic", "unique", "foreign", "stale", "away", "busy",
-        "late", "conflict", "bug",
+        "items", "empty", "many", "broken", "slow", "panic", "unique", "foreign", "stale", "away", "open",
+        "busy", "late", "conflict", "bug",
     ];
     let build = || Arc::new(Schema::new(names.map(relation).into(), HashMap::new(), vec!["public".into()]));
     SCHEMA.get_or_init(build).clone()

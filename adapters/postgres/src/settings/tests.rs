@@ -29,7 +29,7 @@ fn the_uris_options_win_over_the_configured_values() {
     assert_eq!(resolved.pooler, Pooler::Transaction);
     assert_eq!((resolved.max_concurrent, resolved.queue_length), (Some(7), Some(0)));
     assert_eq!(resolved.queue_wait, Some(Duration::from_millis(250)));
-    let breaker = OwnBreaker {
+    let breaker = athena_domain::breaker::BreakerOverrides {
         threshold: Some(2),
         timeout: Some(Duration::from_secs(7)),
         check_interval: Some(Duration::from_secs(3)),
@@ -43,7 +43,7 @@ fn the_uris_options_win_over_the_configured_values() {
     plain.max_connections = 9;
     assert_eq!(plain.resolved().max_connections, 9);
     assert_eq!((plain.pooler, plain.max_concurrent), (Pooler::Session, None));
-    assert_eq!(plain.breaker, OwnBreaker::default());
+    assert_eq!(plain.breaker, athena_domain::breaker::BreakerOverrides::default());
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Own, OwnBreaker, Pooler, libpq};
+use athena_domain::breaker::BreakerOverrides;
+
+use super::{Own, Pooler, libpq};
 
 /// Options of the gateway, as errors list them.
 const OURS: &str = "pooler, max_connections, min_connections, statement_timeout_secs, acquire_timeout_secs, \
@@ -48,7 +50,7 @@ pub(super) struct Read {
     pub max_concurrent: Option<usize>,
     pub queue_length: Option<usize>,
     pub queue_wait: Option<Duration>,
-    pub breaker: OwnBreaker,
+    pub breaker: BreakerOverrides,
 }
 
 /// Takes a URI apart.
@@ -73,6 +75,10 @@ pub(super) fn read(uri: &str) -> Result<Read, InvalidUri> {
         let (Some(name), Some(value)) = (decoded(name), decoded(value)) else {
             return Err(InvalidUri::unreadable());
         };
+        if let Some(taken) = read.breaker.take(&name, &value) {
+            taken.map_err(|expected| InvalidUri::option(&name, expected))?;
+            continue;
+        }
         match name.as_str() {
             "pooler" => {
                 read.pooler = match value.as_str() {
@@ -93,16 +99,6 @@ pub(super) fn read(uri: &str) -> Result<Read, InvalidUri> {
             "queue_wait_ms" => {
                 let wait = number(&name, &value, 0..=3_600_000)?;
                 read.queue_wait = Some(Duration::from_millis(wait as u64));
-            }
-            "circuit_breaker_threshold" => {
-                let threshold = number(&name, &value, 1..=1_000_000)?;
-                read.breaker.threshold = u32::try_from(threshold).ok();
-            }
-            "circuit_breaker_timeout_secs" => {
-                read.breaker.timeout = Some(seconds(&name, &value, 1..=86_400)?);
-            }
-            "circuit_breaker_check_interval_secs" => {
-                read.breaker.check_interval = Some(seconds(&name, &value, 1..=86_400)?);
             }
             "sslmode" | "ssl-mode" => {
                 let known = SSL_MODES.into_iter().find(|mode| *mode == value);

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use athena_domain::breaker::BreakerOverrides;
 use percent_encoding::percent_decode_str;
 use scylla::statement::Consistency;
 
@@ -10,7 +11,8 @@ use super::ScyllaSettings;
 
 /// Options, as errors list them.
 const OPTIONS: &str = "consistency, datacenter, page_size, timeout_ms, allow_filtering, tls, max_concurrent, \
-                       queue_length, queue_wait_ms";
+                       queue_length, queue_wait_ms, circuit_breaker_threshold, circuit_breaker_timeout_secs, \
+                       circuit_breaker_check_interval_secs";
 
 const CONSISTENCIES: [(&str, Consistency); 8] = [
     ("one", Consistency::One),
@@ -100,6 +102,7 @@ pub(super) fn read(uri: &str) -> Result<ScyllaSettings, InvalidUri> {
         max_concurrent: None,
         queue_length: None,
         queue_wait: None,
+        breaker: BreakerOverrides::default(),
         timeout: None,
     };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -110,6 +113,9 @@ pub(super) fn read(uri: &str) -> Result<ScyllaSettings, InvalidUri> {
 }
 
 fn take(settings: &mut ScyllaSettings, name: &str, value: &str) -> Result<(), InvalidUri> {
+    if let Some(taken) = settings.breaker.take(name, value) {
+        return taken.map_err(|expected| option(name, expected));
+    }
     match name {
         "consistency" => {
             let wanted = value.to_ascii_lowercase();

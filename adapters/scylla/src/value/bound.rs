@@ -165,3 +165,6 @@ fn put_vint(number: u64, out: &mut Vec<u8>) {
     out.push(first);
     out.extend_from_slice(&bytes[8 - more..]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! Dates and times as CQL counts them (days, milliseconds, nanoseconds) to and from ISO 8601, in the forms in which
-//! every backend of the gateway writes them.
+//! Dates and times as CQL counts them (days, milliseconds, nanoseconds) as ISO 8601, in the forms in which every
+//! backend of the gateway writes them.
 
 /// CQL counts days from 2^31 days before 1970-01-01.
 const EPOCH: i64 = 1 << 31;
@@ -21,21 +21,6 @@ fn civil(days: i64) -> (i64, u8, u8) {
     let day = of_year - (153 * month_shifted + 2) / 5 + 1;
     let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month as u8, day as u8)
-}
-
-/// The day count since 1970-01-01 of a date that the calendar has.
-fn days(year: i64, month: u8, day: u8) -> Option<i64> {
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let shifted = year - i64::from(month <= 2);
-    let era = shifted.div_euclid(400);
-    let of_year = (153 * ((i64::from(month) + 9) % 12) + 2) / 5 + i64::from(day) - 1;
-    let year_of_era = shifted.rem_euclid(400);
-    let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
-    let count = era * 146_097 + of_era - EPOCH_SHIFT_DAYS;
-    // The 31st of a month of 30 days has a count too, another day's.
-    (civil(count) == (year, month, day)).then_some(count)
 }
 
 fn two(value: u8, out: &mut Vec<u8>) {
@@ -103,98 +88,4 @@ pub(super) fn put_timestamp(millis: i64, out: &mut Vec<u8>) {
     if before {
         out.extend_from_slice(b" BC");
     }
-}
-
-/// `Y-MM-DD` with a year of at least four digits, before our era with a minus or when `before`.
-fn read_date(text: &str, before: bool) -> Option<i64> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let mut parts = digits.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() || !(4..=9).contains(&year.len()) || month.len() != 2 || day.len() != 2 {
-        return None;
-    }
-    if !year.bytes().chain(month.bytes()).chain(day.bytes()).all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let year: i64 = year.parse().ok()?;
-    let year = match (before, sign) {
-        (true, 1) if year > 0 => 1 - year,
-        (true, _) => return None,
-        (false, sign) => sign * year,
-    };
-    days(year, month.parse().ok()?, day.parse().ok()?)
-}
-
-/// `HH:MM[:SS[.f]]` as nanoseconds since midnight.
-pub(super) fn read_time(text: &str) -> Option<i64> {
-    let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let mut parts = clock.split(':');
-    let mut part = |below: i64| -> Option<Option<i64>> {
-        let Some(digits) = parts.next() else { return Some(None) };
-        let whole = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let number: i64 = whole.then(|| digits.parse().ok()).flatten()?;
-        (number < below).then_some(Some(number))
-    };
-    let (hours, minutes, seconds) = (part(24)??, part(60)??, part(60)?);
-    if parts.next().is_some() || (text.contains('.') && (seconds.is_none() || fraction.is_empty())) {
-        return None;
-    }
-    let nanos = read_fraction(fraction)?;
-    Some(((hours * 60 + minutes) * 60 + seconds.unwrap_or(0)) * 1_000_000_000 + nanos)
-}
-
-/// Digits after a point as nanoseconds; none when they are finer than that.
-pub(super) fn read_fraction(digits: &str) -> Option<i64> {
-    let kept = digits.trim_end_matches('0');
-    if kept.len() > 9 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    format!("{kept:0<9}").parse().ok()
-}
-
-/// A date as CQL counts it.
-pub(super) fn read_cql_date(text: &str) -> Option<u32> {
-    let text = text.trim();
-    let (date, before) = text.strip_suffix(" BC").map_or((text, false), |date| (date, true));
-    u32::try_from(read_date(date, before)? + EPOCH).ok()
-}
-
-/// A moment as milliseconds since 1970. Without a zone it is in UTC; finer than milliseconds is none.
-pub(super) fn read_timestamp(text: &str) -> Option<i64> {
-    let text = text.trim();
-    let (moment, before) = text.strip_suffix(" BC").map_or((text, false), |moment| (moment, true));
-    let Some(gap) = moment.find(['T', 't', ' ']) else {
-        return read_date(moment, before)?.checked_mul(MILLIS_PER_DAY);
-    };
-    let (clock, zone) = zone(&moment[gap + 1..])?;
-    let nanos = read_time(clock)?;
-    if nanos % 1_000_000 != 0 {
-        return None;
-    }
-    // The first moment of all lies in a day whose beginning has no number.
-    let day = i128::from(read_date(&moment[..gap], before)?) * i128::from(MILLIS_PER_DAY);
-    i64::try_from(day + i128::from(nanos / 1_000_000 - zone)).ok()
-}
-
-/// Splits a time from its zone, and gives that as milliseconds east of Greenwich.
-fn zone(text: &str) -> Option<(&str, i64)> {
-    if let Some(clock) = text.strip_suffix(['Z', 'z']) {
-        return Some((clock, 0));
-    }
-    let Some(at) = text.find(['+', '-']) else { return Some((text, 0)) };
-    let (clock, zone) = text.split_at(at);
-    let digits: String = zone[1..].chars().filter(|char| *char != ':').collect();
-    if !matches!(digits.len(), 2 | 4) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let (hours, minutes) = digits.split_at(2);
-    let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().unwrap_or(0));
-    if hours > 18 || minutes > 59 {
-        return None;
-    }
-    let millis = (hours * 60 + minutes) * 60_000;
-    Some((clock, if zone.starts_with('-') { -millis } else { millis }))
 }

@@ -329,3 +329,29 @@ impl<'a> Reader<'a> {
         Some((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// An unsigned integer that takes all of `bytes`.
+    pub(in crate::value) fn vint(bytes: &[u8]) -> Option<u64> {
+        let mut reader = Reader(bytes);
+        reader.vint().filter(|_| reader.0.is_empty())
+    }
+
+    #[test]
+    fn lengths_are_told_by_their_leading_ones() {
+        for (bytes, number) in [
+            (&[0][..], 0),
+            (&[0x7F], 127),
+            (&[0x80, 0x80], 128),
+            (&[0xBF, 0xFF], 16_383),
+            (&[0xC0, 0x40, 0x00], 16_384),
+            (&[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF], u64::MAX),
+        ] {
+            assert_eq!(vint(bytes), Some(number), "{bytes:?}");
+        }
+        assert_eq!(vint(&[0x80]), None);
+    }
+}

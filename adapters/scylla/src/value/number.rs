@@ -1,34 +1,6 @@
-//! Numbers of any length: two's complement bytes to and from decimal digits.
+//! Numbers of any length: two's complement bytes as decimal digits.
 
 use bigdecimal::num_bigint::BigInt;
-
-/// Most digits read from a request: turning digits into bytes takes time that grows with their square.
-const MAX_DIGITS: usize = 50_000;
-
-/// The bytes of an integer written in digits.
-pub(super) fn read_integer(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let sound =
-        !digits.is_empty() && digits.len() <= MAX_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if !sound {
-        return None;
-    }
-    let number: BigInt = text.parse().ok()?;
-    Some(number.to_signed_bytes_be())
-}
-
-/// The unscaled bytes and the scale of a decimal: `1.50` is 150 and 2.
-pub(super) fn read_decimal(text: &str) -> Option<(Vec<u8>, i32)> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (text, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let unscaled = read_integer(&format!("{whole}{fraction}"))?;
-    let scale = i64::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
-    // The server could not give back what is outside of this.
-    Some((unscaled, i32::try_from(scale).ok()?))
-}
 
 /// Writes an integer.
 pub(super) fn put_integer(bytes: &[u8], out: &mut Vec<u8>) {

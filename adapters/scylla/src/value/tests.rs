@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use athena_domain::plan::Datum;
-use athena_domain::query::JsonText;
+use athena_domain::RequestError;
+use athena_domain::plan::cql::{CqlValue, read};
+use athena_domain::query::{JsonText, Value};
 use athena_domain::rows::{CellRef, escape_into};
+use athena_domain::schema::CqlType;
 use proptest::prelude::*;
 use scylla::frame::response::result::{CollectionType, ColumnType, NativeType, UserDefinedType};
 use scylla::serialize::value::SerializeValue as _;
 use scylla::serialize::writers::CellWriter;
-use scylla::value::CqlValue;
 
 use super::*;
 
@@ -18,15 +19,15 @@ fn native(native: NativeType) -> ColumnType<'static> {
 }
 
 fn list(element: ColumnType<'static>) -> ColumnType<'static> {
-    ColumnType::Collection { frozen: false, typ: CollectionType::List(Box::new(element)) }
+    ColumnType::Collection { frozen: true, typ: CollectionType::List(Box::new(element)) }
 }
 
 fn set(element: ColumnType<'static>) -> ColumnType<'static> {
-    ColumnType::Collection { frozen: false, typ: CollectionType::Set(Box::new(element)) }
+    ColumnType::Collection { frozen: true, typ: CollectionType::Set(Box::new(element)) }
 }
 
 fn map(key: ColumnType<'static>, value: ColumnType<'static>) -> ColumnType<'static> {
-    ColumnType::Collection { frozen: false, typ: CollectionType::Map(Box::new(key), Box::new(value)) }
+    ColumnType::Collection { frozen: true, typ: CollectionType::Map(Box::new(key), Box::new(value)) }
 }
 
 fn vector(element: ColumnType<'static>, dimensions: u16) -> ColumnType<'static> {
@@ -44,16 +45,14 @@ fn address() -> ColumnType<'static> {
 }
 
 /// JSON → the value → the bytes that go to the server.
-fn bytes(ty: &ColumnType<'_>, json: &str) -> Result<Option<Vec<u8>>, Unfit> {
+fn bytes(ty: &ColumnType<'_>, json: &str) -> Result<Option<Vec<u8>>, RequestError> {
     let value = JsonText::parse(json.as_bytes()).unwrap().value("f").unwrap();
-    Ok(encode_value(&value, ty, "f")?.map(|value| serialized(ty, &value)))
-}
-
-fn serialized(ty: &ColumnType<'_>, value: &CqlValue) -> Vec<u8> {
+    let value = read(&value, &domain_type(ty), "f")?;
     let mut buffer = Vec::new();
-    value.serialize(ty, CellWriter::new(&mut buffer)).unwrap();
+    Bound(&value).serialize(ty, CellWriter::new(&mut buffer)).unwrap();
     // Before the value stands its length.
-    buffer.split_off(4)
+    let content = buffer.split_off(4);
+    Ok((buffer != (-1_i32).to_be_bytes()).then_some(content))
 }
 
 /// The bytes that come from the server → JSON.
@@ -123,7 +122,7 @@ fn numbers_of_any_length_keep_every_digit() {
     same(&varint, &"9".repeat(3000));
     refused(&varint, "1.5");
     refused(&varint, "1e3");
-    refused(&varint, &"9".repeat(60_000));
+    refused(&varint, &"9".repeat(200_000));
 
     let decimal = native(NativeType::Decimal);
     for number in [
@@ -291,7 +290,6 @@ fn collections() {
     same(&numbers, "null");
     refused(&numbers, "[null]");
     refused(&numbers, "{\"a\":1}");
-    refused(&numbers, "\"[1]\"");
     same(&set(native(NativeType::Text)), "[\"a\",\"b\\\"\"]");
     let named = map(native(NativeType::Text), native(NativeType::Decimal));
     same(&named, "{\"a\":1.50,\"b \\\"c\\\"\":2}");
@@ -317,31 +315,12 @@ fn types_of_the_database() {
     same(&address, "{\"street\":\"A\",\"no\":5,\"tags\":[\"x\"]}");
     becomes(&address, "{\"no\":5}", "{\"street\":null,\"no\":5,\"tags\":null}");
     let refusal = bytes(&address, "{\"zip\":1}").unwrap_err();
-    assert_eq!(&*refusal.field, "f.zip");
+    assert_eq!(refusal.field.as_deref(), Some("f.zip"));
     let refusal = bytes(&address, "{\"tags\":[null]}").unwrap_err();
-    assert_eq!(&*refusal.field, "f.tags[0]");
+    assert_eq!(refusal.field.as_deref(), Some("f.tags[0]"));
     // Written before the type got its last fields.
     let short = [0, 0, 0, 1, b'A'];
     assert_eq!(shown(&address, Some(&short), false), "{\"street\":\"A\",\"no\":null,\"tags\":null}");
-}
-
-#[test]
-fn planned_values() {
-    let check = |datum: Datum, ty: ColumnType<'_>, expected: &str| {
-        let value = encode(&datum, &ty, "f").unwrap();
-        let bytes = value.map(|value| serialized(&ty, &value));
-        assert_eq!(shown(&ty, bytes.as_deref(), false), expected);
-    };
-    check(Datum::Null, native(NativeType::Int), "null");
-    check(Datum::Bool(true), native(NativeType::Boolean), "true");
-    check(Datum::Int(-5), native(NativeType::BigInt), "-5");
-    check(Datum::Float(0.5), native(NativeType::Float), "0.5");
-    check(Datum::Text("[1]".into()), native(NativeType::Text), "\"[1]\"");
-    check(Datum::Text("[1]".into()), list(native(NativeType::Int)), "[1]");
-    check(Datum::Text("1.50".into()), native(NativeType::Decimal), "1.50");
-    let refusal = encode(&Datum::Int(300), &native(NativeType::TinyInt), "size").unwrap_err();
-    assert_eq!(refusal.message, "`300` is not a value of type tinyint for 'size'");
-    assert!(encode(&Datum::Float(1e300), &native(NativeType::Float), "f").is_err());
 }
 
 #[test]
@@ -388,7 +367,6 @@ proptest! {
         let parts = duration::Parts { months: months * sign, days: days * sign, nanos: nanos * i64::from(sign) };
         let mut text = Vec::new();
         duration::put(parts, &mut text);
-        prop_assert_eq!(duration::read(std::str::from_utf8(&text).unwrap()), Some(parts));
         let ty = native(NativeType::Duration);
         let json = format!("\"{}\"", String::from_utf8(text).unwrap());
         let bytes = bytes(&ty, &json).unwrap();
@@ -397,12 +375,12 @@ proptest! {
 
     #[test]
     fn any_decimal_comes_back(unscaled in "-?[1-9][0-9]{0,60}", scale in -100..100_i32) {
+        let mut unscaled = read(&Value::Number(unscaled.into()), &CqlType::Varint, "f").unwrap();
+        let CqlValue::Varint(digits) = &mut unscaled else { panic!("an integer") };
         let mut text = Vec::new();
-        number::put_decimal(&number::read_integer(&unscaled).unwrap(), scale, &mut text);
-        let (digits, read) = number::read_decimal(std::str::from_utf8(&text).unwrap()).unwrap();
-        let mut again = Vec::new();
-        number::put_integer(&digits, &mut again);
-        prop_assert_eq!((String::from_utf8(again).unwrap(), read), (unscaled, scale));
+        number::put_decimal(digits, scale, &mut text);
+        let again = read(&Value::text(std::str::from_utf8(&text).unwrap()), &CqlType::Decimal, "f").unwrap();
+        prop_assert_eq!(again, CqlValue::Decimal { unscaled: digits.clone(), scale });
     }
 
     #[test]
@@ -417,16 +395,6 @@ proptest! {
         let ty = native(NativeType::Float);
         let text = shown(&ty, Some(&number.to_be_bytes()), false);
         prop_assert_eq!(bytes(&ty, &text).unwrap().unwrap(), number.to_be_bytes());
-    }
-
-    #[test]
-    fn any_text_is_read_without_panic(text in "[-+0-9TPYMWDHS:.,eE ZBC]{0,24}") {
-        for ty in [
-            NativeType::Date, NativeType::Time, NativeType::Timestamp, NativeType::Duration, NativeType::Decimal,
-            NativeType::Varint, NativeType::Inet, NativeType::Blob, NativeType::Double,
-        ] {
-            let _ = encode(&Datum::Text(text.as_str().into()), &native(ty), "f");
-        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Values of CQL, decoded as far as an encoder needs.
 
+use std::cmp::Ordering;
 use std::net::IpAddr;
+
+use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::BigInt;
 
 /// A value of a CQL type. Its type says how wide a number is and what a compound holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,4 +63,37 @@ pub enum CqlValue {
     Vector(Vec<CqlValue>),
     /// A user-defined type: a value or `Null` for every field, in the type's order.
     Udt(Vec<CqlValue>),
+}
+
+impl CqlValue {
+    /// Which of two values of one type comes first, in the order in which the database compares them; `None` where
+    /// that is not known here.
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b))
+            | (Self::Timestamp(a), Self::Timestamp(b))
+            | (Self::Time(a), Self::Time(b)) => Some(a.cmp(b)),
+            (Self::Date(a), Self::Date(b)) => Some(a.cmp(b)),
+            (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
+            // UTF-8 sorts as its code points do, and CQL compares bytes.
+            (Self::Text(a), Self::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+            (Self::Blob(a), Self::Blob(b)) => Some(a.cmp(b)),
+            (Self::Float(a), Self::Float(b)) => a.partial_cmp(b),
+            (Self::Varint(a), Self::Varint(b)) => Some(integer(a).cmp(&integer(b))),
+            (Self::Decimal { .. }, Self::Decimal { .. }) => Some(self.decimal()?.cmp(&other.decimal()?)),
+            _ => None,
+        }
+    }
+
+    /// A `decimal` as a number to calculate with.
+    pub(super) fn decimal(&self) -> Option<BigDecimal> {
+        match self {
+            Self::Decimal { unscaled, scale } => Some(BigDecimal::new(integer(unscaled), (*scale).into())),
+            _ => None,
+        }
+    }
+}
+
+fn integer(bytes: &[u8]) -> BigInt {
+    BigInt::from_signed_bytes_be(bytes)
 }

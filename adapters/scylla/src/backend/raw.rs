@@ -1,0 +1,227 @@
+//! The caller's own CQL.
+
+use std::sync::Mutex;
+
+use athena_application::ports::{Done, PortError, Reason, RowStream, SchemaReader as _};
+use athena_domain::plan::cql::{self, CqlValue};
+use athena_domain::plan::{Plan, RawPlan, replace_placeholders};
+use athena_domain::query::Value;
+use athena_domain::rows::{ColumnHead, Flow};
+use scylla::deserialize::row::ColumnIterator;
+use scylla::frame::response::result::ColumnSpec;
+use scylla::response::PagingState;
+use scylla::response::query_result::QueryRowsResult;
+use scylla::statement::Statement;
+use tokio::time::Instant;
+
+use super::ScyllaBackend;
+use super::exchange::{Page, finish, next};
+use super::rows::{rows, unreadable};
+use crate::failure::{Intent, bad_value, rejected};
+use crate::render::Marker;
+use crate::session::Session;
+use crate::value::{Scratch, cell, domain_type};
+
+impl ScyllaBackend {
+    pub(super) async fn raw(
+        &self,
+        plan: &Plan,
+        raw: &RawPlan,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
+        let reads = first_word(&raw.query) == "select";
+        let intent = if reads { Intent::Read } else { Intent::Write };
+        let session = self.link.session(deadline).await?;
+        let mut done = Done::default();
+        let outcome = match &raw.params {
+            None => self.plain(plan, raw, intent, &session, sink, deadline, &mut done).await,
+            Some(params) => {
+                self.with_params(plan, raw, params, intent, &session, sink, deadline, &mut done).await
+            }
+        };
+        if raw.defines {
+            self.schema.invalidate();
+        }
+        outcome.map(|()| done)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they have nothing in common but this statement")]
+    async fn plain(
+        &self,
+        plan: &Plan,
+        raw: &RawPlan,
+        intent: Intent,
+        session: &Session,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+        done: &mut Done,
+    ) -> Result<(), PortError> {
+        let mut statement =
+            Statement::new(raw.query.to_string()).with_page_size(self.link.settings().page_size);
+        statement.set_is_idempotent(intent == Intent::Read);
+        let mut scratch = Scratch::new(plan.big_numbers_as_text);
+        let mut state = Some(PagingState::start());
+        while let Some(from) = state {
+            let patience = self.patience(deadline);
+            statement.set_request_timeout(Some(patience));
+            let asked = session.driver().query_single_page(statement.clone(), (), from);
+            let (result, more) = finish(asked, intent, patience).await?;
+            state = hand_on((result, next(more)), sink, &mut scratch, done).await?;
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they have nothing in common but this statement")]
+    async fn with_params(
+        &self,
+        plan: &Plan,
+        raw: &RawPlan,
+        params: &[Value],
+        intent: Intent,
+        session: &Session,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+        done: &mut Done,
+    ) -> Result<(), PortError> {
+        let (text, order) = markers(&raw.query);
+        let mut prepared = self.prepared(session, text, intent, deadline).await?;
+        let values = self::values(params, &order, &prepared)?;
+        let values: Vec<Marker<'_>> = values.iter().map(Marker::One).collect();
+        let mut scratch = Scratch::new(plan.big_numbers_as_text);
+        let mut state = Some(PagingState::start());
+        while let Some(from) = state {
+            let page = self.page(session, &mut prepared, &values, from, intent, deadline).await?;
+            state = hand_on(page, sink, &mut scratch, done).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Hands on a page; none when no more are wanted.
+async fn hand_on(
+    (result, more): Page,
+    sink: &mut dyn RowStream,
+    scratch: &mut Scratch,
+    done: &mut Done,
+) -> Result<Option<PagingState>, PortError> {
+    let first = std::mem::replace(&mut done.statements, 1) == 0;
+    if !result.is_rows() {
+        return Ok(None);
+    }
+    let page = rows(result)?;
+    if first {
+        let heads =
+            page.column_specs().iter().map(|spec| ColumnHead { label: spec.name().into(), hidden: false });
+        sink.columns(&heads.collect::<Vec<_>>());
+    }
+    let flow = push(&page, sink, scratch, done).await?;
+    Ok(more.filter(|_| flow != Flow::Stop))
+}
+
+async fn push(
+    page: &QueryRowsResult,
+    sink: &mut dyn RowStream,
+    scratch: &mut Scratch,
+    done: &mut Done,
+) -> Result<Flow, PortError> {
+    for row in page.rows::<ColumnIterator<'_, '_>>().map_err(unreadable)? {
+        for column in row.map_err(unreadable)? {
+            let column = column.map_err(unreadable)?;
+            let bytes = column.slice.map(|slice| slice.as_slice());
+            sink.cell(cell(column.spec.typ(), bytes, scratch).map_err(unreadable)?);
+        }
+        done.rows += 1;
+        let flow = match sink.end_row() {
+            Flow::Full => sink.flush().await,
+            flow => flow,
+        };
+        if flow == Flow::Stop {
+            return Ok(flow);
+        }
+    }
+    Ok(Flow::More)
+}
+
+/// The text with `?` for `$1` and the like, and which value each of them takes; none where the text has `?` itself.
+fn markers(query: &str) -> (String, Vec<usize>) {
+    let order = Mutex::new(Vec::new());
+    let text = replace_placeholders(query, |number| {
+        order.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(number);
+        "?".to_owned()
+    });
+    (text, order.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+fn values(
+    params: &[Value],
+    order: &[usize],
+    prepared: &scylla::statement::prepared::PreparedStatement,
+) -> Result<Vec<CqlValue>, PortError> {
+    let specs = prepared.get_variable_col_specs();
+    let mismatch = || {
+        let message = format!("the query takes {} values, and `params` has {}", specs.len(), params.len());
+        rejected(Reason::BadValue, message)
+    };
+    let taken: Vec<&Value> = if order.is_empty() {
+        params.iter().collect()
+    } else {
+        if (1..=params.len()).any(|number| !order.contains(&number)) {
+            return Err(mismatch());
+        }
+        order
+            .iter()
+            .map(|number| number.checked_sub(1).and_then(|at| params.get(at)))
+            .collect::<Option<_>>()
+            .ok_or_else(mismatch)?
+    };
+    if taken.len() != specs.len() {
+        return Err(mismatch());
+    }
+    let encoded = taken.into_iter().zip(specs.iter()).enumerate();
+    let one = |(at, (value, spec)): (usize, (&Value, &ColumnSpec<'_>))| {
+        cql::read(value, &domain_type(spec.typ()), &format!("params[{at}]"))
+            .map_err(|error| bad_value(&error))
+    };
+    encoded.map(one).collect()
+}
+
+/// The first word of a statement in lower case, after blanks and comments.
+fn first_word(query: &str) -> String {
+    let mut rest = query.trim_start();
+    loop {
+        let end = match rest {
+            _ if rest.starts_with("--") || rest.starts_with("//") => rest.find('\n'),
+            _ if rest.starts_with("/*") => rest.find("*/").map(|at| at + 1),
+            _ => break,
+        };
+        rest = end.map_or("", |at| rest[at + 1..].trim_start());
+    }
+    let end = rest.find(|char: char| !char.is_ascii_alphabetic()).unwrap_or(rest.len());
+    rest[..end].to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_tells_reads_from_writes() {
+        let check = |query: &str, expected: &str| assert_eq!(first_word(query), expected, "{query}");
+        check("SELECT 1", "select");
+        check("  -- insert\n // update\n/* delete */ Select*from t", "select");
+        check("insert into t", "insert");
+        check("-- select", "");
+        check("/* select", "");
+        check("(select)", "");
+    }
+
+    #[test]
+    fn numbered_placeholders_become_markers() {
+        assert_eq!(
+            markers("a = $2 AND b = $1 AND c = '$3'"),
+            ("a = ? AND b = ? AND c = '$3'".to_owned(), vec![2, 1])
+        );
+        assert_eq!(markers("a = ?").1, Vec::<usize>::new());
+    }
+}

@@ -1,0 +1,222 @@
+//! Writes: one statement for each row, or a batch; rows for the answer are read by their keys.
+
+use athena_application::ports::{Done, PortError, PortErrorKind, Reason, Rejection, RowStream};
+use athena_domain::plan::cql::{Batch, CqlDelete, CqlInsert, CqlUpdate, Existing, Restriction};
+use athena_domain::plan::{Output, Plan};
+use athena_domain::rows::Flow;
+use athena_domain::schema::{PRIMARY_KEY, Relation};
+use scylla::deserialize::row::ColumnIterator;
+use scylla::response::query_result::{QueryResult, QueryRowsResult};
+use scylla::statement::batch::{Batch as DriverBatch, BatchType};
+use tokio::time::Instant;
+
+use super::ScyllaBackend;
+use super::exchange::finish;
+use super::rows::{Answer, rows, unreadable};
+use crate::failure::{Intent, PORT};
+use crate::render::{Statement, is_batch};
+use crate::session::Session;
+
+/// The column that tells whether a conditional write was carried out.
+const APPLIED: &str = "[applied]";
+
+impl ScyllaBackend {
+    pub(super) async fn insert(
+        &self,
+        plan: &Plan,
+        insert: &CqlInsert,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
+        let session = self.link.session(deadline).await?;
+        let mut done = Done::default();
+        if is_batch(insert) {
+            self.batch(&session, insert, deadline).await?;
+            done.statements = 1;
+            done.affected = insert.rows.len() as u64;
+        } else {
+            for row in &insert.rows {
+                let statement = Statement::insert(insert, row);
+                let result = self.once(&session, statement, Intent::Write, deadline).await;
+                let result = result.map_err(|error| after(error, done.affected))?;
+                done.statements += 1;
+                if insert.existing == Existing::Refuses && !applied(&result_rows(result)?)? {
+                    return Err(after(duplicate(&insert.relation), done.affected));
+                }
+                done.affected += 1;
+            }
+        }
+        let keys: Vec<Vec<Restriction>> = insert.rows.iter().map(|row| insert.key(row)).collect();
+        let keys: Vec<&[Restriction]> = keys.iter().map(|key| &key[..]).collect();
+        self.answer(plan, &session, &insert.relation, &insert.returning, &keys, sink, deadline, done).await
+    }
+
+    /// Writes rows by one batch: all of them or none.
+    async fn batch(&self, session: &Session, insert: &CqlInsert, deadline: Instant) -> Result<(), PortError> {
+        let kind = match insert.batch {
+            Batch::Partition | Batch::Single => BatchType::Unlogged,
+            Batch::Logged => BatchType::Logged,
+        };
+        let mut batch = DriverBatch::new(kind);
+        let mut values = Vec::with_capacity(insert.rows.len());
+        let mut prepared = None;
+        for row in &insert.rows {
+            let statement = Statement::insert(insert, row);
+            // Every row has the same columns, so one statement serves them all.
+            let ready = match &prepared {
+                Some(ready) => ready,
+                None => {
+                    let ready = self.prepared(session, statement.text, Intent::Write, deadline).await?;
+                    prepared.insert(ready)
+                }
+            };
+            batch.append_statement(ready.clone());
+            values.push(statement.markers);
+        }
+        let patience = self.patience(deadline);
+        batch.set_request_timeout(Some(patience));
+        let result = finish(session.driver().batch(&batch, &values), Intent::Write, patience).await?;
+        if insert.existing == Existing::Refuses && !applied(&result_rows(result)?)? {
+            return Err(duplicate(&insert.relation));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn update(
+        &self,
+        plan: &Plan,
+        update: &CqlUpdate,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
+        let session = self.link.session(deadline).await?;
+        let mut done = Done::default();
+        let mut changed = Vec::new();
+        for key in &update.rows {
+            let statement = Statement::update(update, key);
+            let result = self.once(&session, statement, Intent::Write, deadline).await;
+            let result = result.map_err(|error| after(error, done.affected))?;
+            done.statements += 1;
+            if applied(&result_rows(result)?)? {
+                done.affected += 1;
+                changed.push(&key[..]);
+            }
+        }
+        self.answer(plan, &session, &update.relation, &update.returning, &changed, sink, deadline, done).await
+    }
+
+    pub(super) async fn delete(
+        &self,
+        plan: &Plan,
+        delete: &CqlDelete,
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+    ) -> Result<Done, PortError> {
+        let session = self.link.session(deadline).await?;
+        let mut done = Done::default();
+        let mut removed = Vec::new();
+        for key in &delete.rows {
+            // Afterwards nobody can read it.
+            let before = match &delete.returning[..] {
+                [] => None,
+                outputs => {
+                    let statement = Statement::row(&delete.relation, outputs, key);
+                    let result = self.once(&session, statement, Intent::Read, deadline).await;
+                    let result = result.map_err(|error| after(error, done.affected))?;
+                    done.statements += 1;
+                    Some(rows(result)?)
+                }
+            };
+            let statement = Statement::delete(delete, key);
+            let result = self.once(&session, statement, Intent::Write, deadline).await;
+            let result = result.map_err(|error| after(error, done.affected))?;
+            done.statements += 1;
+            if applied(&result_rows(result)?)? {
+                done.affected += 1;
+                removed.extend(before);
+            }
+        }
+        if delete.returning.is_empty() {
+            return Ok(done);
+        }
+        let mut answer = Answer::new(&delete.relation, &delete.returning, plan.big_numbers_as_text);
+        for page in &removed {
+            if answer.push(page, sink).await? == Flow::Stop {
+                break;
+            }
+        }
+        answer.announce(sink);
+        done.rows = answer.rows;
+        Ok(done)
+    }
+
+    /// Reads what was written and hands it on.
+    #[expect(clippy::too_many_arguments, reason = "they have nothing in common but this end of a write")]
+    async fn answer(
+        &self,
+        plan: &Plan,
+        session: &Session,
+        relation: &Relation,
+        returning: &[Output],
+        keys: &[&[Restriction]],
+        sink: &mut dyn RowStream,
+        deadline: Instant,
+        mut done: Done,
+    ) -> Result<Done, PortError> {
+        if returning.is_empty() {
+            return Ok(done);
+        }
+        let mut answer = Answer::new(relation, returning, plan.big_numbers_as_text);
+        for key in keys {
+            let statement = Statement::row(relation, returning, key);
+            let result = self.once(session, statement, Intent::Read, deadline).await;
+            let result = result.map_err(|error| after(error, done.affected))?;
+            done.statements += 1;
+            if answer.push(&rows(result)?, sink).await? == Flow::Stop {
+                break;
+            }
+        }
+        answer.announce(sink);
+        done.rows = answer.rows;
+        Ok(done)
+    }
+}
+
+/// A failure after rows were written, which cannot be taken back: the caller has to look.
+fn after(error: PortError, written: u64) -> PortError {
+    if written == 0 {
+        return error;
+    }
+    PortError::new(PORT, PortErrorKind::Lost)
+        .caused_by(format!("{written} rows were written before: {error}"))
+}
+
+fn result_rows(result: QueryResult) -> Result<Option<QueryRowsResult>, PortError> {
+    if result.is_rows() { rows(result).map(Some) } else { Ok(None) }
+}
+
+/// Whether a conditional write was carried out. The servers differ in the columns that stand beside the answer.
+fn applied(answer: &Option<QueryRowsResult>) -> Result<bool, PortError> {
+    let Some(answer) = answer else { return Ok(true) };
+    let Some((place, _)) = answer.column_specs().get_by_name(APPLIED) else {
+        return Err(unreadable("a conditional write without its outcome"));
+    };
+    for row in answer.rows::<ColumnIterator<'_, '_>>().map_err(unreadable)? {
+        let column =
+            row.map_err(unreadable)?.nth(place).ok_or_else(|| unreadable("a row without its end"))?;
+        let slice = column.map_err(unreadable)?.slice;
+        if slice.is_none_or(|slice| slice.as_slice() != [1]) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn duplicate(relation: &Relation) -> PortError {
+    let message = format!("a row with this primary key is already in {}", relation.name);
+    let mut rejection = Rejection::new(Reason::Unique, message);
+    rejection.constraint = Some(PRIMARY_KEY.into());
+    rejection.table = Some(relation.name.as_ref().into());
+    rejection.schema = Some(relation.schema.as_ref().into());
+    PortError::rejected(PORT, rejection)
+}

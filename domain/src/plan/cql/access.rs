@@ -1,0 +1,284 @@
+//! Which reads answer a filter, by the keys and indexes of the table.
+//!
+//! A read may restrict the whole partition key by equality, then clustering columns from the left, the last one also
+//! by a range; or columns with an index; or nothing at all. Anything else makes the database look at rows that it does
+//! not return, and needs the leave of its owner.
+
+use super::demand::Demand;
+use super::terms::{Term, exclude_each_other, terms, too_many};
+use super::{CqlValue, Restriction, Test, refuse};
+use crate::error::RequestError;
+use crate::plan::Filter;
+use crate::schema::{CqlRules, CqlTable, CqlType, IndexKind, IndexTarget, Relation, TypeKind};
+
+/// Most reads for one request.
+const MAX_READS: usize = 10;
+
+/// Most keys of one read, as the lists of its `IN` multiply.
+const MAX_KEYS: usize = 100;
+
+/// How a filter is answered.
+#[derive(Debug, PartialEq)]
+pub(super) struct Access {
+    /// What each read asks for; none when no row can match.
+    pub reads: Vec<Vec<Restriction>>,
+    /// Whether rows are looked at that are not returned.
+    pub filtering: bool,
+    /// Whether an index is asked.
+    pub indexed: bool,
+    /// Whether no row can come twice.
+    pub disjoint: bool,
+    /// Columns with one value in every row, in a single read.
+    pub fixed: Vec<usize>,
+}
+
+/// The reads that answer a filter.
+///
+/// # Errors
+/// What CQL cannot say, and what needs a leave that is not given.
+pub(super) fn access(
+    relation: &Relation,
+    table: &CqlTable,
+    filter: &Filter,
+    rules: CqlRules,
+) -> Result<Access, RequestError> {
+    let terms = terms(relation, filter)?;
+    let (mut reads, mut filtering, mut indexed) = (Vec::new(), false, false);
+    for term in &terms {
+        match (Question { relation, table, term }).way()? {
+            Way::Key => reads.push(term.clone()),
+            Way::Index => {
+                indexed = true;
+                reads.extend(single_values(table, term)?);
+            }
+            Way::Filter(_) if rules.allow_filtering => {
+                filtering = true;
+                reads.push(term.clone());
+            }
+            Way::Filter(refusal) => return Err(refusal),
+        }
+    }
+    if reads.len() > MAX_READS {
+        return Err(too_many());
+    }
+    let pairs = (0..reads.len()).flat_map(|one| (one + 1..reads.len()).map(move |two| (one, two)));
+    let disjoint = pairs.into_iter().all(|(one, two)| exclude_each_other(&reads[one], &reads[two], relation));
+    let fixed = match reads.as_slice() {
+        [only] => {
+            only.iter().filter(|(_, demand)| demand.single().is_some()).map(|(column, _)| *column).collect()
+        }
+        _ => Vec::new(),
+    };
+    let reads = reads.iter().map(|term| restrictions(relation, term)).collect();
+    Ok(Access { reads, filtering, indexed, disjoint, fixed })
+}
+
+/// The restrictions of a term, those of the key first and in its order.
+pub(super) fn restrictions(relation: &Relation, term: &Term) -> Vec<Restriction> {
+    let keys = relation.primary_key.iter().filter_map(|column| term.get_key_value(column));
+    let others = term.iter().filter(|(column, _)| !relation.primary_key.contains(column));
+    keys.chain(others).flat_map(|(column, demand)| demand.restrictions(*column)).collect()
+}
+
+enum Way {
+    Key,
+    Index,
+    Filter(RequestError),
+}
+
+struct Question<'a> {
+    relation: &'a Relation,
+    table: &'a CqlTable,
+    term: &'a Term,
+}
+
+impl Question<'_> {
+    fn way(&self) -> Result<Way, RequestError> {
+        for (column, demand) in self.term {
+            self.can_be_asked(*column, demand)?;
+        }
+        let loose = self.loose();
+        if loose.is_empty() {
+            self.not_too_many_keys()?;
+            return Ok(Way::Key);
+        }
+        let kinds: Vec<Option<IndexKind>> =
+            loose.iter().map(|column| self.index(*column, &self.term[column])).collect();
+        if kinds.iter().all(|kind| *kind == Some(IndexKind::Sai)) || kinds == [Some(IndexKind::Secondary)] {
+            return Ok(Way::Index);
+        }
+        self.not_too_many_keys()?;
+        Ok(Way::Filter(self.needs_filtering(&loose, &kinds)))
+    }
+
+    /// Restricted columns that the key does not answer.
+    fn loose(&self) -> Vec<usize> {
+        let among = |column: &usize| self.term.get(column).is_some_and(Demand::is_among);
+        let mut answered: Vec<usize> = Vec::new();
+        if self.table.partition.iter().all(among) {
+            answered.extend(&*self.table.partition);
+            for clustering in &self.table.clustering {
+                match self.term.get(&clustering.column) {
+                    Some(demand) if demand.is_among() => answered.push(clustering.column),
+                    Some(demand) if demand.is_range() => {
+                        answered.push(clustering.column);
+                        break;
+                    }
+                    _ => break,
+                }
+            }
+        }
+        self.term.keys().copied().filter(|column| !answered.contains(column)).collect()
+    }
+
+    fn can_be_asked(&self, column: usize, demand: &Demand) -> Result<(), RequestError> {
+        let name = &self.relation.columns[column].name;
+        if demand.null.is_some() {
+            return Err(refuse(
+                name,
+                "the database cannot be asked whether a column is null".to_owned(),
+                format!(
+                    "leave the condition on '{name}' out and look at the rows, or write a value that stands for none"
+                ),
+            ));
+        }
+        let analyzed =
+            |index: &crate::schema::CqlIndex| index.column == column && index.kind == IndexKind::Other;
+        if !self.relation.primary_key.contains(&column) && self.table.indexes.iter().any(analyzed) {
+            return Err(refuse(
+                name,
+                format!("the index on '{name}' may find other rows than those with an equal value"),
+                format!("ask through /gateway/query for what the index on '{name}' finds"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The index that answers a demand.
+    fn index(&self, column: usize, demand: &Demand) -> Option<IndexKind> {
+        let TypeKind::Cql(ty) = &self.relation.columns[column].ty.kind else { return None };
+        let target = match demand.holds.as_slice() {
+            [] if ty.is_compound() => IndexTarget::Full,
+            [Test::Entry(..), ..] => IndexTarget::Entries,
+            _ => IndexTarget::Values,
+        };
+        let answers = |kind: IndexKind| match kind {
+            IndexKind::Secondary => !demand.is_range() && demand.holds.len() <= 1,
+            IndexKind::Sai => !demand.is_range() || has_index_order(ty),
+            IndexKind::Other => false,
+        };
+        if !demand.holds.is_empty() && demand.is_among() {
+            return None;
+        }
+        let of = self.table.indexes.iter().filter(|index| index.column == column && index.target == target);
+        let mut kinds: Vec<IndexKind> = of.map(|index| index.kind).filter(|kind| answers(*kind)).collect();
+        // The storage-attached one goes together with others.
+        kinds.sort_by_key(|kind| *kind != IndexKind::Sai);
+        kinds.first().copied()
+    }
+
+    fn not_too_many_keys(&self) -> Result<(), RequestError> {
+        let lists = self.term.iter().filter(|(column, _)| self.relation.primary_key.contains(column));
+        let sizes = lists.filter_map(|(_, demand)| demand.among.as_ref().map(Vec::len));
+        let keys = sizes.fold(1_usize, usize::saturating_mul);
+        if keys > MAX_KEYS {
+            return Err(refuse(
+                "conditions",
+                format!(
+                    "the conditions name {keys} keys, more than the {MAX_KEYS} that one read may ask for"
+                ),
+                format!("ask for at most {MAX_KEYS} keys in one request"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn needs_filtering(&self, loose: &[usize], kinds: &[Option<IndexKind>]) -> RequestError {
+        let name = |column: &usize| format!("'{}'", self.relation.columns[*column].name);
+        let list =
+            |columns: &mut dyn Iterator<Item = &usize>| columns.map(name).collect::<Vec<_>>().join(", ");
+        let without: Vec<usize> =
+            loose.iter().zip(kinds).filter(|(_, kind)| kind.is_none()).map(|(column, _)| *column).collect();
+        let blamed = if without.is_empty() { loose } else { &without };
+        let names = list(&mut blamed.iter());
+        let reason = if without.is_empty() {
+            format!("one index answers a read, and the conditions need several, on {names}")
+        } else {
+            format!(
+                "the conditions on {names} are answered neither by the key of '{}' nor by an index, so that the \
+                 database would look at rows that do not match",
+                self.relation.name
+            )
+        };
+        let mut clustering = self.table.clustering.iter().map(|clustering| &clustering.column);
+        let order = match clustering.len() {
+            0 => String::new(),
+            _ => format!(", then {} from the left", list(&mut clustering)),
+        };
+        let fix = format!(
+            "give {} by eq or in{order}; or create an index on {names}; or let the client's connection URI say \
+             allow_filtering=true",
+            list(&mut self.table.partition.iter()),
+        );
+        let field = blamed.first().map_or("conditions", |column| &*self.relation.columns[*column].name);
+        refuse(field, reason, fix)
+    }
+}
+
+/// Whether a storage-attached index answers ranges of the type.
+fn has_index_order(ty: &CqlType) -> bool {
+    match ty {
+        CqlType::Int(_)
+        | CqlType::Varint
+        | CqlType::Decimal
+        | CqlType::Float(_)
+        | CqlType::TimeUuid
+        | CqlType::Timestamp
+        | CqlType::Date
+        | CqlType::Time
+        | CqlType::Inet => true,
+        CqlType::Ascii
+        | CqlType::Text
+        | CqlType::Bool
+        | CqlType::Uuid
+        | CqlType::Duration
+        | CqlType::Blob
+        | CqlType::Counter
+        | CqlType::List { .. }
+        | CqlType::Set { .. }
+        | CqlType::Map { .. }
+        | CqlType::Tuple(_)
+        | CqlType::Vector { .. }
+        | CqlType::Udt { .. }
+        | CqlType::Custom(_) => false,
+    }
+}
+
+/// The term as several ones without a list where an index is asked: it takes none, but for clustering columns.
+fn single_values(table: &CqlTable, term: &Term) -> Result<Vec<Term>, RequestError> {
+    let prefix: Vec<usize> = {
+        let among = |column: usize| term.get(&column).is_some_and(Demand::is_among);
+        let whole = table.partition.iter().all(|column| among(*column));
+        let clustering = table.clustering.iter().map(|clustering| clustering.column);
+        clustering.take_while(|column| whole && among(*column)).collect()
+    };
+    let mut terms = vec![term.clone()];
+    for (column, demand) in term {
+        let Some(members) = demand.among.as_ref().filter(|m| m.len() > 1 && !prefix.contains(column)) else {
+            continue;
+        };
+        if terms.len() * members.len() > MAX_READS {
+            return Err(too_many());
+        }
+        let with = |one: &Term, member: &CqlValue| {
+            let mut one = one.clone();
+            one.insert(*column, Demand { among: Some(vec![member.clone()]), ..Demand::default() });
+            one
+        };
+        terms = terms
+            .iter()
+            .flat_map(|one| members.iter().map(|member| with(one, member)).collect::<Vec<_>>())
+            .collect();
+    }
+    Ok(terms)
+}

@@ -1,0 +1,315 @@
+//! Any filter → alternatives, each of which says of single columns what they must be.
+//!
+//! CQL knows no `OR` and no `NOT`. Both are resolved here in the logic of SQL, in which a comparison with null is
+//! neither true nor false: rows are kept where a filter is true, and every step keeps that.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::demand::{Demand, Incomparable, identity};
+use super::{CqlValue, Test, refuse};
+use crate::error::RequestError;
+use crate::plan::bind::Datum;
+use crate::plan::{Bind, Filter};
+use crate::query::{CompareOp, IsTest};
+use crate::schema::{CqlType, Relation, TypeKind};
+
+/// Most alternatives while a filter is taken apart.
+const MAX_TERMS: usize = 200;
+
+/// What one alternative demands of columns. Without any it holds for every row.
+pub(super) type Term = BTreeMap<usize, Demand>;
+
+/// Both terms; `Ok(None)` when no row meets both.
+fn both(one: &Term, two: &Term, relation: &Relation) -> Result<Option<Term>, RequestError> {
+    let mut all = one.clone();
+    for (column, demand) in two {
+        let before = all.remove(column).unwrap_or_default();
+        match before.and(demand.clone()) {
+            Ok(Some(demand)) => drop(all.insert(*column, demand)),
+            Ok(None) => return Ok(None),
+            Err(Incomparable) => {
+                let name = &relation.columns[*column].name;
+                return Err(refuse(
+                    name,
+                    format!(
+                        "which of two bounds of '{name}' counts is not known before the database is asked"
+                    ),
+                    format!("give one condition on '{name}' for each end of its range"),
+                ));
+            }
+        }
+    }
+    Ok(Some(all))
+}
+
+/// Whether no row can meet both.
+pub(super) fn exclude_each_other(one: &Term, two: &Term, relation: &Relation) -> bool {
+    matches!(both(one, two, relation), Ok(None))
+}
+
+/// The alternatives of a filter; none when it holds for no row.
+///
+/// # Errors
+/// What no CQL says.
+pub(super) fn terms(relation: &Relation, filter: &Filter) -> Result<Vec<Term>, RequestError> {
+    Reading { relation }.read(filter, true)
+}
+
+struct Reading<'a> {
+    relation: &'a Relation,
+}
+
+impl Reading<'_> {
+    /// The alternatives of `filter`, or of its opposite.
+    fn read(&self, filter: &Filter, holds: bool) -> Result<Vec<Term>, RequestError> {
+        match (filter, holds) {
+            (Filter::Not(inner), holds) => self.read(inner, !holds),
+            (Filter::And(all), true) | (Filter::Or(all), false) => self.all(all, holds),
+            (Filter::Or(any), true) | (Filter::And(any), false) => self.any(any, holds),
+            (Filter::Compare { column, op, value, .. }, holds) => self.compare(*column, *op, value, holds),
+            (Filter::Is { column, test }, holds) => self.is(*column, *test, holds),
+            (Filter::Contains { column, by, value }, holds) => self.contains(*column, *by, value, holds),
+            (Filter::In { column, .. }, _) => Err(self.unheard_of(*column)),
+        }
+    }
+
+    fn all(&self, all: &[Filter], holds: bool) -> Result<Vec<Term>, RequestError> {
+        let mut terms = vec![Term::new()];
+        for filter in all {
+            let next = self.read(filter, holds)?;
+            if terms.len() * next.len() > MAX_TERMS {
+                return Err(too_many());
+            }
+            let mut product = Vec::with_capacity(terms.len() * next.len());
+            for one in &terms {
+                for two in &next {
+                    product.extend(both(one, two, self.relation)?);
+                }
+            }
+            terms = product;
+        }
+        Ok(terms)
+    }
+
+    fn any(&self, any: &[Filter], holds: bool) -> Result<Vec<Term>, RequestError> {
+        let mut terms: Vec<Term> = Vec::new();
+        // Values of one column become one list, however many they are.
+        let mut lists: BTreeMap<usize, (HashSet<String>, Vec<CqlValue>)> = BTreeMap::new();
+        for filter in any {
+            for term in self.read(filter, holds)? {
+                let mut of = term.iter();
+                match (of.next(), of.next()) {
+                    (Some((column, Demand { among: Some(members), holds, .. })), None)
+                        if holds.is_empty() =>
+                    {
+                        let (seen, list) = lists.entry(*column).or_default();
+                        list.extend(members.iter().filter(|m| seen.insert(identity(m))).cloned());
+                    }
+                    _ => terms.push(term),
+                }
+            }
+            if terms.len() > MAX_TERMS {
+                return Err(too_many());
+            }
+        }
+        for (column, (_, members)) in lists {
+            terms.push(Term::from([(column, Demand { among: Some(members), ..Demand::default() })]));
+        }
+        Ok(united(terms))
+    }
+
+    fn ty(&self, column: usize) -> &CqlType {
+        match &self.relation.columns[column].ty.kind {
+            TypeKind::Cql(ty) => ty,
+            // A relation of CQL has no other types.
+            _ => &CqlType::Text,
+        }
+    }
+
+    fn compare(
+        &self,
+        column: usize,
+        op: CompareOp,
+        value: &Bind,
+        holds: bool,
+    ) -> Result<Vec<Term>, RequestError> {
+        let name = &self.relation.columns[column].name;
+        let ty = self.ty(column);
+        let op = match (op, holds) {
+            (CompareOp::Like | CompareOp::Ilike, _) => {
+                return Err(refuse(
+                    name,
+                    "the database has no patterns".to_owned(),
+                    format!(
+                        "compare '{name}' with whole values; for a prefix ask for gte the prefix and lt what comes \
+                         after it, where '{name}' can be asked for a range"
+                    ),
+                ));
+            }
+            (op, true) => op,
+            (CompareOp::Eq, false) => CompareOp::Neq,
+            (CompareOp::Neq, false) => CompareOp::Eq,
+            (CompareOp::Gt, false) => CompareOp::Lte,
+            (CompareOp::Gte, false) => CompareOp::Lt,
+            (CompareOp::Lt, false) => CompareOp::Gte,
+            (CompareOp::Lte, false) => CompareOp::Gt,
+        };
+        let Datum::Cql(value) = &value.datum else { return Err(self.unheard_of(column)) };
+        if !ty.is_whole() {
+            return Err(refuse(
+                name,
+                format!("'{name}' is a {ty} that is not frozen, whose value cannot be compared as a whole"),
+                "use `contains` for its elements".to_owned(),
+            ));
+        }
+        if !matches!(op, CompareOp::Eq | CompareOp::Neq) && !ty.has_order() {
+            return Err(refuse(
+                name,
+                format!("values of type {ty} have no order that the database can be asked for"),
+                format!("compare '{name}' with eq or in"),
+            ));
+        }
+        let one = |demand: Demand| vec![Term::from([(column, demand)])];
+        let lower = |with| Demand { lower: Some((value.clone(), with)), ..Demand::default() };
+        let upper = |with| Demand { upper: Some((value.clone(), with)), ..Demand::default() };
+        let equal = |value: CqlValue| Demand { among: Some(vec![value]), ..Demand::default() };
+        Ok(match op {
+            CompareOp::Eq => one(equal(value.clone())),
+            CompareOp::Gt => one(lower(false)),
+            CompareOp::Gte => one(lower(true)),
+            CompareOp::Lt => one(upper(false)),
+            CompareOp::Lte => one(upper(true)),
+            CompareOp::Neq | CompareOp::Like | CompareOp::Ilike => match value {
+                CqlValue::Bool(flag) => one(equal(CqlValue::Bool(!flag))),
+                _ if ty.has_order() => [one(upper(false)), one(lower(false))].concat(),
+                _ => {
+                    return Err(refuse(
+                        name,
+                        format!("the database cannot be asked for what is not a given {ty}"),
+                        "ask for the values that are wanted, with eq or in".to_owned(),
+                    ));
+                }
+            },
+        })
+    }
+
+    fn is(&self, column: usize, test: IsTest, holds: bool) -> Result<Vec<Term>, RequestError> {
+        let name = &self.relation.columns[column].name;
+        let of = |demand: Demand| vec![Term::from([(column, demand)])];
+        let equal = |flag| Demand { among: Some(vec![CqlValue::Bool(flag)]), ..Demand::default() };
+        let null = match (test, holds) {
+            (IsTest::Null | IsTest::Unknown, holds) => holds,
+            (IsTest::NotNull, holds) => !holds,
+            (IsTest::True, true) => return Ok(of(equal(true))),
+            (IsTest::False, true) => return Ok(of(equal(false))),
+            (IsTest::True | IsTest::False, false) => {
+                return Err(refuse(
+                    name,
+                    "the opposite of a truth value holds for null too, which the database cannot be asked for"
+                        .to_owned(),
+                    format!("ask for '{name}' eq true or false"),
+                ));
+            }
+        };
+        if !self.relation.primary_key.contains(&column) {
+            return Ok(of(Demand { null: Some(null), ..Demand::default() }));
+        }
+        // Every row has its whole key; only what a partition has once can be there without one.
+        let table = self.relation.cql.as_ref();
+        let statics = table.is_some_and(|t| !t.statics.is_empty() && !t.partition.contains(&column));
+        match (null, statics) {
+            (true, _) => Ok(Vec::new()),
+            (false, false) => Ok(vec![Term::new()]),
+            (false, true) => Ok(of(Demand { null: Some(false), ..Demand::default() })),
+        }
+    }
+
+    fn contains(
+        &self,
+        column: usize,
+        by: bool,
+        value: &Bind,
+        holds: bool,
+    ) -> Result<Vec<Term>, RequestError> {
+        let name = &self.relation.columns[column].name;
+        if by || !holds {
+            return Err(refuse(
+                name,
+                "the database can only be asked what a collection holds, not what it does not".to_owned(),
+                "use `contains`, or read the rows and compare them yourself".to_owned(),
+            ));
+        }
+        let holds: Vec<Test> = match &value.datum {
+            Datum::Cql(CqlValue::List(elements) | CqlValue::Set(elements)) => {
+                elements.iter().cloned().map(Test::Contains).collect()
+            }
+            Datum::Cql(CqlValue::Map(pairs)) => {
+                pairs.iter().cloned().map(|(key, value)| Test::Entry(key, value)).collect()
+            }
+            _ => Vec::new(),
+        };
+        if holds.is_empty() {
+            return Err(refuse(
+                name,
+                "every collection holds nothing, and the database cannot be asked for any that is not null"
+                    .to_owned(),
+                "name an element at least".to_owned(),
+            ));
+        }
+        Ok(vec![Term::from([(column, Demand { holds, ..Demand::default() })])])
+    }
+
+    fn unheard_of(&self, column: usize) -> RequestError {
+        let name = &self.relation.columns[column].name;
+        refuse(
+            name,
+            format!("'{name}' cannot be compared in that way"),
+            "compare it with eq or in".to_owned(),
+        )
+    }
+}
+
+/// Alternatives that differ in the values of one column become one.
+fn united(mut terms: Vec<Term>) -> Vec<Term> {
+    if terms.iter().any(Term::is_empty) {
+        return vec![Term::new()];
+    }
+    let mut at = 0;
+    while at < terms.len() {
+        let found = (at + 1..terms.len()).find_map(|other| Some((other, union(&terms[at], &terms[other])?)));
+        match found {
+            Some((other, one)) => {
+                terms.remove(other);
+                terms[at] = one;
+            }
+            None => at += 1,
+        }
+    }
+    terms
+}
+
+fn union(one: &Term, two: &Term) -> Option<Term> {
+    if one.len() != two.len() || !one.keys().eq(two.keys()) {
+        return None;
+    }
+    let mut differing = one.iter().zip(two.values()).filter(|((_, a), b)| a != b);
+    let Some(((column, a), b)) = differing.next() else { return Some(one.clone()) };
+    if differing.next().is_some() || !a.holds.is_empty() || !b.holds.is_empty() {
+        return None;
+    }
+    let (members, others) = (a.among.as_ref()?, b.among.as_ref()?);
+    let seen: HashSet<String> = members.iter().map(identity).collect();
+    let new = others.iter().filter(|member| !seen.contains(&identity(member)));
+    let among = members.iter().chain(new).cloned().collect();
+    let mut all = one.clone();
+    all.insert(*column, Demand { among: Some(among), ..Demand::default() });
+    Some(all)
+}
+
+pub(super) fn too_many() -> RequestError {
+    refuse(
+        "conditions",
+        "the alternatives of `or` and `not` would need too many reads".to_owned(),
+        "ask for fewer of them, or send them as requests of their own".to_owned(),
+    )
+}

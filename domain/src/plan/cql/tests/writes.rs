@@ -1,0 +1,194 @@
+//! Which writes are sound, and what they say.
+
+use super::*;
+
+const ASKING: Asking<'static> = Asking { allow_filtering: false, authority: None };
+
+fn inserting(table: &str, rows: &str, rest: &str) -> Result<CqlInsert, RequestError> {
+    ASKING.insert(&format!(r#"{{"table_name":"{table}","insert_body":{rows}{rest}}}"#))
+}
+
+fn rows_of(insert: &CqlInsert) -> Vec<String> {
+    let row = |row: &Vec<CqlValue>| row.iter().map(shown).collect::<Vec<_>>().join(",");
+    insert.rows.iter().map(row).collect()
+}
+
+#[test]
+fn inserts_never_write_over_what_is_there_unless_asked() {
+    let check = |rest: &str, existing: Existing| {
+        let insert = inserting("users", r#"{"id":1,"name":"x","age":null}"#, rest).unwrap();
+        assert_eq!((insert.existing, insert.batch), (existing, Batch::Single), "{rest}");
+        let age = if existing == Existing::Changes { "null" } else { "unset" };
+        assert_eq!(rows_of(&insert), [format!("1,'x',{age}")], "{rest}");
+        assert_eq!(said(&insert.relation, &insert.key(&insert.rows[0])), "id=1");
+    };
+    check("", Existing::Refuses);
+    check(r#","on_conflict":"id""#, Existing::Changes);
+    check(r#","update_body":{}"#, Existing::Stays);
+    check(r#","on_conflict":["id"],"update_body":{}"#, Existing::Stays);
+    for (rest, field) in [
+        (r#","update_body":{"age":3}"#, "update_body"),
+        (r#","dry_run":true"#, "dry_run"),
+        (r#","on_conflict":{"columns":["id"],"where":[{"eq_column":"age","eq_value":1}]}"#, "on_conflict"),
+    ] {
+        assert_eq!(refused(inserting("users", r#"{"id":1,"name":"x"}"#, rest)), field, "{rest}");
+    }
+    let wrong_target = inserting("users", r#"{"id":1,"name":"x"}"#, r#","on_conflict":"name""#);
+    assert_eq!(wrong_target.unwrap_err().code, RequestCode::InvalidField);
+    // The answer ends with the id, for the gateway alone.
+    let labels: Vec<_> = inserting("users", r#"{"id":1}"#, "").unwrap().returning;
+    assert_eq!(
+        labels.iter().map(|o| (&*o.label, o.hidden)).collect::<Vec<_>>(),
+        [("id", false), ("name", false), ("age", false), ("id", true)]
+    );
+}
+
+#[test]
+fn every_row_has_a_key_of_its_own() {
+    let check = |rows: &str, rest: &str| {
+        let error = inserting("events", rows, rest).unwrap_err();
+        assert_eq!(error.code, RequestCode::InvalidPayload, "{rows}: {error:?}");
+        error.message
+    };
+    assert!(check(r#"{"a":1,"b":2,"c":3,"d":4}"#, "").contains("'e'"));
+    assert!(check(r#"{"a":1,"b":2,"c":3,"d":4,"e":null}"#, "").contains("'e'"));
+    assert!(check(r#"{"a":1}"#, r#","on_conflict":["a","b","c","d","e"]"#).contains("'b'"));
+    let twice = r#"[{"a":1,"b":2,"c":3,"d":4,"e":5},{"a":1,"b":2,"c":3,"d":4,"e":5,"plain":1}]"#;
+    assert!(check(twice, "").contains("row 1"));
+}
+
+#[test]
+fn rows_are_written_together_where_they_can_be() {
+    let row = |b: i32, e: i32| format!(r#"{{"a":1,"b":{b},"c":3,"d":4,"e":{e},"plain":{e}}}"#);
+    let same = format!("[{},{}]", row(2, 5), row(2, 6));
+    let other = format!("[{},{}]", row(2, 5), row(3, 5));
+    let upsert = r#","on_conflict":["a","b","c","d","e"]"#;
+    let batch = |rows: &str, rest: &str| inserting("events", rows, rest).map(|insert| insert.batch);
+    assert_eq!(batch(&same, ""), Ok(Batch::Partition));
+    assert_eq!(batch(&same, upsert), Ok(Batch::Partition));
+    assert_eq!(batch(&other, upsert), Ok(Batch::Logged));
+    assert_eq!(refused(batch(&other, "")), "insert_body");
+    assert_eq!(refused(batch(&same, r#","update_body":{}"#)), "update_body");
+    let sparse = r#"[{"a":1,"b":2,"c":3,"d":4,"e":5,"plain":1},{"a":1,"b":2,"c":3,"d":4,"e":6,"word":"x"}]"#;
+    assert_eq!(
+        rows_of(&inserting("events", sparse, "").unwrap()),
+        ["1,2,3,4,5,1,unset", "1,2,3,4,6,unset,'x'"]
+    );
+    assert_eq!(
+        rows_of(&inserting("events", sparse, upsert).unwrap()),
+        ["1,2,3,4,5,1,null", "1,2,3,4,6,null,'x'"]
+    );
+    let fixed = r#"[{"a":1,"b":2,"c":3,"d":4,"e":5,"shared":1},{"a":1,"b":2,"c":3,"d":4,"e":6,"shared":1}]"#;
+    assert_eq!(refused(batch(fixed, "")), "insert_body");
+    assert_eq!(batch(r#"{"a":1,"b":2,"c":3,"d":4,"e":5,"shared":1}"#, ""), Ok(Batch::Single));
+    let many = |n: i32| format!("[{}]", (0..n).map(|e| row(2, e)).collect::<Vec<_>>().join(","));
+    assert!(batch(&many(100), "").is_ok());
+    assert_eq!(refused(batch(&many(101), "")), "conditions");
+    assert_eq!(
+        inserting("events", &same, r#","max_affected":1"#).unwrap_err().code,
+        RequestCode::TooManyRows
+    );
+    assert!(batch(&same, r#","max_affected":2"#).is_ok());
+}
+
+fn updating(table: &str, set: &str, filter: &str, rest: &str) -> Result<CqlUpdate, RequestError> {
+    let body = format!(r#"{{"table_name":"{table}","set":{set},"conditions":{}{rest}}}"#, conditions(filter));
+    ASKING.update(&body)
+}
+
+fn deleting(table: &str, filter: &str, rest: &str) -> Result<CqlDelete, RequestError> {
+    ASKING.delete(&format!(r#"{{"table_name":"{table}","conditions":{}{rest}}}"#, conditions(filter)))
+}
+
+#[test]
+fn rows_are_changed_by_their_whole_key() {
+    let check = |filter: &str, rows: &str, condition: &str| {
+        let update =
+            updating("events", r#"{"plain":1}"#, filter, "").unwrap_or_else(|e| panic!("{filter}: {e:?}"));
+        assert_eq!(all_said(&update.relation, &update.rows), rows, "{filter}");
+        assert_eq!(said(&update.relation, &update.condition), condition, "{filter}");
+        let delete = deleting("events", filter, "").unwrap();
+        assert_eq!((delete.rows, delete.condition), (update.rows, update.condition), "{filter}");
+    };
+    const KEY: &str = "a eq 1; b eq 2; c eq 3; d eq 4; e eq 5";
+    const ROW: &str = "a=1 and b=2 and c=3 and d=4 and e=5";
+    let with = |more: &str| format!("{KEY}; {more}");
+    check(KEY, ROW, "");
+    check(
+        "a eq 1; b in [2,3]; c eq 3; d eq 4; e eq 5",
+        &format!("{ROW} | {}", ROW.replace("b=2", "b=3")),
+        "",
+    );
+    check(&with("plain eq 6"), ROW, "plain=6");
+    check(&with("plain in [6,7]; word eq \"x\""), ROW, "plain in (6,7) and word='x'");
+    check(&with("plain gt 6; plain lte 9"), ROW, "plain>6 and plain<=9");
+    check(&with("plain is \"not null\""), ROW, "plain!=null");
+    check(&with("plain is null; word eq \"x\""), ROW, "plain=null and word='x'");
+    check(&with("whole eq [1]"), ROW, r#"whole=["1"]"#);
+    check(&with("e gt 5"), "", "");
+    check("a in []", "", "");
+    for (filter, field) in [
+        ("a eq 1; b eq 2", "conditions"),
+        ("a eq 1; b eq 2; c eq 3; d eq 4; e gt 5", "conditions"),
+        ("legacy eq 1", "conditions"),
+        (&*with("plain is null"), "plain"),
+        (&*with("shared eq 1"), "shared"),
+        (&*with("tags contains [\"x\"]"), "tags"),
+        (&*with("plain like \"x\""), "plain"),
+        (&*with("items eq [1]"), "items"),
+        (&*with("or plain.eq.1,word.eq.x"), "conditions"),
+    ] {
+        assert_eq!(refused(updating("events", r#"{"plain":1}"#, filter, "")), field, "{filter}");
+        assert_eq!(refused(deleting("events", filter, "")), field, "{filter}");
+    }
+}
+
+#[test]
+fn a_row_named_twice_is_written_once() {
+    let update = updating("users", r#"{"age":1}"#, "or id.eq.1,id.eq.2,id.in.(2,3)", "").unwrap();
+    assert_eq!(all_said(&update.relation, &update.rows), "id=1 | id=2 | id=3");
+    let alternatives = "or and(a.eq.1,b.eq.2,c.eq.3,d.eq.4,e.eq.5),and(a.eq.1,b.eq.3,c.eq.4,d.eq.4,e.eq.5)";
+    assert_eq!(deleting("events", alternatives, "").unwrap().rows.len(), 2);
+}
+
+#[test]
+fn what_cannot_be_undone_is_not_begun() {
+    let check = |filter: &str, rest: &str, field: &str| {
+        assert_eq!(refused(updating("users", r#"{"age":1}"#, filter, rest)), field, "{rest}");
+        assert_eq!(refused(deleting("users", filter, rest)), field, "{rest}");
+    };
+    check("id eq 1", r#","dry_run":true"#, "dry_run");
+    check("id in [1,2]", r#","max_affected":1"#, "max_affected");
+    check("id eq 1", r#","max_affected":0"#, "max_affected");
+    assert!(updating("users", r#"{"age":1}"#, "id in [1,2]", r#","max_affected":2"#).is_ok());
+    let many = format!("id in {:?}", (0..101).collect::<Vec<_>>());
+    check(&many, "", "conditions");
+    let grouped = updating("users", r#"{"age":1}"#, "id eq 1", r#","group_by":"name""#);
+    assert_eq!(refused(grouped), "group_by");
+}
+
+#[test]
+fn new_values_go_into_columns_of_the_row() {
+    const KEY: &str = "a eq 1; b eq 2; c eq 3; d eq 4; e eq 5";
+    let update = updating("events", r#"{"plain":null,"tags":["x"]}"#, KEY, "").unwrap();
+    assert_eq!(update.set, [(5, CqlValue::Null), (9, CqlValue::Set(vec![CqlValue::Text("x".into())]))]);
+    assert_eq!(refused(updating("events", r#"{"e":1}"#, KEY, "")), "e");
+    assert_eq!(refused(updating("events", r#"{"shared":1}"#, KEY, "")), "shared");
+}
+
+#[test]
+fn counters_and_views_are_only_read() {
+    for (table, set) in [("hits", r#"{"n":1}"#), ("by_name", r#"{"age":1}"#)] {
+        assert_eq!(refused(inserting(table, r#"{"id":1}"#, "")), "table_name", "{table}");
+        assert_eq!(refused(updating(table, set, "id eq 1", "")), "table_name", "{table}");
+        assert_eq!(refused(deleting(table, "id eq 1", "")), "table_name", "{table}");
+        assert!(ASKING.read(table, "").is_ok(), "{table}");
+    }
+}
+
+#[test]
+fn a_row_is_removed_by_its_id() {
+    let delete = ASKING.delete(r#"{"table_name":"users","resource_id":"7"}"#).unwrap();
+    assert_eq!(all_said(&delete.relation, &delete.rows), "id=7");
+    assert!(ASKING.delete(r#"{"table_name":"events","resource_id":"7"}"#).is_err());
+}

@@ -1,0 +1,353 @@
+//! Writes. CQL writes without looking: an insert replaces what is there, an update makes a row that is not. What looks
+//! (`IF`) is of one row, or of one partition; nothing that was written can be undone.
+
+use std::collections::HashSet;
+
+use super::access::restrictions;
+use super::demand::{Demand, identity};
+use super::scope::{in_scope, stays_in_scope};
+use super::stage::table;
+use super::terms::{Term, terms};
+use super::{Batch, CqlDelete, CqlInsert, CqlUpdate, CqlValue, Existing, Restriction, refuse};
+use crate::error::{RequestCode, RequestError};
+use crate::limits::Limits;
+use crate::plan::bind::Datum;
+use crate::plan::{
+    Bind, Conflict, DeletePlan, Filter, Guard, InsertPlan, InsertSource, SetValue, Target, UpdatePlan,
+};
+use crate::schema::{CqlTable, Relation};
+
+/// Most rows of one write.
+const MAX_ROWS: usize = 100;
+
+pub(super) struct Writes<'a> {
+    pub limits: &'a Limits,
+}
+
+impl Writes<'_> {
+    pub(super) fn insert(&self, plan: InsertPlan) -> Result<CqlInsert, RequestError> {
+        let relation = plan.relation;
+        let table = writable(&relation)?;
+        can_be_kept(plan.guard)?;
+        let rows = match plan.source {
+            InsertSource::Row(row) => vec![row.into_iter().map(Some).collect()],
+            InsertSource::Rows(rows) => rows,
+            InsertSource::Columns(_) => return Err(invalid("its rows cannot be written")),
+        };
+        self.not_too_many(rows.len())?;
+        if let Some(most) = plan.guard.max_affected.filter(|most| rows.len() as u64 > *most) {
+            return Err(RequestError::field(
+                RequestCode::TooManyRows,
+                "max_affected",
+                format!("the insert is of {} rows, more than `max_affected` ({most}) allows", rows.len()),
+            ));
+        }
+        let existing = existing(&relation, plan.conflict.as_ref())?;
+        let several = rows.len() > 1;
+        if several && plan.columns.iter().any(|column| table.statics.contains(column)) {
+            return Err(refuse(
+                "insert_body",
+                "a static column has one value in a partition, and each of the rows would set it".to_owned(),
+                "send rows with static columns one by one".to_owned(),
+            ));
+        }
+        let keeps_nulls = |column: usize| existing == Existing::Changes || table.statics.contains(&column);
+        let mut values = Vec::with_capacity(rows.len());
+        for row in rows {
+            let cells =
+                plan.columns.iter().zip(row).map(|(column, cell)| match cell.map(|bind| bind.datum) {
+                    Some(Datum::Cql(CqlValue::Null)) | None if keeps_nulls(*column) => CqlValue::Null,
+                    Some(Datum::Cql(CqlValue::Null)) | None => CqlValue::Unset,
+                    Some(Datum::Cql(value)) => value,
+                    Some(_) => CqlValue::Unset,
+                });
+            values.push(cells.collect::<Vec<_>>());
+        }
+        let partitions = keys(&relation, table, &plan.columns, &values)?;
+        let batch = match (several, partitions, existing) {
+            (false, ..) => Batch::Single,
+            (true, 1, Existing::Refuses | Existing::Changes) => Batch::Partition,
+            (true, _, Existing::Changes) => Batch::Logged,
+            (true, 1, Existing::Stays) => {
+                return Err(refuse(
+                    "update_body",
+                    "rows that are there already would keep the others from being written".to_owned(),
+                    "send the rows one by one".to_owned(),
+                ));
+            }
+            (true, _, Existing::Refuses | Existing::Stays) => {
+                return Err(refuse(
+                    "insert_body",
+                    format!(
+                        "the rows belong to {partitions} partitions, and the database can look for rows that are \
+                         there already, and write all or none, in one partition only"
+                    ),
+                    "send the rows one by one, or as an upsert with `on_conflict` on the primary key"
+                        .to_owned(),
+                ));
+            }
+        };
+        if let Some(check) = &plan.check {
+            in_scope(&relation, table, check, existing, &plan.columns, &values)?;
+        }
+        Ok(CqlInsert {
+            columns: plan.columns,
+            rows: values,
+            existing,
+            batch,
+            returning: plan.returning,
+            relation,
+        })
+    }
+
+    pub(super) fn update(&self, plan: UpdatePlan) -> Result<CqlUpdate, RequestError> {
+        let relation = plan.relation;
+        let table = writable(&relation)?;
+        can_be_kept(plan.guard)?;
+        let mut set = Vec::with_capacity(plan.set.len());
+        for (column, Bind { datum, .. }) in plan.set {
+            let name = &relation.columns[column].name;
+            if relation.primary_key.contains(&column) {
+                return Err(refuse(
+                    name,
+                    format!(
+                        "'{name}' is of the primary key, which says where a row is kept and cannot change"
+                    ),
+                    "insert a row with the new key and delete the old one".to_owned(),
+                ));
+            }
+            if table.statics.contains(&column) {
+                return Err(refuse(
+                    name,
+                    format!("'{name}' is static: it would change in every row of the partition"),
+                    "use /gateway/query to change it for the whole partition".to_owned(),
+                ));
+            }
+            let Datum::Cql(value) = datum else { return Err(invalid("a value cannot be written")) };
+            set.push((column, value));
+        }
+        let (rows, condition) = self.found(&relation, table, &plan.filter, plan.guard)?;
+        if let Some(check) = &plan.check {
+            stays_in_scope(&relation, check, &set)?;
+        }
+        Ok(CqlUpdate { rows, set, condition, returning: plan.returning, relation })
+    }
+
+    pub(super) fn delete(&self, plan: DeletePlan) -> Result<CqlDelete, RequestError> {
+        let relation = plan.relation;
+        let table = writable(&relation)?;
+        can_be_kept(plan.guard)?;
+        let (rows, condition) = self.found(&relation, table, &plan.filter, plan.guard)?;
+        Ok(CqlDelete { rows, condition, returning: plan.returning, relation })
+    }
+
+    fn not_too_many(&self, rows: usize) -> Result<(), RequestError> {
+        let most = MAX_ROWS.min(usize::try_from(self.limits.max_rows).unwrap_or(usize::MAX));
+        if rows > most {
+            return Err(refuse(
+                "conditions",
+                format!("the request writes {rows} rows; without transactions it may write {most} at most"),
+                format!("write at most {most} rows in one request"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The rows that a filter names by their whole primary keys, and what they must be besides.
+    fn found(
+        &self,
+        relation: &Relation,
+        table: &CqlTable,
+        filter: &Filter,
+        guard: Guard,
+    ) -> Result<(Vec<Vec<Restriction>>, Vec<Restriction>), RequestError> {
+        let terms = terms(relation, filter)?;
+        let (mut rows, mut seen): (Vec<Term>, HashSet<String>) = (Vec::new(), HashSet::new());
+        let mut condition: Option<Term> = None;
+        for mut term in terms {
+            let mut keys = vec![Term::new()];
+            for column in &relation.primary_key {
+                let members =
+                    term.remove(column).and_then(|demand| demand.among).ok_or_else(|| no_key(relation))?;
+                self.not_too_many(keys.len().saturating_mul(members.len()))?;
+                let one =
+                    |member: &CqlValue| Demand { among: Some(vec![member.clone()]), ..Demand::default() };
+                let with = |key: &Term| {
+                    let longer = |member| {
+                        let mut key = key.clone();
+                        key.insert(*column, one(member));
+                        key
+                    };
+                    members.iter().map(longer).collect::<Vec<_>>()
+                };
+                keys = keys.iter().flat_map(with).collect();
+            }
+            if condition.as_ref().is_some_and(|before| *before != term) {
+                return Err(refuse(
+                    "conditions",
+                    "the alternatives of `or` name rows that must meet different conditions".to_owned(),
+                    "send the alternatives as requests of their own".to_owned(),
+                ));
+            }
+            condition = Some(term);
+            rows.extend(keys.into_iter().filter(|key| seen.insert(key_identity(key))));
+            self.not_too_many(rows.len())?;
+        }
+        let condition = condition.unwrap_or_default();
+        condition_can_be_asked(relation, table, &condition)?;
+        if let Some(most) = guard.max_affected.filter(|most| rows.len() as u64 > *most) {
+            return Err(refuse(
+                "max_affected",
+                format!(
+                    "the conditions name {} rows, and no write can be undone when more than {most} are there",
+                    rows.len()
+                ),
+                format!("name at most {most} rows"),
+            ));
+        }
+        let rows = rows.iter().map(|key| restrictions(relation, key)).collect();
+        Ok((rows, restrictions(relation, &condition)))
+    }
+}
+
+fn key_identity(key: &Term) -> String {
+    let values = key.values().filter_map(Demand::single).map(identity);
+    values.collect::<Vec<_>>().join("\u{0}")
+}
+
+fn invalid(reason: &str) -> RequestError {
+    RequestError::field(
+        RequestCode::InvalidPayload,
+        "insert_body",
+        format!("insert payload is invalid: {reason}"),
+    )
+}
+
+fn no_key(relation: &Relation) -> RequestError {
+    let key: Vec<_> = relation.primary_key.iter().map(|column| &*relation.columns[*column].name).collect();
+    refuse(
+        "conditions",
+        format!(
+            "rows of '{}' are written by their whole primary key, which the conditions do not give",
+            relation.name
+        ),
+        format!("give each of {} by eq or in; read the keys first where they are not known", key.join(", ")),
+    )
+}
+
+fn writable(relation: &Relation) -> Result<&CqlTable, RequestError> {
+    let table = table(relation)?;
+    let name = &relation.name;
+    if table.view {
+        let reason = format!("'{name}' is a materialized view, which the database writes by itself");
+        return Err(refuse("table_name", reason, "write to the table that it is made of".to_owned()));
+    }
+    if table.counter {
+        let reason = format!("the values of '{name}' are counters, which can be added to but not set");
+        let fix = "use /gateway/query: UPDATE … SET counter = counter + ? WHERE …".to_owned();
+        return Err(refuse("table_name", reason, fix));
+    }
+    Ok(table)
+}
+
+fn can_be_kept(guard: Guard) -> Result<(), RequestError> {
+    if guard.dry_run {
+        return Err(refuse(
+            "dry_run",
+            "the database has no transactions, so that nothing can be written and undone".to_owned(),
+            "read the rows instead".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn existing(relation: &Relation, conflict: Option<&Conflict>) -> Result<Existing, RequestError> {
+    let Some(Conflict { target, set }) = conflict else { return Ok(Existing::Refuses) };
+    if let Target::Columns(_, Some(_)) = target {
+        return Err(refuse(
+            "on_conflict",
+            format!("the primary key of '{}' holds for every row", relation.name),
+            "leave `where` out".to_owned(),
+        ));
+    }
+    if set.iter().any(|(_, value)| matches!(value, SetValue::Given(_))) {
+        return Err(refuse(
+            "update_body",
+            "the database cannot choose in one statement between the values of a new row and those of one that is \
+             there"
+                .to_owned(),
+            "leave `update_body` out to write `insert_body` in either case, or send an insert and, on 409, an update"
+                .to_owned(),
+        ));
+    }
+    let stays = set.iter().all(|(_, value)| *value == SetValue::Same);
+    Ok(if stays { Existing::Stays } else { Existing::Changes })
+}
+
+/// Checks that every row has a whole key of its own; gives the number of partitions.
+fn keys(
+    relation: &Relation,
+    table: &CqlTable,
+    columns: &[usize],
+    rows: &[Vec<CqlValue>],
+) -> Result<usize, RequestError> {
+    let (mut seen, mut partitions) = (HashSet::new(), HashSet::new());
+    for (nth, row) in rows.iter().enumerate() {
+        let mut key = Vec::with_capacity(relation.primary_key.len());
+        for column in &relation.primary_key {
+            let place = columns.iter().position(|written| written == column);
+            let value = place.and_then(|place| row.get(place));
+            match value.filter(|value| !matches!(value, CqlValue::Null | CqlValue::Unset)) {
+                Some(value) => key.push(identity(value)),
+                None => {
+                    let name = &relation.columns[*column].name;
+                    return Err(RequestError {
+                        field: Some(name.to_string()),
+                        ..invalid(&format!(
+                            "every row needs a value for '{name}', which is of the primary key"
+                        ))
+                    });
+                }
+            }
+        }
+        partitions.insert(key[..table.partition.len()].join("\u{0}"));
+        if !seen.insert(key.join("\u{0}")) {
+            return Err(invalid(&format!("row {nth} has the primary key of an earlier one")));
+        }
+    }
+    Ok(partitions.len())
+}
+
+/// Checks that a condition can stand behind `IF`, and holds for no row that is not there.
+fn condition_can_be_asked(
+    relation: &Relation,
+    table: &CqlTable,
+    condition: &Term,
+) -> Result<(), RequestError> {
+    for (column, demand) in condition {
+        let name = &relation.columns[*column].name;
+        if table.statics.contains(column) {
+            return Err(refuse(
+                name,
+                format!("'{name}' is static and has its value also where the row is not"),
+                format!("leave the condition on '{name}' out"),
+            ));
+        }
+        if !demand.holds.is_empty() {
+            return Err(refuse(
+                name,
+                "a write cannot depend on what a collection holds".to_owned(),
+                format!("read the row first and leave the condition on '{name}' out"),
+            ));
+        }
+    }
+    if !condition.is_empty() && condition.values().all(|demand| demand.null == Some(true)) {
+        let column = condition.keys().next().map_or("conditions", |column| &*relation.columns[*column].name);
+        return Err(refuse(
+            column,
+            "a row that is not there is null too, and would be written".to_owned(),
+            "add a condition that only a row meets, such as `is` \"not null\" on another column".to_owned(),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! A keyspace for one test, on the CQL server of this run.
+
+use std::path::Path;
+use std::process::{self, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use tokio::sync::OnceCell;
+
+/// How long a statement may take: on a loaded machine a table takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An empty or prepared keyspace. It is not dropped: that would take longer than to make it, and
+/// `scripts/ensure-cql.sh wipe` removes all of them.
+pub struct TestKeyspace {
+    contact: &'static str,
+    name: String,
+    session: Session,
+}
+
+impl TestKeyspace {
+    /// Makes a keyspace in which `cql` has run: statements that end with a semicolon at the end of a line. None where
+    /// there is no server and none can be started, which the test then says.
+    ///
+    /// # Panics
+    /// When the server refuses a statement.
+    pub async fn with(cql: &str) -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let contact = contact().await?;
+        let session = SessionBuilder::new()
+            .known_node(contact)
+            .fetch_schema_metadata(false)
+            .build()
+            .await
+            .expect("the CQL server answers");
+        // The server outlives a run of the tests, so that process ids may come again.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis();
+        let name = format!("test_{now}_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let keyspace = Self { contact, name, session };
+        let replication = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}";
+        keyspace.run(&format!("CREATE KEYSPACE {} WITH replication = {replication}", keyspace.name)).await;
+        keyspace.session.use_keyspace(&keyspace.name, true).await.expect("the new keyspace");
+        for statement in cql.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
+            keyspace.run(statement.trim_end_matches(';')).await;
+        }
+        Some(keyspace)
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub async fn run(&self, cql: &str) {
+        let mut statement = scylla::statement::Statement::new(cql);
+        statement.set_request_timeout(Some(PATIENCE));
+        if let Err(error) = self.session.query_unpaged(statement, ()).await {
+            panic!("{cql}: {error}");
+        }
+    }
+
+    /// The session of the test's own.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The keyspace's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `host:port` of the server.
+    #[must_use]
+    pub fn contact(&self) -> &str {
+        self.contact
+    }
+
+    /// Where the gateway connects.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        format!("cql://{}/{}", self.contact, self.name)
+    }
+}
+
+/// `host:port` of the server that all tests of this checkout share; `scripts/ensure-cql.sh` chooses or starts it.
+async fn contact() -> Option<&'static str> {
+    static CONTACT: OnceCell<Option<String>> = OnceCell::const_new();
+    let ask = || async { tokio::task::spawn_blocking(ensure).await.expect("scripts/ensure-cql.sh runs") };
+    let contact = CONTACT.get_or_init(ask).await.as_deref();
+    if contact.is_none() {
+        eprintln!("LEFT OUT: there is no CQL server; scripts/ensure-cql.sh says why");
+    }
+    contact
+}
+
+fn ensure() -> Option<String> {
+    // Set and empty: whoever runs the tests has looked already, and there is none.
+    if let Some(given) = std::env::var_os("ATHENA_TEST_CQL") {
+        return given.into_string().ok().filter(|contact| !contact.is_empty());
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/ensure-cql.sh");
+    let output = Command::new(script).stdin(Stdio::null()).stderr(Stdio::inherit()).output().ok()?;
+    let contact = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !contact.is_empty()).then_some(contact)
+}
