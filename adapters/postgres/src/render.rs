@@ -226,6 +226,9 @@ impl Statement {
     fn order(&mut self, relation: &Relation, order: &[Order]) {
         for (index, key) in order.iter().enumerate() {
             self.sql.push_str(if index == 0 { " ORDER BY " } else { "," });
+            // A bare name would mean the column of the answer, which may be another one, or this one as text.
+            self.name(&relation.name);
+            self.sql.push('.');
             self.column(relation, key.column);
             if key.descending {
                 self.sql.push_str(" DESC");

@@ -93,7 +93,7 @@ fn reads() {
     check(
         "fetch",
         r#"{"table_name":"t","columns":"id","conditions":[{"op":"in","column":"id","value":[1,null]},{"op":"in","column":"kind","value":["a"]},{"op":"neq","column":"code","value":"x"}],"current_page":2,"page_size":5,"sort_by":{"field":"name","direction":"desc","nulls":"last"}}"#,
-        r#"SELECT "id" FROM "public"."t" WHERE (("id" = ANY($1::text[]::bigint[]) OR "id" IS NULL) AND ("kind" = ANY($2::text[]::mood[])) AND ("code" <> $3::text::bpchar)) ORDER BY "name" DESC NULLS LAST,"id" LIMIT 5 OFFSET $4::int8"#,
+        r#"SELECT "id" FROM "public"."t" WHERE (("id" = ANY($1::text[]::bigint[]) OR "id" IS NULL) AND ("kind" = ANY($2::text[]::mood[])) AND ("code" <> $3::text::bpchar)) ORDER BY "t"."name" DESC NULLS LAST,"t"."id" LIMIT 5 OFFSET $4::int8"#,
     );
     check(
         "fetch",
@@ -186,7 +186,7 @@ fn a_page_of_every_column_keeps_the_star() {
     let plan = planner.page(&request, None).unwrap().0;
     assert_eq!(
         render(&plan).unwrap().sql,
-        r#"SELECT *,"id"::text FROM "public"."u" ORDER BY "id" LIMIT 101"#
+        r#"SELECT *,"id"::text FROM "public"."u" ORDER BY "u"."id" LIMIT 101"#
     );
 }
 
