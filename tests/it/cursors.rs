@@ -71,7 +71,7 @@ async fn pages_are_the_whole_order() {
         let paged = with(&with(&body, "current_page", 1), "page_size", 100);
         let whole = ids(&fetch(&gateway, &paged).await.rows());
         assert_eq!(whole.len(), 56);
-        for size in [1, 7, 8, 55, 56, 57] {
+        for size in [3, 8, 56, 57] {
             let pages = walk(&gateway, &with(&body, "page_size", size), async |_| {}).await;
             // The last page is full where the rows come out even: no empty one follows.
             assert_eq!(pages.len(), 56_usize.div_ceil(size), "{order} in pages of {size}");
@@ -167,7 +167,7 @@ async fn every_type_can_be_gone_on_with() {
         ("j", "jsonb", &["null", "{\"a\": [1, 2.50]}", "[]", "\"x\""]),
         ("li", "int[]", &["{}", "{1,NULL}", "{1,2}"]),
         ("lt", "text[]", &["{\"a,b\"}", "{NULL}", "{\"NULL\"}"]),
-        ("comp", "pair", &["(1,x)", "(1,)", "(,\"a b\")"]),
+        ("comp", "pair", &["(1,x)", "(1,)", "(,\"a b\")", "(,)"]),
         ("dom", "positive", &["1", "2"]),
         ("rng", "int4range", &["empty", "[1,5)", "[1,)"]),
         ("o", "oid", &["1", "4294967295"]),

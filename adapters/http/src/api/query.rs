@@ -100,6 +100,6 @@ impl QueryApi {
         let (client, driver) = (&admitted.client, Some(body.driver));
         let outcome = self.query.run(client, &body.statement, driver, framing, admitted.context).await;
         let queried = outcome.map_err(|error| error::from_application(error, scene))?;
-        Ok(sql_answer(queried, &body.db_name))
+        Ok(sql_answer(queried, &body))
     }
 }

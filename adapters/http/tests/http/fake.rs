@@ -32,6 +32,8 @@ impl Drop for Dropped {
 
 #[derive(Default)]
 pub struct Script {
+    /// What kind of database it plays; none in particular when empty.
+    pub system: &'static str,
     pub dropped: Arc<AtomicBool>,
 }
 
@@ -44,6 +46,10 @@ fn rejected(reason: Reason, constraint: Option<&str>) -> PortError {
 
 #[async_trait::async_trait]
 impl Backend for Script {
+    fn system(&self) -> &'static str {
+        if self.system.is_empty() { "other_sql" } else { self.system }
+    }
+
     async fn execute(
         &self,
         plan: &Plan,
@@ -193,15 +199,20 @@ pub fn lenient() -> HttpSettings {
     HttpSettings { require_audit_headers: AuditHeaders::Lenient, ..HttpSettings::default() }
 }
 
-/// An application with the clients `demo` and `broken`.
+/// An application with the clients `demo`, `wide` (a CQL database) and `broken`.
 pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let script = Arc::new(Script::default());
     let dropped = script.dropped.clone();
+    let wide = Arc::new(Script { system: "cassandra", ..Script::default() });
     let name = |text| ClientName::parse(text).unwrap();
     let registry = ClientRegistry::new([
         Client::new(
             name("demo"),
             ClientState::Ready { backend: script.clone(), schema: script, circuit: Arc::default() },
+        ),
+        Client::new(
+            name("wide"),
+            ClientState::Ready { backend: wide.clone(), schema: wide, circuit: Arc::default() },
         ),
         Client::new(name("broken"), ClientState::Misconfigured { reason: "no variable".into() }),
     ]);

@@ -6,7 +6,7 @@
 
 use athena_domain::plan::{Bind, Datum, Order, SelectPlan};
 use athena_domain::query::Nulls;
-use athena_domain::schema::Relation;
+use athena_domain::schema::{Column, Relation, TypeKind};
 
 use super::{Statement, Unencodable};
 
@@ -18,6 +18,8 @@ struct Key<'a> {
     value: Option<String>,
     order: &'a Order,
     nullable: bool,
+    /// `IS NULL` of a row type means its fields, where the order means the value.
+    composite: bool,
 }
 
 impl Key<'_> {
@@ -32,7 +34,7 @@ impl Key<'_> {
     /// The rows behind the value.
     fn beyond(&self) -> String {
         match &self.value {
-            None if self.nulls_first() => format!("{} IS NOT NULL", self.column),
+            None if self.nulls_first() => self.null("IS NOT NULL", "IS DISTINCT FROM NULL"),
             None => "false".to_owned(),
             Some(value) => self.compared("", value),
         }
@@ -50,7 +52,7 @@ impl Key<'_> {
     fn compared(&self, equal: &str, value: &str) -> String {
         let (column, sign) = (&self.column, self.sign());
         if self.nullable && !self.nulls_first() {
-            format!("({column} {sign}{equal} {value} OR {column} IS NULL)")
+            format!("({column} {sign}{equal} {value} OR {})", self.is_null())
         } else {
             format!("{column} {sign}{equal} {value}")
         }
@@ -59,9 +61,17 @@ impl Key<'_> {
     /// The rows beside the value.
     fn same(&self) -> String {
         match &self.value {
-            None => format!("{} IS NULL", self.column),
+            None => self.is_null(),
             Some(value) => format!("{} = {value}", self.column),
         }
+    }
+
+    fn is_null(&self) -> String {
+        self.null("IS NULL", "IS NOT DISTINCT FROM NULL")
+    }
+
+    fn null(&self, plain: &str, composite: &str) -> String {
+        format!("{} {}", self.column, if self.composite { composite } else { plain })
     }
 }
 
@@ -94,7 +104,9 @@ impl Statement {
                 Some(self.sql.split_off(start))
             }
         };
-        Ok(Key { column, value, order, nullable: relation.columns[order.column].nullable })
+        let Column { nullable, ty, .. } = &relation.columns[order.column];
+        let composite = matches!(ty.base().kind, TypeKind::Composite(_));
+        Ok(Key { column, value, order, nullable: *nullable, composite })
     }
 }
 

@@ -186,7 +186,7 @@ pub struct SqlAnswer {
 /// Rows of one statement.
 #[derive(Debug, Object)]
 pub struct SqlData {
-    /// The rows.
+    /// The rows. For a statement of CQL without rows, one that says so: `{"status", "message"}`.
     rows: Vec<Value>,
     /// Names of the columns, in order, also where there is no row.
     columns: Vec<String>,

@@ -33,7 +33,7 @@ pub struct FetchBody {
     offset: Option<u64>,
     /// Taken and without effect.
     total_pages: Option<u64>,
-    /// Reads page by page without skipping or repeating a row, whatever is written meanwhile: `""` asks for the first
+    /// Reads page by page without skipping or repeating a row, whatever is inserted or deleted meanwhile: `""` asks for the first
     /// page, `next_cursor` of an answer for the next one. Goes with `page_size`; not with `limit`, `offset`,
     /// `current_page`, `group_by`, `head`, NDJSON or CSV. Table, columns, conditions, order and `page_size` stay the
     /// same from page to page.
