@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
-use athena_application::ports::{Connector, MetricsSource, Opened, StatisticsStore};
+use athena_application::ports::{Connector, DirectTargets, MetricsSource, Opened, StatisticsStore};
 use athena_application::use_cases::provision::Provision;
 use athena_application::{Cursors, Gateway};
 use athena_domain::breaker::BreakerSettings;
@@ -15,6 +15,7 @@ use athena_http::{AdminKey, AuditHeaders, Cors, HttpSettings, ResponseShape, Ser
 use athena_postgres::PostgresSettings;
 use athena_postgres::control::{PostgresProvisioner, PostgresStatistics};
 use athena_scylla::ScyllaSettings;
+use athena_supabase::{SupabaseDirect, SupabaseSettings};
 
 use crate::config::{self, Config, ConnectionUri, Environment, PoolConfig, Secret, UnknownFields};
 use crate::control::ControlPlane;
@@ -98,11 +99,24 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
             config.gateway.cursor_secret.as_ref().map(|secret| secret.expose().as_bytes()),
             config.gateway.cursor_lifetime,
         )),
+        direct: direct(config),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,
         },
     })
+}
+
+/// Opens projects that requests name. Without any certificate authority on this machine there is no way to one.
+fn direct(config: &Config) -> Option<Arc<dyn DirectTargets>> {
+    let rules = config.gateway.supabase_hosts.clone();
+    match SupabaseDirect::new(rules, config.limits.statement_timeout) {
+        Ok(direct) => Some(Arc::new(direct)),
+        Err(error) => {
+            tracing::warn!(%error, "the client custom_supabase is not served");
+            None
+        }
+    }
 }
 
 /// Opens databases as the configuration wants them opened.
@@ -127,26 +141,9 @@ impl Databases {
     }
 }
 
-impl Connector for Databases {
-    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
-        let uri = ConnectionUri::parse(uri).map_err(str::to_owned)?;
-        match uri.scheme().as_str() {
-            "postgres" | "postgresql" => self.postgres(name, uri.expose()),
-            "cql" | "scylla" | "cassandra" => self.cql(name, uri.expose()),
-            other => Err(format!(
-                "this build does not speak {other}://; it speaks postgres://, postgresql:// and cql://"
-            )),
-        }
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        self.environment.filled(name).map(str::to_owned)
-    }
-}
-
 impl Databases {
-    fn postgres(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
-        let settings = settings(uri, &self.pool, &self.limits, self.schema_refresh);
+    fn postgres(&self, name: &ClientName, uri: &ConnectionUri) -> Result<Opened, String> {
+        let settings = settings(uri.expose(), &self.pool, &self.limits, self.schema_refresh);
         let mut settings = settings.map_err(|error| error.to_string())?;
         name.as_str().clone_into(&mut settings.name);
         let settings = settings.resolved();
@@ -178,6 +175,44 @@ impl Databases {
         let place = settings.place();
         let breaker = settings.breaker.over(self.breaker);
         Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
+    }
+
+    fn postgrest(&self, name: &ClientName, uri: &ConnectionUri) -> Result<Opened, String> {
+        let variable = |name: &str| self.variable(name);
+        let settings = SupabaseSettings::from_uri(uri.expose(), self.limits.statement_timeout, variable);
+        let settings = settings.map_err(|error| error.to_string())?;
+        let bulkhead = BulkheadSettings {
+            max_concurrent: settings
+                .max_concurrent
+                .unwrap_or_else(|| usize::try_from(self.pool.max_connections).unwrap_or(usize::MAX)),
+            queue_length: settings.queue_length.unwrap_or(QUEUE_LENGTH),
+            queue_wait: settings.queue_wait.unwrap_or(self.pool.acquire_timeout),
+        };
+        let (backend, schema) = athena_supabase::open(&settings)?;
+        let place = settings.place();
+        let breaker = self.breaker;
+        Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
+    }
+}
+
+impl Connector for Databases {
+    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
+        let uri = ConnectionUri::parse(uri).map_err(str::to_owned)?;
+        match uri.scheme().as_str() {
+            "postgres" | "postgresql" | "neon" => self.postgres(name, &uri),
+            "cql" | "scylla" | "cassandra" => self.cql(name, uri.expose()),
+            "supabase+https" | "supabase+http" | "postgrest+https" | "postgrest+http" => {
+                self.postgrest(name, &uri)
+            }
+            other => Err(format!(
+                "this build does not speak {other}://; it speaks postgres://, postgresql://, neon://, \
+                 cql://, supabase+https:// and postgrest+https://"
+            )),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.environment.value(name)
     }
 }
 

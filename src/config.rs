@@ -9,7 +9,6 @@ mod cors;
 mod document;
 mod environment;
 mod error;
-mod expand;
 mod gateway;
 mod keys;
 mod limits;

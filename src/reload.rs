@@ -1,10 +1,12 @@
 //! Reading the configuration again while the gateway serves: what can change, changes; what cannot, is named.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use athena_application::Catalog;
+use athena_application::catalog::{Overruled, Reconfigured};
 use athena_cli::ServerOptions;
 use athena_http::{Reloaded, Tls};
+use tokio::sync::Mutex;
 
 use crate::config::{Config, LoadOptions, LoggingConfig};
 use crate::control::config_clients;
@@ -16,7 +18,7 @@ pub struct Reloader {
     catalog: Arc<Catalog>,
     tls: Option<Tls>,
     level: LogLevel,
-    /// The configuration in force; never locked across a wait.
+    /// The configuration in force; held from the reading of the file on, so that a later reading wins.
     current: Mutex<Config>,
 }
 
@@ -42,10 +44,11 @@ impl Reloader {
         {
             return Err("this gateway was started without a configuration file".to_owned());
         }
+        let mut current = self.current.lock().await;
         let options = LoadOptions::from_process(self.options.config.clone(), self.options.port);
         let (mut config, warnings) =
             options.and_then(|options| Config::load(&options)).map_err(|e| format!("{e:#}"))?;
-        let before = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let before = current.clone();
         self.check_clients(&config, &before)?;
         let renewed = match &self.tls {
             None => false,
@@ -65,8 +68,11 @@ impl Reloader {
             applied.push("logging.level");
         }
         let held = self.hold_essential(&mut config, &before);
-        if config.clients != before.clients {
-            self.catalog.reconfigure(config_clients(&config)).await;
+        let clients = match config.clients != before.clients {
+            true => self.catalog.reconfigure(config_clients(&config)).await,
+            false => Reconfigured::default(),
+        };
+        if !clients.applied.is_empty() {
             applied.push("postgres_clients");
         }
         let fixed = [
@@ -83,11 +89,14 @@ impl Reloader {
         let restart_needed: Vec<&'static str> =
             fixed.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect();
         tracing::info!(?applied, ?restart_needed, "configuration read again");
+        for Overruled { client, reason } in &clients.overruled {
+            let reason = reason.as_str();
+            tracing::warn!(%client, reason, "what the configuration says of a client does not hold");
+        }
         // What needs a restart stays compared with what runs.
         let logging = with_level(&before.logging, &config.logging.level);
-        let in_force = Config { clients: config.clients, logging, ..before };
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
-        Ok(Reloaded { applied, restart_needed })
+        *current = Config { clients: config.clients, logging, ..before };
+        Ok(Reloaded { applied, overruled: clients.overruled, restart_needed })
     }
 
     /// Leaves the clients of the control database as they are, as everything that was built over them does. Whether

@@ -92,7 +92,9 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
     let for_route = reloader.clone();
     composed.services.reload = Some(Arc::new(move || {
         let reloader = for_route.clone();
-        Box::pin(async move { reloader.reload().await })
+        // A caller who leaves must not leave it half done.
+        let reloading = tokio::spawn(async move { reloader.reload().await });
+        Box::pin(async move { reloading.await.unwrap_or_else(|error| Err(error.to_string())) })
     }));
     let app = athena_http::app(&settings, &composed.services);
     app.starting();

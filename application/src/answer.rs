@@ -34,6 +34,8 @@ pub struct Tally {
     pub rows: u64,
     /// Matching rows, when they were to be counted.
     pub count: Option<u64>,
+    /// Whether the database looked at rows that it did not return.
+    pub filtered: bool,
 }
 
 /// What stands around the rows; nothing does in CSV.

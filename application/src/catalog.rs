@@ -1,15 +1,16 @@
 //! Keeps the registry as configuration and catalog want it, and the databases of its clients under watch.
 
 mod pulse;
+mod seeding;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use athena_domain::ClientName;
 use athena_domain::catalog::{
-    ClientRecord, ConfigClient, Desired, Standing, Step, reconcile, redact_uri, steps,
+    ClientRecord, ConfigClient, Desired, Overruling, Plan, Standing, Step, reconcile, redact_uri, steps,
 };
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::follow::follow;
 use crate::ports::{ClientStore, Connector, Opened, PortError, Versions};
@@ -23,6 +24,8 @@ pub struct Catalog {
     essential: Vec<String>,
     /// Held while changes are applied, so that an older reading never replaces a newer one.
     state: Mutex<State>,
+    /// Told when something could not be written into the catalog.
+    unseeded: Notify,
 }
 
 /// What the registry follows from.
@@ -34,6 +37,26 @@ struct State {
     rows: Vec<ClientRecord>,
     /// What runs, by key.
     running: BTreeMap<String, Running>,
+    /// Whether the catalog could not be told, last time, what the configuration says.
+    is_unseeded: bool,
+}
+
+/// A client of whom the configuration says something new, and the catalog has the last word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overruled {
+    /// The client, as it was written.
+    pub client: String,
+    /// Why.
+    pub reason: Overruling,
+}
+
+/// What came of another configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reconfigured {
+    /// Clients for whom it holds, as they were written.
+    pub applied: Vec<String>,
+    /// Clients for whom it does not.
+    pub overruled: Vec<Overruled>,
 }
 
 /// A database that is open, and by which URI.
@@ -53,8 +76,15 @@ impl Catalog {
         essential: Vec<String>,
     ) -> Self {
         let mut state = State { config, ..State::default() };
-        let catalog = Self { registry: Arc::default(), connector, store, essential, state: Mutex::default() };
-        let plan = reconcile(&state.config, &[], &catalog.essential);
+        let catalog = Self {
+            registry: Arc::default(),
+            connector,
+            store,
+            essential,
+            state: Mutex::default(),
+            unseeded: Notify::new(),
+        };
+        let plan = catalog.plan(&state);
         catalog.apply(&mut state.running, &plan.clients);
         catalog.registry.set_unread(catalog.store.is_some());
         Self { state: Mutex::new(state), ..catalog }
@@ -75,10 +105,15 @@ impl Catalog {
         &*self.connector
     }
 
+    /// What follows from configuration and catalog.
+    fn plan(&self, state: &State) -> Plan {
+        reconcile(&state.config, &state.rows, &self.essential)
+    }
+
     /// The URI of a client that may be used, or why it has none; nothing when there is no such client.
     pub async fn uri_of(&self, name: &ClientName) -> Option<Result<String, String>> {
         let state = self.state.lock().await;
-        let plan = reconcile(&state.config, &state.rows, &self.essential);
+        let plan = self.plan(&state);
         let client = plan.clients.get(name.key()).filter(|client| client.standing == Standing::Served)?;
         Some(client.uri(|name| self.connector.variable(name)))
     }
@@ -101,30 +136,51 @@ impl Catalog {
         let Some(store) = &self.store else { return Ok(()) };
         let mut state = self.state.lock().await;
         state.rows = store.load().await?;
-        let plan = reconcile(&state.config, &state.rows, &self.essential);
+        let plan = self.plan(&state);
         for key in &plan.overruled {
             tracing::warn!(client = %key, "the catalog stops a client that the gateway needs; it is served all the same");
         }
         self.apply(&mut state.running, &plan.clients);
         self.registry.set_unread(false);
         // Last, as what stands in the catalog holds also where nothing may be written to it.
-        if !plan.seeds.is_empty() {
-            store.seed(&plan.seeds).await?;
-        }
+        self.seed(&mut state, &**store, &plan.seeds).await;
         Ok(())
     }
 
     /// Takes other clients of the configuration for those of before; what the catalog cannot be told yet, it is told
     /// with its next reading.
-    pub async fn reconfigure(&self, config: Vec<ConfigClient>) {
+    pub async fn reconfigure(&self, config: Vec<ConfigClient>) -> Reconfigured {
         let mut state = self.state.lock().await;
-        state.config = config;
-        let plan = reconcile(&state.config, &state.rows, &self.essential);
+        let before = std::mem::replace(&mut state.config, config);
+        let plan = self.plan(&state);
         self.apply(&mut state.running, &plan.clients);
         drop(state);
         if let Err(error) = self.reload().await {
             tracing::warn!(%error, "the clients of the configuration could not be compared with the catalog yet");
         }
+        let state = self.state.lock().await;
+        self.compare(&before, &state)
+    }
+
+    /// What holds of the configuration where it differs from that of before.
+    fn compare(&self, before: &[ConfigClient], state: &State) -> Reconfigured {
+        let plan = self.plan(state);
+        let by_key = |clients: &[ConfigClient]| -> BTreeMap<String, ConfigClient> {
+            clients.iter().map(|client| (client.key(), client.clone())).collect()
+        };
+        let (before, now) = (by_key(before), by_key(&state.config));
+        let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        let mut outcome = Reconfigured::default();
+        for key in keys {
+            let (was, is) = (before.get(key), now.get(key));
+            let Some(client) = is.or(was).filter(|_| was != is) else { continue };
+            let client = client.name.trim().to_owned();
+            match plan.overruling(key, is, |name| self.connector.variable(name)) {
+                None => outcome.applied.push(client),
+                Some(reason) => outcome.overruled.push(Overruled { client, reason }),
+            }
+        }
+        outcome
     }
 
     /// Reads the catalog now and whenever `versions` says that it has changed, for ever.
@@ -132,7 +188,10 @@ impl Catalog {
         if self.store.is_none() {
             return;
         }
-        follow("client catalog", versions, |versions| versions.clients, || self.reload()).await;
+        tokio::select! {
+            () = follow("client catalog", versions, |versions| versions.clients, || self.reload()) => {}
+            () = self.keep_seeding() => {}
+        }
     }
 
     /// Opens, keeps and lets go, then shows the outcome to callers at once.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::ports::{Done, Stages};
 use crate::stopwatch::{Lap, Stopwatch};
+use crate::use_cases::Target;
 
 /// What a request carries besides its body.
 #[derive(Debug, Clone)]
@@ -21,8 +22,20 @@ pub struct Context {
     pub shielded: bool,
     /// Who asks.
     pub caller: Caller,
+    /// The database that the request itself names, if it does.
+    pub direct: Option<Direct>,
     /// What became of the request so far.
     pub trail: Arc<Trail>,
+}
+
+/// A database that a request names itself; it lives as long as the request.
+#[derive(Clone)]
+pub struct Direct(pub(crate) Target);
+
+impl std::fmt::Debug for Direct {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Direct")
+    }
 }
 
 /// Who asks, after the credential was judged and not refused.

@@ -11,9 +11,14 @@ pub enum Error {
     /// The request cannot be carried out as it stands.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// No client of that name may be used.
-    #[error("client '{0}' is not configured")]
-    UnknownClient(ClientName),
+    /// No client of that name may be used. Callers are not told which absence it is.
+    #[error("client '{name}' is not served: {}", absence.as_str())]
+    UnknownClient {
+        /// The client.
+        name: ClientName,
+        /// Why, for the log.
+        absence: Absence,
+    },
     /// The catalog has not been read since the start, so that what it stops is not known.
     #[error("the client catalog has not been read yet")]
     ClientsUnread,
@@ -31,6 +36,28 @@ pub enum Error {
     /// The rows cannot be grouped as asked.
     #[error("Post-processing failure: {0}")]
     Grouping(#[from] GroupError),
+}
+
+/// Why there is no client of a name, as far as callers are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// There is none, or it is deleted.
+    Unknown,
+    /// An administrator has stopped it for a while.
+    Frozen,
+    /// An administrator has switched it off.
+    Inactive,
+}
+
+impl Absence {
+    /// The reason in words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "there is none of that name",
+            Self::Frozen => "it is frozen",
+            Self::Inactive => "it is inactive",
+        }
+    }
 }
 
 /// An error and its sources, in one line, for the log: `Display` of ours tells only the outermost, and what a driver

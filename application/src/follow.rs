@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::error::Chain;
 use crate::ports::{PortError, Versions};
 
 /// Pause before a reading that failed is tried again.
@@ -34,7 +35,7 @@ pub async fn follow<R: Future<Output = Result<(), PortError>>>(
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::error!(%error, "the {what} cannot be read; what was read before stays in force");
+                    tracing::error!(error = %Chain(&error), "the {what} cannot be read; what was read before stays in force");
                 }
                 tokio::time::sleep(RETRY).await;
             }

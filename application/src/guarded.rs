@@ -96,7 +96,10 @@ fn health<T>(outcome: &Result<T, PortError>) -> Health {
     let Err(error) = outcome else { return Health::Well };
     match error.kind {
         PortErrorKind::Rejected(_) | PortErrorKind::Conflict => Health::Well,
-        PortErrorKind::Unavailable | PortErrorKind::Lost | PortErrorKind::TooManyConnections => Health::Ill,
+        PortErrorKind::Unavailable
+        | PortErrorKind::Throttled { .. }
+        | PortErrorKind::Lost
+        | PortErrorKind::TooManyConnections => Health::Ill,
         PortErrorKind::TimedOut => Health::Doubtful,
         PortErrorKind::Exhausted
         | PortErrorKind::QueueFull

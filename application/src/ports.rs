@@ -5,6 +5,7 @@ mod budget_ledger;
 mod client_store;
 mod connector;
 mod control;
+mod direct;
 mod failure;
 mod key_store;
 mod log_store;
@@ -13,6 +14,7 @@ mod observer;
 mod pool_history;
 mod provisioner;
 mod schema_reader;
+pub mod sql_state;
 mod statistics_store;
 
 pub use backend::{Backend, BackendStatus, Done, RowStream};
@@ -20,6 +22,7 @@ pub use budget_ledger::{BudgetLedger, BudgetStanding, BudgetUse};
 pub use client_store::{ClientFields, ClientStore, ClientStoreError, NewClient};
 pub use connector::{Connector, Opened};
 pub use control::Versions;
+pub use direct::DirectTargets;
 pub use failure::{PortError, PortErrorKind, Reason, Rejection};
 pub use key_store::{
     EnforcementStore, Entropy, KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey,

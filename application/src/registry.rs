@@ -9,7 +9,7 @@ use athena_domain::ClientName;
 use athena_domain::catalog::Source;
 
 use crate::circuit::Circuit;
-use crate::error::Error;
+use crate::error::{Absence, Error};
 use crate::ports::{Backend, SchemaReader};
 
 /// A client's database.
@@ -81,11 +81,12 @@ impl Client {
         Self { name, state, info: ClientInfo::default(), is_control: false }
     }
 
-    /// Whether callers may know of it.
-    pub fn is_served(&self) -> bool {
+    /// Why callers may not know of it; nothing when they may.
+    pub fn absence(&self) -> Option<Absence> {
         match self.state {
-            ClientState::Ready { .. } | ClientState::Misconfigured { .. } => true,
-            ClientState::Frozen | ClientState::Inactive => false,
+            ClientState::Ready { .. } | ClientState::Misconfigured { .. } => None,
+            ClientState::Frozen => Some(Absence::Frozen),
+            ClientState::Inactive => Some(Absence::Inactive),
         }
     }
 
@@ -149,9 +150,14 @@ impl ClientRegistry {
     pub fn find(&self, name: &ClientName) -> Result<Arc<Client>, Error> {
         // Before the clients, so that those of before are never taken for those that were read.
         let is_read = self.is_read();
-        let found = self.snapshot.load().get(name.key()).filter(|client| client.is_served()).cloned();
-        let found = found.ok_or_else(|| Error::UnknownClient(name.clone()))?;
-        if is_read { Ok(found) } else { Err(Error::ClientsUnread) }
+        let snapshot = self.snapshot.load();
+        let unknown = |absence| Error::UnknownClient { name: name.clone(), absence };
+        let found = snapshot.get(name.key()).ok_or_else(|| unknown(Absence::Unknown))?;
+        match found.absence() {
+            Some(absence) => Err(unknown(absence)),
+            None if is_read => Ok(found.clone()),
+            None => Err(Error::ClientsUnread),
+        }
     }
 
     /// Every client, stopped ones included, sorted by name without regard to case.

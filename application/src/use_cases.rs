@@ -27,17 +27,17 @@ use athena_domain::access::AuthReason;
 use athena_domain::error::RequestCode;
 use athena_domain::plan::{Operation, Plan, PlanOptions, Planner};
 use athena_domain::query::Decoding;
-use athena_domain::schema::Schema;
+use athena_domain::schema::{Dialect, Schema};
 use athena_domain::shape::{Grouping, camel_to_snake};
 use athena_domain::{ClientName, Limits, RequestError};
 use tokio::time::Instant;
 
 use crate::authenticator::Authenticator;
 use crate::budgets::Budgets;
-use crate::context::{Caller, Context};
+use crate::context::{Caller, Context, Direct};
 use crate::cursor::Cursors;
-use crate::error::Error;
-use crate::ports::{Backend, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
+use crate::error::{Absence, Error};
+use crate::ports::{Backend, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
 use crate::registry::{ClientRegistry, ClientState};
 
 /// What every use case needs: the clients and the rules that hold for all of them.
@@ -56,7 +56,12 @@ pub struct Gateway {
     pub budgets: Arc<Budgets>,
     /// Makes and reads cursors.
     pub cursors: Arc<Cursors>,
+    /// Opens databases that requests themselves name, where that is offered.
+    pub direct: Option<Arc<dyn DirectTargets>>,
 }
+
+/// The client of requests that name their database themselves (contract 4.3).
+const DIRECT_CLIENT: &str = "custom_supabase";
 
 /// A client whose database can be asked.
 #[derive(Clone)]
@@ -101,12 +106,16 @@ impl Gateway {
             big_numbers_as_text,
             shielded: false,
             caller: Caller::default(),
+            direct: None,
             trail: Arc::default(),
         }
     }
 
     /// Whether the tables that decide about callers are shut to this caller on this client.
     pub fn shields(&self, client: &ClientName, caller: &Caller) -> bool {
+        if self.is_direct(client) {
+            return false;
+        }
         let own = self.registry.find(client).map_or(true, |client| client.is_control);
         own && !caller.is_bound_to(client)
     }
@@ -116,7 +125,29 @@ impl Gateway {
     /// # Errors
     /// [`Error::UnknownClient`], [`Error::ClientUnavailable`].
     pub fn check_client(&self, name: &ClientName) -> Result<(), Error> {
-        self.target(name).map(drop)
+        if self.is_direct(name) {
+            // A client of that name may be stopped.
+            return if self.registry.is_read() { Ok(()) } else { Err(Error::ClientsUnread) };
+        }
+        self.registered(name).map(drop)
+    }
+
+    /// Whether requests for this client name their database themselves. A client of that name goes first, one that is
+    /// stopped included.
+    pub fn is_direct(&self, name: &ClientName) -> bool {
+        self.direct.is_some()
+            && name.key() == DIRECT_CLIENT
+            && !self.registry.snapshot().contains_key(DIRECT_CLIENT)
+    }
+
+    /// Opens the database that a request names.
+    ///
+    /// # Errors
+    /// Why it cannot be used, without a secret.
+    pub fn open_direct(&self, url: &str, key: &str) -> Result<Direct, String> {
+        let targets = self.direct.as_ref().ok_or("this server takes no databases from requests")?;
+        let (backend, schema) = targets.open(url, key)?;
+        Ok(Direct(Target { backend, schema }))
     }
 
     /// The grouping in the names that the answer's keys have (contract 6.5).
@@ -130,13 +161,23 @@ impl Gateway {
         Ok(Some(Grouping::new(&*group_by, asked.granularity(), column, asked.strategy(), asked.dedup())?))
     }
 
-    pub(crate) fn target(&self, name: &ClientName) -> Result<Target, Error> {
+    pub(crate) fn target(&self, name: &ClientName, context: &Context) -> Result<Target, Error> {
+        match &context.direct {
+            Some(direct) => Ok(direct.0.clone()),
+            None => self.registered(name),
+        }
+    }
+
+    fn registered(&self, name: &ClientName) -> Result<Target, Error> {
         let client = self.registry.find(name)?;
         match &client.state {
             ClientState::Ready { backend, schema, .. } => {
                 Ok(Target { backend: backend.clone(), schema: schema.clone() })
             }
-            ClientState::Frozen | ClientState::Inactive => Err(Error::UnknownClient(name.clone())),
+            ClientState::Frozen => Err(Error::UnknownClient { name: name.clone(), absence: Absence::Frozen }),
+            ClientState::Inactive => {
+                Err(Error::UnknownClient { name: name.clone(), absence: Absence::Inactive })
+            }
             ClientState::Misconfigured { reason } => {
                 Err(Error::ClientUnavailable { name: name.clone(), reason: reason.clone() })
             }
@@ -177,7 +218,7 @@ impl Gateway {
             }
         };
         match attempt(&schema) {
-            Err(error) if may_be_new(error.code) => {
+            Err(error) if may_be_new(error.code, schema.dialect()) => {
                 match target.schema.refresh(Some(&schema), context.deadline).await {
                     Ok(newer) if !Arc::ptr_eq(&newer, &schema) => Ok((attempt(&newer)?, newer)),
                     // Nothing newer, or nobody to ask: what is known says no.
@@ -190,15 +231,18 @@ impl Gateway {
 }
 
 /// Whether a refusal may only mean that the database has changed since it was read.
-fn may_be_new(code: RequestCode) -> bool {
-    matches!(
-        code,
-        RequestCode::UndefinedTable
-            | RequestCode::UndefinedColumn
-            | RequestCode::UnsupportedSelect
-            | RequestCode::TypeMismatch
-            | RequestCode::DataException
-    )
+fn may_be_new(code: RequestCode, dialect: Dialect) -> bool {
+    // In CQL an index created since may make a request legal.
+    let by_index = code == RequestCode::NotSupportedByBackend && dialect != Dialect::Sql;
+    by_index
+        || matches!(
+            code,
+            RequestCode::UndefinedTable
+                | RequestCode::UndefinedColumn
+                | RequestCode::UnsupportedSelect
+                | RequestCode::TypeMismatch
+                | RequestCode::DataException
+        )
 }
 
 /// Whether a failure says that what is known of the database is older than the database.

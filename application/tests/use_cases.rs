@@ -10,6 +10,8 @@ mod bulkhead;
 mod catalog;
 #[path = "use_cases/clients.rs"]
 mod clients;
+#[path = "use_cases/cql.rs"]
+mod cql;
 #[path = "use_cases/guarded.rs"]
 mod guarded;
 #[path = "use_cases/paging.rs"]

@@ -5,7 +5,7 @@
 mod reconcile;
 mod target;
 
-pub use reconcile::{ConfigClient, Desired, Plan, Seed, Standing, Step, reconcile, steps};
+pub use reconcile::{ConfigClient, Desired, Overruling, Plan, Seed, Standing, Step, reconcile, steps};
 pub use target::{TargetTexts, redact_uri};
 
 use time::OffsetDateTime;

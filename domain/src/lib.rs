@@ -4,6 +4,7 @@ pub mod access;
 pub mod breaker;
 pub mod catalog;
 pub mod error;
+pub mod expand;
 pub mod limits;
 pub mod name;
 pub mod plan;

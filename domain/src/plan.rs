@@ -7,6 +7,7 @@ mod columns;
 pub mod cql;
 mod fetch;
 mod filter;
+mod open;
 mod page;
 mod raw;
 mod write;
@@ -296,6 +297,20 @@ pub enum Operation {
     Raw(RawPlan),
 }
 
+impl Operation {
+    /// What an ordinary plan is about.
+    fn relation(&self) -> Option<&Arc<Relation>> {
+        match self {
+            Self::Select(select) => Some(&select.relation),
+            Self::Count(count) => Some(&count.relation),
+            Self::Insert(insert) => Some(&insert.relation),
+            Self::Update(update) => Some(&update.relation),
+            Self::Delete(delete) => Some(&delete.relation),
+            Self::Cql(_) | Self::Raw(_) => None,
+        }
+    }
+}
+
 /// One statement, decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -303,6 +318,20 @@ pub struct Plan {
     pub operation: Operation,
     /// Whether integers beyond 2^53 and exact decimals are written as strings.
     pub big_numbers_as_text: bool,
+    /// Whether the names of columns that nobody named are rewritten to snake_case: in an open relation only the
+    /// database knows them.
+    pub keys_to_snake: bool,
+}
+
+impl Plan {
+    /// Whether the database looks at rows that it does not return, which its owner has allowed.
+    pub fn filters(&self) -> bool {
+        match &self.operation {
+            Operation::Cql(CqlPlan::Read(read)) => read.filtering,
+            Operation::Cql(CqlPlan::Count(count)) => count.filtering,
+            _ => false,
+        }
+    }
 }
 
 /// Turns requests into plans.
@@ -322,10 +351,18 @@ impl Planner<'_> {
     /// The plan for an operation, in the language of the database.
     fn plan(&self, operation: Operation) -> Result<Plan, RequestError> {
         let operation = match self.schema.dialect() {
-            Dialect::Sql => operation,
-            Dialect::Cql(rules) => cql::stage(operation, rules, self.limits)?,
+            Dialect::Sql | Dialect::Rest => operation,
+            Dialect::Cql(rules) => {
+                let relation = operation.relation().cloned();
+                let staged = cql::stage(operation, rules, self.limits);
+                staged.map_err(|error| self.without_names(relation.as_deref(), error))?
+            }
         };
-        Ok(Plan { operation, big_numbers_as_text: self.options.big_numbers_as_text })
+        Ok(Plan {
+            operation,
+            big_numbers_as_text: self.options.big_numbers_as_text,
+            keys_to_snake: self.options.camel_to_snake,
+        })
     }
 
     fn speaks_cql(&self) -> bool {

@@ -50,6 +50,8 @@ pub enum TypeKind {
     Cql(CqlType),
     /// Any other type: it travels as the database's own text.
     Other,
+    /// A type that only the database knows: values are bound as the JSON text of the request.
+    Dynamic,
 }
 
 /// A field of a composite type.
@@ -74,6 +76,11 @@ impl ColumnType {
     /// A type by its SQL name.
     pub fn new(sql: &str, kind: TypeKind) -> Self {
         Self { sql: sql.into(), kind }
+    }
+
+    /// A type that only the database knows.
+    pub fn dynamic() -> Self {
+        Self::new("", TypeKind::Dynamic)
     }
 
     /// A type of CQL.
@@ -134,6 +141,15 @@ pub struct Relation {
 }
 
 impl Relation {
+    /// Position of `*` in an open relation.
+    pub const EVERY: usize = 0;
+
+    /// Whether it was made of the names of one request: then its first column is `*`, which stands for every column,
+    /// and only the database knows types and keys.
+    pub fn is_open(&self) -> bool {
+        self.columns.first().is_some_and(|column| column.ty.kind == TypeKind::Dynamic)
+    }
+
     /// Position of a column by its exact name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| &*column.name == name)
@@ -169,6 +185,16 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// A schema of which nothing is known but the name of its default one: the database itself says what exists.
+    pub fn open(default_schema: &str) -> Self {
+        Self { search_path: vec![default_schema.into()], dialect: Dialect::Rest, ..Self::default() }
+    }
+
+    /// Whether nothing is known of relations.
+    pub fn is_open(&self) -> bool {
+        self.dialect == Dialect::Rest
+    }
+
     /// Builds a snapshot. `types` are the types a caller may cast to, by lower-case name.
     pub fn new(
         relations: Vec<Relation>,

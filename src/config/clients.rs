@@ -1,9 +1,9 @@
 //! Sections `postgres_clients` and `clients`: the databases behind the gateway.
 
 use athena_domain::ClientName;
+use athena_domain::expand::{expand, literal, sole_variable};
 
 use super::document::Document;
-use super::expand::{expand, sole_variable};
 use super::gateway::GatewayConfig;
 use super::keys::CLIENTS;
 use super::reader::{Reader, is_override, scalar_text};
@@ -15,7 +15,7 @@ use super::{Problem, Warning};
 pub struct ClientConfig {
     /// The name callers select it by.
     pub name: ClientName,
-    /// The text of the configuration, its references in place.
+    /// The text of the configuration, its references in place; the client catalog keeps it and expands it again.
     pub template: Secret,
     /// `NAME` when the text is exactly `${NAME}`.
     pub variable: Option<String>,
@@ -85,13 +85,13 @@ fn client(name: ClientName, key: &str, reader: &Reader<'_>) -> ClientConfig {
     let verbatim = value.is_some_and(is_override);
     let expanded = match verbatim {
         true => Ok(raw.clone()),
-        false => expand(&raw, reader.environment()).map_err(|error| error.to_string()),
+        false => expand(&raw, &|name| reader.environment().value(name)).map_err(|error| error.to_string()),
     };
     ClientConfig {
         name,
         variable: sole_variable(&raw).filter(|_| !verbatim).map(str::to_owned),
         target: expanded.and_then(|text| ConnectionUri::parse(&text).map_err(str::to_owned)),
-        template: Secret::new(raw),
+        template: Secret::new(if verbatim { literal(&raw) } else { raw }),
     }
 }
 

@@ -54,6 +54,11 @@ impl Environment {
         self.variables.get(name).map(String::as_str)
     }
 
+    /// The same as a text of its own.
+    pub fn value(&self, name: &str) -> Option<String> {
+        self.var(name).map(str::to_owned)
+    }
+
     /// The value of `name` unless it is unset or blank.
     pub fn filled(&self, name: &str) -> Option<&str> {
         self.var(name).filter(|value| !value.trim().is_empty())

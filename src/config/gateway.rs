@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use athena_domain::breaker::BreakerSettings;
+use athena_supabase::HostRules;
 
 use super::reader::Reader;
 use super::secret::Secret;
@@ -64,12 +65,15 @@ pub struct GatewayConfig {
     pub cursor_lifetime: Duration,
     /// `gateway.circuit_breaker_*`: when the database of a client is taken to be away.
     pub breaker: BreakerSettings,
+    /// `gateway.supabase_allowed_hosts`, `gateway.supabase_allow_insecure`: where `x-supabase-url` may lead.
+    pub supabase_hosts: HostRules,
 }
 
 impl GatewayConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let key = |name| ("gateway", name);
         let logging_client = reader.text("gateway", "logging_client");
+        let supabase_hosts = supabase_hosts(reader);
         let auth_client = reader.text("gateway", "auth_client").or_else(|| logging_client.clone());
         Self {
             unknown_fields: reader.choice(
@@ -97,6 +101,7 @@ impl GatewayConfig {
             auto_migrate: reader.boolean(key("auto_migrate"), true),
             cursor_secret: cursor_secret(reader),
             cursor_lifetime: reader.seconds(key("cursor_lifetime_secs"), 3600, 1..=604_800),
+            supabase_hosts,
             schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
             breaker: BreakerSettings {
                 threshold: narrow(reader.integer(key("circuit_breaker_threshold"), 5, 1..=1_000_000)),
@@ -119,4 +124,13 @@ fn cursor_secret(reader: &mut Reader<'_>) -> Option<Secret> {
         return None;
     }
     Some(Secret::new(secret))
+}
+
+fn supabase_hosts(reader: &mut Reader<'_>) -> HostRules {
+    let list = reader.text("gateway", "supabase_allowed_hosts").unwrap_or_default();
+    let insecure = reader.boolean(("gateway", "supabase_allow_insecure"), false);
+    HostRules::parse(&list, insecure).unwrap_or_else(|error| {
+        reader.problem("gateway", "supabase_allowed_hosts", error.to_string());
+        HostRules::default()
+    })
 }

@@ -4,11 +4,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ::config::{Value, ValueKind};
+use athena_domain::expand::{expand, without_defaults};
 
 use super::document::Document;
 use super::environment::Environment;
 use super::error::Problem;
-use super::expand::{expand, without_defaults};
 use super::secret::redact;
 
 /// Longest part of a wrong value that an error repeats, in characters.
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
         if is_override(value) {
             return Some(Text { value: raw.trim().to_owned(), shown, origin });
         }
-        match expand(&raw, self.environment) {
+        match expand(&raw, &|name| self.environment.value(name)) {
             Ok(expanded) => Some(Text { value: expanded.trim().to_owned(), shown, origin }),
             Err(error) => {
                 self.problem(section, name, format!("is {shown:?}: {error}"));

@@ -34,9 +34,10 @@ impl fmt::Display for Secret {
 }
 
 /// Schemes of connection targets.
-const SCHEMES: [&str; 9] = [
+const SCHEMES: [&str; 10] = [
     "postgres",
     "postgresql",
+    "neon",
     "cql",
     "scylla",
     "cassandra",
@@ -68,7 +69,7 @@ impl ConnectionUri {
         };
         if !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(
-                "the scheme of the connection URI is none of postgres, postgresql, cql, supabase+https, postgrest+https",
+                "the scheme of the connection URI is none of postgres, postgresql, neon, cql, supabase+https, postgrest+https",
             );
         }
         if rest.is_empty() {

@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
     ("athena-metrics", "adapters/metrics", &["athena-domain", "athena-application"]),
     ("athena-redis", "adapters/redis", &["athena-domain", "athena-application"]),
     ("athena-scylla", "adapters/scylla", &["athena-domain", "athena-application"]),
+    ("athena-supabase", "adapters/supabase", &["athena-domain", "athena-application"]),
     ("athena-traces", "adapters/traces", &["athena-application"]),
     ("athena-memory", "adapters/memory", &["athena-domain", "athena-application"]),
 ];
@@ -27,6 +28,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("poem-openapi", &["adapters/http"]),
     ("deadpool-redis", &["adapters/redis"]),
     ("opentelemetry", &["adapters/traces"]),
+    ("reqwest", &["adapters/supabase", "adapters/traces", "tests/support"]),
     ("clap", &["adapters/cli"]),
     ("config", &["."]),
     ("anyhow", &[".", "tests/support"]),

@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{ADMIN_KEY, Answer, Gateway};
+use crate::witness;
 
 const YAML: &str = "gateway: {logging_client: athena_logging}";
 
@@ -18,10 +19,14 @@ struct Plane {
 
 impl Plane {
     async fn start(clients: &[(&str, &str)], control: &TestDatabase) -> Self {
+        Self::within(&[], clients, control).await
+    }
+
+    async fn within(variables: &[(&str, &str)], clients: &[(&str, &str)], control: &TestDatabase) -> Self {
         let uri = control.uri();
         let clients: Vec<(&str, &str)> =
             clients.iter().copied().chain([("athena_logging", uri.as_str())]).collect();
-        let plane = Self { gateway: Gateway::over(&clients, YAML).await };
+        let plane = Self { gateway: Gateway::within(variables, &clients, YAML).await };
         plane
             .until("the catalog is there", async || {
                 plane.admin(Method::GET, "/admin/clients", json!(null)).await.json()["message"]
@@ -88,14 +93,25 @@ async fn a_client_lives_from_creation_to_deletion() {
     plane.admin(Method::PATCH, path, json!({"pg_uri": two.uri()})).await.ok();
     assert_eq!(plane.fetch("reporting", "place").await.rows(), json!([{"name": "two"}]));
 
+    // To callers a stopped client is an unknown one; the log knows better.
+    let refused = async |client: &str, logged: &str| {
+        let answer = plane.fetch(client, "place").await;
+        let mut body = answer.refused(400, "unknown_client");
+        let trace_id = body["trace_id"].take();
+        let lines = witness::lines(trace_id.as_str().expect("a trace_id"));
+        assert!(lines.iter().any(|line| line.contains(logged)), "{lines:?}");
+        body["details"].take();
+        body
+    };
+    let unknown = refused("nobody", "there is none of that name").await;
     plane.admin(Method::PUT, "/admin/clients/reporting/freeze", json!({"is_frozen": true})).await.ok();
-    plane.fetch("reporting", "place").await.refused(400, "unknown_client");
+    assert_eq!(refused("reporting", "it is frozen").await, unknown);
     let frozen = plane.runtime("Reporting").await.expect("listed");
     assert_eq!((&frozen["is_frozen"], &frozen["pool_connected"]), (&json!(true), &json!(false)));
     plane.admin(Method::PUT, "/admin/clients/reporting/freeze", json!({"is_frozen": false})).await.ok();
     assert_eq!(plane.fetch("reporting", "place").await.status, 200);
     plane.admin(Method::PATCH, path, json!({"is_active": false})).await.ok();
-    plane.fetch("reporting", "place").await.refused(400, "unknown_client");
+    assert_eq!(refused("reporting", "it is inactive").await, unknown);
 
     let deleted = plane.admin(Method::DELETE, path, json!(null)).await.ok();
     assert_eq!(deleted["data"]["client"]["is_active"], false);
@@ -199,6 +215,80 @@ async fn what_an_administrator_did_outlives_a_restart() {
     for name in ["frozen", "inactive", "deleted"] {
         second.fetch(name, "place").await.refused(400, "unknown_client");
     }
+}
+
+#[tokio::test]
+async fn a_client_taken_out_of_the_file_is_served_until_it_is_deleted() {
+    let (control, data) = (TestDatabase::fresh().await, place("here").await);
+    let template = data.uri().replacen("://postgres@", "://postgres:${SHOP_PASSWORD}@", 1);
+    let template = template.replacen(&format!("/{}", data.name()), "/${SHOP_DATABASE:-nowhere}", 1);
+    let variables = [("SHOP_PASSWORD", "secret-marker"), ("SHOP_DATABASE", data.name())];
+    let first = Plane::within(&variables, &[("shop", &template)], &control).await;
+    first
+        .until("the client is in the catalog", async || {
+            let listed = first.admin(Method::GET, "/admin/clients", json!(null)).await.ok();
+            listed["data"]["clients"].to_string().contains("SHOP_DATABASE")
+        })
+        .await;
+    assert_eq!(first.fetch("shop", "place").await.rows(), json!([{"name": "here"}]));
+    drop(first);
+
+    let without = Plane::within(&variables, &[], &control).await;
+    assert_eq!(without.fetch("shop", "place").await.rows(), json!([{"name": "here"}]));
+    drop(without);
+
+    let unset = Plane::within(&variables[1..], &[], &control).await;
+    let reason = "environment variable SHOP_PASSWORD is not set";
+    let refused = unset.fetch("shop", "place").await.refused(503, "client_unavailable");
+    assert_eq!(refused["details"]["reason"], reason);
+    assert_eq!(unset.runtime("shop").await.expect("listed")["warning"], reason);
+    let changed = unset.admin(Method::PATCH, "/admin/clients/shop", json!({"description": "d"})).await.ok();
+    assert_eq!(changed["data"]["warning"], reason);
+    let status = unset.admin(Method::GET, "/admin/provision/status?client_name=shop", json!(null)).await;
+    assert_eq!(status.refused(503, "client_unavailable")["details"]["reason"], reason);
+    let provision = unset.admin(Method::POST, "/admin/provision", json!({"client_name": "shop"})).await;
+    assert_eq!(provision.refused(400, "invalid_field")["error"], reason);
+
+    unset.admin(Method::DELETE, "/admin/clients/shop", json!(null)).await.ok();
+    unset.fetch("shop", "place").await.refused(400, "unknown_client");
+    drop(unset);
+    let again = Plane::within(&variables, &[("shop", &template)], &control).await;
+    again.fetch("shop", "place").await.refused(400, "unknown_client");
+}
+
+/// Refuses what the configuration says, and nothing else.
+const UNSEEDABLE: &str = "
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not here'; END $$;
+    CREATE TRIGGER unseedable BEFORE INSERT ON public.athena_clients FOR EACH ROW
+        WHEN (NEW.source = 'config') EXECUTE FUNCTION refuse();";
+
+#[tokio::test]
+async fn a_catalog_that_cannot_be_written_is_not_called_unreadable() {
+    let provisioned = format!("{};{UNSEEDABLE}", athena_postgres::control::provision_script());
+    let (control, data) = (TestDatabase::with(&provisioned).await, place("here").await);
+    let (plane, uri) = (Plane::start(&[("never-noted", &data.uri())], &control).await, data.uri());
+    assert_eq!(plane.fetch("never-noted", "place").await.rows(), json!([{"name": "here"}]));
+    let body = json!({"client_name": "noted", "pg_uri": uri});
+    let created = plane.admin(Method::POST, "/admin/clients", body).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    assert_eq!(
+        (&created.json()["data"]["warning"], plane.fetch("noted", "place").await.status),
+        (&Value::Null, 200)
+    );
+    let lines = witness::lines("never-noted");
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("cannot be written")).collect();
+    assert!(matches!(told[..], [line] if line.contains("not here")), "{lines:?}");
+
+    let database = athena_postgres::control::ControlDatabase::open(&control.uri()).expect("a database");
+    let dropped = sqlx::raw_sql("DROP TRIGGER unseedable ON athena_clients").execute(database.pool()).await;
+    dropped.expect("no trigger");
+    database.close().await;
+    plane
+        .until("the catalog has taken the client", async || {
+            let listed = plane.admin(Method::GET, "/admin/clients", json!(null)).await.ok();
+            listed["data"]["clients"].as_array().is_some_and(|rows| rows.len() == 3)
+        })
+        .await;
 }
 
 #[tokio::test]

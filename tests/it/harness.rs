@@ -23,6 +23,12 @@ pub const ADMIN_KEY: &str = "admin-key-marker-of-tests";
 /// A password in the URI of every database; the tests' server lets everybody in who reaches its socket.
 pub const DATABASE_PASSWORD: &str = "password-marker-of-tests";
 
+/// The variable that holds [`SUPABASE_KEY`] in every gateway of tests.
+pub const SUPABASE_KEY_ENV: &str = "SUPABASE_TEST_KEY";
+
+/// The key of every Supabase project in tests; the suite watches for its marker.
+pub const SUPABASE_KEY: &str = "supabase-secret-marker";
+
 /// An HTTP client; it wants to be told the process's cryptography, as it chooses none.
 pub fn http() -> reqwest::ClientBuilder {
     // Whoever comes first chooses the same.
@@ -117,17 +123,26 @@ impl Gateway {
 
     /// A gateway over these clients.
     pub async fn over(clients: &[(&str, &str)], yaml: &str) -> Self {
+        Self::within(&[], clients, yaml).await
+    }
+
+    /// The same in an environment with these variables.
+    pub async fn within(variables: &[(&str, &str)], clients: &[(&str, &str)], yaml: &str) -> Self {
         witness::listen();
         // Soon, so that what a test leaves behind is there to be searched for secrets.
         let soon = if yaml.contains("logging:") { "" } else { "logging: {flush_interval_ms: 20}" };
-        let secretly =
-            |uri: &str| uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1);
+        let secretly = |uri: &str| match uri.strip_prefix("cql://") {
+            // The server asks nobody for a password, and takes none amiss.
+            Some(place) => format!("cql://athena:{DATABASE_PASSWORD}@{place}"),
+            None => uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1),
+        };
         let clients: BTreeMap<&str, String> =
             clients.iter().map(|(name, uri)| (*name, secretly(uri))).collect();
-        let uris = clients.values().cloned().collect();
+        let uris = clients.values().filter(|uri| uri.starts_with("postgres")).cloned().collect();
         let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
         let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}\n{soon}");
-        let environment = Environment::from_iter([("ATHENA_KEY_12".to_owned(), ADMIN_KEY.to_owned())]);
+        let own = [("ATHENA_KEY_12", ADMIN_KEY), (SUPABASE_KEY_ENV, SUPABASE_KEY)];
+        let environment: Environment = variables.iter().copied().chain(own).collect();
         let (config, _) = Config::from_text("test", &text, &environment, None).expect("a configuration");
         let composed = compose::compose(&config);
         let settings = compose::http_settings(&config);

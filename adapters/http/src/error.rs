@@ -90,7 +90,11 @@ impl Drop for Scene<'_> {
 pub fn from_application(error: Error, scene: &Scene<'_>) -> Box<Failure> {
     match error {
         Error::Request(error) => refusal::from_request(error, scene.route),
-        Error::UnknownClient(name) => failure::unknown_client(&name, scene.route),
+        Error::UnknownClient { name, absence } => {
+            let reason = absence.as_str();
+            tracing::info!(client = %name, reason, request_id = scene.request_id, "a client is not served");
+            failure::unknown_client(&name, scene.route)
+        }
         Error::ClientsUnread => failure::clients_unread(),
         Error::ClientUnavailable { name, reason } => failure::client_unavailable(&name, reason),
         Error::Port(error) => {

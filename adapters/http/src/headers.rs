@@ -31,12 +31,18 @@ pub const RESOURCE_ID: HeaderName = HeaderName::from_static("x-athena-resource-i
 pub const COUNT: HeaderName = HeaderName::from_static("x-athena-count");
 /// The cursor to the next page, where the body has no room for it.
 pub const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-athena-next-cursor");
+/// Whether the database looked at rows that are not in the answer.
+pub const FILTERED: HeaderName = HeaderName::from_static("x-athena-filtered");
 /// A direct database target, which this server does not take.
 const JDBC_URL: HeaderName = HeaderName::from_static("x-jdbc-url");
 /// Headers with an agreed meaning that this server does not have yet (contract 29).
 const NOT_BUILT: [HeaderName; 1] = [HeaderName::from_static("idempotency-key")];
 /// Whether the answer tells where the time went.
 pub const TIMING: HeaderName = HeaderName::from_static("x-athena-timing");
+/// The project that a request for `custom_supabase` is for.
+pub const SUPABASE_URL: HeaderName = HeaderName::from_static("x-supabase-url");
+/// The caller's key of that project. Must not reach a log.
+const SUPABASE_KEY: HeaderName = HeaderName::from_static("x-supabase-key");
 /// Where the time went.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -70,6 +76,24 @@ pub fn client(headers: &HeaderMap) -> Result<Option<ClientName>, Box<Failure>> {
         }
     }
     Ok(found)
+}
+
+/// Address and key of the project that a request names itself.
+///
+/// # Errors
+/// When one of them is absent or given twice.
+pub fn supabase(headers: &HeaderMap) -> Result<(&str, &str), Box<Failure>> {
+    let [url, key] = [&SUPABASE_URL, &SUPABASE_KEY].map(|name| {
+        let mut values = headers.get_all(name).iter();
+        if values.next().is_some() && values.next().is_some() {
+            return Err(failure::invalid_header(
+                "x-supabase-url",
+                "x-supabase-url and x-supabase-key go once each",
+            ));
+        }
+        text(headers, name).ok_or_else(failure::missing_supabase)
+    });
+    Ok((url?, key?))
 }
 
 /// Refuses headers whose meaning this server would silently drop.

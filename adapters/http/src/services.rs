@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use athena_application::Gateway;
+use athena_application::catalog::Overruled;
 use athena_application::ports::{MetricsSource, Observer, StatisticsStore};
 use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
@@ -18,6 +19,8 @@ use crate::security::AdminKey;
 pub struct Reloaded {
     /// What is in force now.
     pub applied: Vec<&'static str>,
+    /// Clients that have changed, but for whom the catalog has the last word.
+    pub overruled: Vec<Overruled>,
     /// What has changed and needs a restart.
     pub restart_needed: Vec<&'static str>,
 }

@@ -47,6 +47,7 @@ pub(crate) fn service(
 /// A service without a database, to be described and never called.
 fn described() -> OpenApiService<Apis, ()> {
     let gateway = Arc::new(Gateway {
+        direct: None,
         registry: Arc::default(),
         limits: Default::default(),
         options: Default::default(),

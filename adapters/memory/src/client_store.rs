@@ -18,12 +18,25 @@ struct State {
     /// Number of the last row that was made.
     last: u64,
     unreachable: bool,
+    unseedable: bool,
+    /// How often the configuration's word was to be written.
+    seedings: u64,
 }
 
 impl MemoryClientStore {
     /// Decides whether the store answers at all.
     pub fn set_reachable(&self, reachable: bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).unreachable = !reachable;
+    }
+
+    /// Decides whether the store takes what the configuration says.
+    pub fn set_seedable(&self, seedable: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).unseedable = !seedable;
+    }
+
+    /// How often it was told what the configuration says, whether it took that or not.
+    pub fn seedings(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).seedings
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, PortError> {
@@ -99,6 +112,10 @@ impl ClientStore for MemoryClientStore {
 
     async fn seed(&self, seeds: &[Seed]) -> Result<(), PortError> {
         let mut state = self.state()?;
+        state.seedings += 1;
+        if state.unseedable {
+            return Err(PortError::new("memory", PortErrorKind::Internal));
+        }
         for seed in seeds {
             match seed {
                 Seed::Insert(client) => state.insert(client),

@@ -102,7 +102,8 @@ impl Stored {
             | TypeKind::Domain(_)
             | TypeKind::Range
             | TypeKind::Cql(_)
-            | TypeKind::Other => Some(Self::Text(text.into())),
+            | TypeKind::Other
+            | TypeKind::Dynamic => Some(Self::Text(text.into())),
         };
         parsed.ok_or_else(|| reject::bad_value(text, ty))
     }

@@ -70,7 +70,9 @@ pub(crate) fn is_native(ty: &ColumnType) -> bool {
         | TypeKind::Date
         | TypeKind::Timestamp
         | TypeKind::TimestampTz => true,
-        TypeKind::Composite(_) | TypeKind::Range | TypeKind::Cql(_) | TypeKind::Other => false,
+        TypeKind::Composite(_) | TypeKind::Range | TypeKind::Cql(_) | TypeKind::Other | TypeKind::Dynamic => {
+            false
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a client's database connection needs to know.
 
 mod libpq;
+mod neon;
 mod uri;
 
 use std::fmt;

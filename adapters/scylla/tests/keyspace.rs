@@ -12,9 +12,9 @@ use athena_domain::plan::cql::{
 };
 use athena_domain::plan::{CqlPlan, Operation, Output, Plan, RawPlan};
 use athena_domain::query::{RelationName, Value};
-use athena_domain::schema::{Dialect, IndexKind, PRIMARY_KEY, Relation};
+use athena_domain::schema::{Dialect, IndexKind, PRIMARY_KEY, Relation, Schema};
 use athena_scylla::{ScyllaBackend, ScyllaSchema, ScyllaSettings};
-use athena_test_support::TestKeyspace;
+use athena_test_support::{Mode, TestKeyspace};
 use tokio::time::Instant;
 
 const TABLES: &str = "CREATE TYPE place (name text, no int);
@@ -61,7 +61,7 @@ impl Bench {
     }
 
     async fn run_into(&self, plan: CqlPlan, mut sink: Recorder) -> Result<(Done, Recorder), PortError> {
-        let plan = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false };
+        let plan = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false, keys_to_snake: false };
         let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
         Ok((done, sink))
@@ -78,7 +78,7 @@ impl Bench {
             opens_transaction: false,
             tells_columns: false,
         };
-        let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false };
+        let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false, keys_to_snake: false };
         let mut sink = Recorder::default();
         let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
@@ -218,7 +218,7 @@ async fn a_sink_may_stop_and_wait() {
     let hanging = sink(|sink| (sink.full, sink.hang_on_flush) = (true, true));
     let work = bench.run_into(plan.clone(), hanging);
     assert!(tokio::time::timeout(Duration::from_millis(300), work).await.is_err());
-    let late = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false };
+    let late = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false, keys_to_snake: false };
     let error = bench
         .backend
         .execute(&late, &mut Recorder::default(), Instant::now(), &Stopwatch::default())
@@ -387,9 +387,96 @@ async fn the_callers_own_cql_runs() {
 
 #[tokio::test]
 async fn a_server_that_is_away_is_told_and_comes_back() {
-    let settings = ScyllaSettings::from_uri("cql://127.0.0.1:9/k").unwrap();
+    let Some(keyspace) = TestKeyspace::with(TABLES).await else { return };
+    let proxy = keyspace.proxied().await;
+    proxy.down().await;
+    let settings = ScyllaSettings::from_uri(proxy.uri()).unwrap();
     let (backend, schema) = athena_scylla::open(&settings);
     assert_eq!(schema.refresh(None, soon()).await.unwrap_err().kind, PortErrorKind::Unavailable);
     assert_eq!(backend.ping(soon()).await.unwrap_err().kind, PortErrorKind::Unavailable);
     assert!(!backend.status().connected);
+
+    proxy.set(Mode::Pass).await;
+    let known = comes(&schema).await;
+    assert_eq!(known.default_schema(), keyspace.name());
+    assert!(backend.status().connected && backend.status().open > 0);
+    backend.ping(soon()).await.unwrap();
+
+    // A session that is open finds its way back too.
+    proxy.down().await;
+    assert_eq!(backend.ping(soon()).await.unwrap_err().kind, PortErrorKind::Unavailable);
+    proxy.set(Mode::Pass).await;
+    schema.invalidate();
+    comes(&schema).await;
+}
+
+/// Waits for a reading.
+async fn comes(schema: &ScyllaSchema) -> Arc<Schema> {
+    loop {
+        match schema.refresh(None, soon()).await {
+            Ok(schema) => return schema,
+            Err(error) => assert_eq!(error.kind, PortErrorKind::Unavailable, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_is_not_waited_for_any_longer_than_was_said() {
+    let Some(keyspace) = TestKeyspace::with(TABLES).await else { return };
+    let proxy = keyspace.proxied().await;
+    let settings = ScyllaSettings::from_uri(&format!("{}?timeout_ms=300", proxy.uri())).unwrap();
+    let (backend, schema) = athena_scylla::open(&settings);
+    schema.refresh(None, soon()).await.unwrap();
+    let run = async |query: &str| {
+        let raw = RawPlan {
+            query: query.into(),
+            params: None,
+            read_only: false,
+            statements: 1,
+            undoable: false,
+            defines: false,
+            opens_transaction: false,
+            tells_columns: false,
+        };
+        let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false, keys_to_snake: false };
+        backend
+            .execute(&plan, &mut Recorder::default(), soon(), &Stopwatch::default())
+            .await
+            .map(|_| ())
+            .unwrap_err()
+            .kind
+    };
+    proxy.set(Mode::Blackhole).await;
+    assert_eq!(run("SELECT * FROM numbers").await, PortErrorKind::TimedOut);
+    // Nobody knows whether it was done.
+    assert_eq!(run("INSERT INTO numbers (part, n) VALUES (1, 1)").await, PortErrorKind::Lost);
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_leaves_no_connection() {
+    let Some(keyspace) = TestKeyspace::with(TABLES).await else { return };
+    let proxy = keyspace.proxied().await;
+    let open = async |idle: Duration| {
+        let mut settings = ScyllaSettings::from_uri(proxy.uri()).unwrap();
+        settings.idle_timeout = idle;
+        let opened = athena_scylla::open(&settings);
+        assert_eq!(proxy.open(), 0, "nothing is connected before the first use");
+        opened.1.refresh(None, soon()).await.unwrap();
+        assert!(proxy.open() > 0);
+        opened
+    };
+    let closed = async || {
+        while proxy.open() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    drop(open(Duration::from_secs(300)).await);
+    closed().await;
+    // Nor does one that nobody uses.
+    let (backend, schema) = open(Duration::from_millis(100)).await;
+    closed().await;
+    schema.invalidate();
+    schema.refresh(schema.loaded().as_ref(), soon()).await.unwrap();
+    assert!(backend.status().connected);
 }

@@ -52,6 +52,6 @@ pub trait Connector: Send + Sync + 'static {
     /// Why the URI cannot be used, without a secret.
     fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String>;
 
-    /// The value of an environment variable.
+    /// The value of an environment variable; an empty text when it is set and empty.
     fn variable(&self, name: &str) -> Option<String>;
 }

@@ -140,6 +140,11 @@ pub enum PortErrorKind {
         /// After which it is worth another try.
         retry_after: Duration,
     },
+    /// The database, or what stands before it, asks for fewer requests; nothing was done.
+    Throttled {
+        /// When it may be asked again, in seconds.
+        retry_after: u32,
+    },
     /// The database refuses further connections.
     TooManyConnections,
     /// The database cannot be reached; nothing was sent to it, or only a read.
@@ -188,6 +193,7 @@ impl PortError {
             | PortErrorKind::Exhausted
             | PortErrorKind::QueueFull
             | PortErrorKind::CircuitOpen { .. }
+            | PortErrorKind::Throttled { .. }
             | PortErrorKind::TooManyConnections
             | PortErrorKind::Unavailable
             | PortErrorKind::Lost

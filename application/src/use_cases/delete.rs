@@ -33,7 +33,7 @@ impl Delete {
         strip_nulls: bool,
         context: Context,
     ) -> Result<Deleted, Error> {
-        let target = self.gateway.target(client)?;
+        let target = self.gateway.target(client, &context)?;
         self.gateway.write(&target, &context, strip_nulls, |planner| planner.delete(request)).await
     }
 }

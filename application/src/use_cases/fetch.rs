@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use athena_domain::plan::{Operation, Plan};
+use athena_domain::plan::Plan;
 use athena_domain::query::FetchRequest;
 use athena_domain::rows::{CellRef, ColumnHead, Flow, GatherRows, RowFormat, RowSink, RowStyle};
 use athena_domain::shape::RowSet;
@@ -21,8 +21,15 @@ pub struct Fetch {
 /// What a fetch gives.
 #[derive(Debug)]
 pub enum Fetched {
-    /// Rows, and the count of matching rows when it was asked for.
-    Rows(Body, Option<u64>),
+    /// Rows.
+    Rows {
+        /// The rows.
+        body: Body,
+        /// Matching rows, when they were to be counted.
+        count: Option<u64>,
+        /// Whether the database looks at rows that it does not return.
+        filtered: bool,
+    },
     /// A page, and the cursor to the next one.
     Page(Page),
     /// Grouped rows.
@@ -47,7 +54,7 @@ impl Fetch {
         framing: Framing,
         context: Context,
     ) -> Result<Fetched, Error> {
-        let target = self.gateway.target(client)?;
+        let target = self.gateway.target(client, &context)?;
         if let Some(cursor) = &request.window.cursor {
             let page = self.page(&target, client, &request, cursor, (style, framing), &context).await;
             return page.map(Fetched::Page);
@@ -64,7 +71,7 @@ impl Fetch {
             (select, schema) = (again, newer);
             counted = self.count_if_asked(&target, count.as_ref(), &context).await;
         }
-        let count = counted?;
+        let (filtered, count) = (select.filters(), counted?);
         let max_bytes = (style.format == RowFormat::Json).then_some(self.gateway.limits.max_response_bytes);
         let (gateway, trail) = (self.gateway.clone(), context.trail.clone());
         let body = answer::stream(style, framing, max_bytes, &trail, move |mut sink| async move {
@@ -79,10 +86,10 @@ impl Fetch {
                 }
             }
             let tally = outcome.map_err(Error::from).and_then(|done| tally(&sink, done, count, &gateway));
-            (sink, tally)
+            (sink, tally.map(|tally| Tally { filtered, ..tally }))
         })
         .await?;
-        Ok(Fetched::Rows(body, count))
+        Ok(Fetched::Rows { body, count, filtered })
     }
 
     pub(super) async fn count_if_asked(
@@ -125,7 +132,8 @@ impl Fetch {
         }
         outcome?;
         let count = self.count_if_asked(target, count.as_ref(), context).await?;
-        Grouped::build(rows.into_rows()?, &grouping, style, count)
+        let grouped = Grouped::build(rows.into_rows()?, &grouping, style, count)?;
+        Ok(Grouped { filtered: select.filters(), ..grouped })
     }
 }
 
@@ -143,7 +151,7 @@ pub(super) fn tally(
         let most = gateway.limits.max_response_bytes;
         return Err(too_large(most).into());
     }
-    Ok(Tally { done, rows: sink.rows(), count })
+    Ok(Tally { done, rows: sink.rows(), count, filtered: false })
 }
 
 /// The refusal of an answer of more than `most` bytes.
@@ -153,7 +161,6 @@ pub(super) fn too_large(most: u64) -> RequestError {
 }
 
 async fn count_rows(target: &Target, plan: &Plan, context: &Context) -> Result<Option<u64>, Error> {
-    debug_assert!(matches!(plan.operation, Operation::Count(_)));
     let done = target.execute(plan, &mut NoRows, context).await?;
     match done.count {
         Some(count) => Ok(Some(count)),

@@ -17,6 +17,8 @@ pub struct Grouped {
     pub row_count: u64,
     /// Matching rows, when they were counted.
     pub count: Option<u64>,
+    /// Whether the database looked at rows that it did not return.
+    pub filtered: bool,
 }
 
 impl Grouped {
@@ -70,7 +72,8 @@ impl Grouped {
         array.push(b'[');
         array.extend_from_slice(&page);
         array.push(b']');
-        Ok(Self { rows: array.into(), groups: out.into(), row_count: rows.len() as u64, count })
+        let row_count = rows.len() as u64;
+        Ok(Self { rows: array.into(), groups: out.into(), row_count, count, filtered: false })
     }
 }
 

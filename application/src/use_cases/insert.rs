@@ -35,7 +35,7 @@ impl Insert {
         strip_nulls: bool,
         context: Context,
     ) -> Result<Inserted, Error> {
-        let target = self.gateway.target(client)?;
+        let target = self.gateway.target(client, &context)?;
         let outcome =
             self.gateway.write(&target, &context, strip_nulls, |planner| planner.insert(request)).await;
         let error = match outcome {

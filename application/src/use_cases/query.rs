@@ -52,12 +52,14 @@ impl Query {
         framing: Framing,
         context: Context,
     ) -> Result<Queried, Error> {
-        let target = self.gateway.target(client)?;
-        let (plan, _) = self.gateway.plan(&target, &context, None, |planner| planner.raw(request)).await?;
-        // After the plan: what kind of database it is, is told to those who may query it.
-        if let Some(driver) = driver {
+        let target = self.gateway.target(client, &context)?;
+        let planned = self.gateway.plan(&target, &context, None, |planner| planner.raw(request)).await;
+        // What kind of database it is, is told to those who may query it.
+        let denied = matches!(&planned, Err(Error::Request(error)) if error.denied.is_some());
+        if let (Some(driver), false) = (driver, denied) {
             fits(driver, client, target.backend.system())?;
         }
+        let (plan, _) = planned?;
         let style = RowStyle { format: RowFormat::Json, strip_nulls: false };
         let max_rows = request.max_rows.unwrap_or(self.gateway.limits.max_rows);
         let mut sink = ChunkSink::whole(style, framing, Some(self.gateway.limits.max_response_bytes))

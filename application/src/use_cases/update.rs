@@ -43,7 +43,7 @@ impl Update {
         strip_nulls: bool,
         context: Context,
     ) -> Result<Updated, Error> {
-        let target = self.gateway.target(client)?;
+        let target = self.gateway.target(client, &context)?;
         let Some(grouping) = self.gateway.grouping(request.grouping.as_ref())? else {
             let written =
                 self.gateway.write(&target, &context, strip_nulls, |planner| planner.update(request)).await?;

@@ -42,6 +42,7 @@ impl Bench {
         let clients = [("main", ready), ("broken", broken)];
         let registry = clients.map(|(known, state)| Client::new(name(known), state));
         let gateway = Gateway {
+            direct: None,
             registry: Arc::new(ClientRegistry::new(registry)),
             limits,
             options: PlanOptions::default(),
@@ -69,7 +70,7 @@ impl Bench {
     /// The rows of an answer that came whole, and its tally.
     pub async fn rows(&self, request: &str) -> (String, Tally) {
         match self.fetch(request).await.unwrap() {
-            Fetched::Rows(Body::Whole(bytes, tally), _) => (text(&bytes), tally),
+            Fetched::Rows { body: Body::Whole(bytes, tally), .. } => (text(&bytes), tally),
             other => panic!("not a whole answer: {other:?}"),
         }
     }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use athena_application::error::Absence;
 use athena_application::ports::{
     Backend, BackendStatus, ClientStore as _, Connector, Done, NewClient, Opened, PortError, PortErrorKind,
-    RowStream,
+    RowStream, Versions,
 };
 use athena_application::stopwatch::Stopwatch;
 use athena_application::{Catalog, ClientState, Error};
@@ -166,11 +167,31 @@ async fn a_catalog_that_cannot_be_read_leaves_what_runs() {
     assert_eq!(bench.catalog.reload().await.unwrap_err().kind, PortErrorKind::Unavailable);
     let steady = bench.backend("steady");
     let unknown = bench.catalog.registry().find(&name("added")).err();
-    assert!(matches!(unknown, Some(Error::UnknownClient(_))));
+    assert!(matches!(unknown, Some(Error::UnknownClient { absence: Absence::Unknown, .. })));
     bench.store.set_reachable(true);
     bench.catalog.reload().await.unwrap();
     assert!(Arc::ptr_eq(&steady, &bench.backend("steady")));
     bench.backend("added");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_catalog_that_takes_nothing_is_obeyed_and_told_ever_more_rarely() {
+    let bench = bench(&[("steady", "a")]);
+    bench.store.set_seedable(false);
+    let (_changes, versions) = tokio::sync::watch::channel(Versions::default());
+    let following = tokio::spawn(bench.catalog.clone().follow(versions));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    bench.backend("steady");
+    bench.catalog.reload().await.expect("it can be read");
+    let tried = bench.store.seedings();
+    assert!((10..=20).contains(&tried), "{tried} times in ten minutes");
+    bench.store.set_seedable(true);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(bench.store.load().await.unwrap().len(), 1);
+    let tried = bench.store.seedings();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.store.seedings(), tried, "what it has taken is not told again");
+    following.abort();
 }
 
 #[tokio::test]
@@ -252,7 +273,8 @@ async fn nobody_is_served_before_it_is_known_who_is_stopped() {
     bench.store.update("frozen", &stop).await.unwrap().unwrap();
     bench.catalog.reload().await.unwrap();
     bench.backend("steady");
-    assert!(matches!(bench.catalog.registry().find(&name("frozen")).err(), Some(Error::UnknownClient(_))));
+    let frozen = bench.catalog.registry().find(&name("frozen")).err();
+    assert!(matches!(frozen, Some(Error::UnknownClient { absence: Absence::Frozen, .. })));
     // What was known once stays known.
     bench.store.set_reachable(false);
     bench.catalog.reload().await.unwrap_err();

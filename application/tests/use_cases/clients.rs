@@ -9,7 +9,7 @@ use super::bench::{Bench, JSON, name};
 async fn an_unknown_client_is_named() {
     let bench = Bench::new();
     let error = bench.fetch_as("nobody", r#"{"table_name":"users"}"#, JSON).await.unwrap_err();
-    assert!(matches!(&error, Error::UnknownClient(client) if client.key() == "nobody"), "{error}");
+    assert!(matches!(&error, Error::UnknownClient { name, .. } if name.key() == "nobody"), "{error}");
     assert_eq!(bench.database.schema_readings(), 0, "no database is asked");
 }
 

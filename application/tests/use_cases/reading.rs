@@ -124,7 +124,7 @@ async fn rows_are_counted_beside_the_page() {
     let bench = Bench::new();
     let answer =
         bench.fetch(r#"{"table_name":"users","columns":"id","count":"exact","limit":1}"#).await.unwrap();
-    let Fetched::Rows(_, count) = answer else { panic!("not grouped") };
+    let Fetched::Rows { count, .. } = answer else { panic!("not grouped") };
     assert_eq!(count, Some(3));
 }
 
@@ -173,6 +173,6 @@ async fn big_numbers_are_text_when_asked() {
     let context = bench.gateway.context(true);
     let fetch = Fetch::new(bench.gateway.clone());
     let answer = fetch.run(&super::bench::name("main"), request, JSON, super::bench::ARRAY, context).await;
-    let Fetched::Rows(Body::Whole(bytes, _), _) = answer.unwrap() else { panic!("a whole answer") };
+    let Fetched::Rows { body: Body::Whole(bytes, _), .. } = answer.unwrap() else { panic!("a whole answer") };
     assert_eq!(text(&bytes), r#"[{"id":1,"score":"1.50"}]"#);
 }

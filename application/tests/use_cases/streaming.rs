@@ -81,7 +81,8 @@ async fn until_idle(running: &AtomicUsize) {
 #[tokio::test]
 async fn a_large_answer_comes_in_chunks_at_the_readers_pace() {
     let (bench, running) = large(Limits::default());
-    let Fetched::Rows(Body::Stream(mut chunks), None) = bench.fetch(EVERY).await.unwrap() else {
+    let Fetched::Rows { body: Body::Stream(mut chunks), count: None, .. } = bench.fetch(EVERY).await.unwrap()
+    else {
         panic!("a large answer is streamed");
     };
     sleep(Duration::from_millis(20)).await;
@@ -103,7 +104,8 @@ async fn a_large_answer_comes_in_chunks_at_the_readers_pace() {
 #[tokio::test]
 async fn a_reader_that_leaves_stops_the_statement() {
     let (bench, running) = large(Limits::default());
-    let Fetched::Rows(Body::Stream(mut chunks), None) = bench.fetch(EVERY).await.unwrap() else {
+    let Fetched::Rows { body: Body::Stream(mut chunks), count: None, .. } = bench.fetch(EVERY).await.unwrap()
+    else {
         panic!("a large answer is streamed");
     };
     chunks.recv().await.unwrap().unwrap();
@@ -119,7 +121,7 @@ async fn what_was_handed_out_is_known_while_the_statement_runs_and_when_it_is_dr
     let trail = context.trail.clone();
     let request = FetchRequest::decode(body(EVERY), &bench.gateway.limits, bench.gateway.decoding).unwrap();
     let fetch = Fetch::new(bench.gateway.clone());
-    let Fetched::Rows(Body::Stream(mut chunks), None) =
+    let Fetched::Rows { body: Body::Stream(mut chunks), count: None, .. } =
         fetch.run(&name("main"), request, JSON, ARRAY, context).await.unwrap()
     else {
         panic!("a large answer is streamed");
@@ -137,7 +139,7 @@ async fn what_was_handed_out_is_known_while_the_statement_runs_and_when_it_is_dr
     let context = bench.context();
     let trail = context.trail.clone();
     let request = FetchRequest::decode(body(EVERY), &bench.gateway.limits, bench.gateway.decoding).unwrap();
-    let Fetched::Rows(Body::Stream(mut chunks), None) =
+    let Fetched::Rows { body: Body::Stream(mut chunks), count: None, .. } =
         fetch.run(&name("main"), request, JSON, ARRAY, context).await.unwrap()
     else {
         panic!("a large answer is streamed");
@@ -162,7 +164,8 @@ async fn an_answer_that_is_dropped_unread_stops_the_statement() {
 async fn lines_have_no_bound_and_no_line_is_lost() {
     let (bench, _) = large(Limits { max_rows: 10, max_response_bytes: 100, ..Limits::default() });
     let request = r#"{"table_name":"users","columns":"id"}"#;
-    let Fetched::Rows(body, None) = bench.fetch_as("main", request, LINES).await.unwrap() else {
+    let Fetched::Rows { body, count: None, .. } = bench.fetch_as("main", request, LINES).await.unwrap()
+    else {
         panic!("rows");
     };
     let mut whole = Vec::new();
@@ -180,7 +183,8 @@ async fn lines_have_no_bound_and_no_line_is_lost() {
 #[tokio::test]
 async fn an_answer_that_grows_too_large_breaks_off_with_an_error() {
     let (bench, running) = large(Limits { max_response_bytes: 200_000, ..Limits::default() });
-    let Fetched::Rows(Body::Stream(mut chunks), None) = bench.fetch(EVERY).await.unwrap() else {
+    let Fetched::Rows { body: Body::Stream(mut chunks), count: None, .. } = bench.fetch(EVERY).await.unwrap()
+    else {
         panic!("a large answer is streamed");
     };
     let mut last = None;

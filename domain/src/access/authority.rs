@@ -94,6 +94,11 @@ impl<'a> Authority<'a> {
         self.0.scope.limits_columns(place.schema, place.table, place.default_schema)
     }
 
+    /// The columns of the table that any rule names.
+    pub fn columns(&self, place: TablePlace<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.0.scope.columns(place.schema, place.table, place.default_schema)
+    }
+
     /// Whether the key may see and name the column.
     pub fn allows_column(&self, place: TablePlace<'_>, column: &str) -> bool {
         self.0.scope.allows_column(place.schema, place.table, place.default_schema, column)

@@ -264,6 +264,17 @@ impl Scope {
         self.columns.iter().any(|(pattern, _)| pattern.limits(schema, table, default_schema))
     }
 
+    /// The columns of the table that any rule names.
+    pub fn columns<'a>(
+        &'a self,
+        schema: &'a str,
+        table: &'a str,
+        default_schema: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        let fits = move |rule: &&ColumnRule| rule.0.limits(schema, table, default_schema);
+        self.columns.iter().filter(fits).flat_map(|(_, names)| names.iter().map(|name| &**name))
+    }
+
     /// The conditions that rows of the table must meet.
     pub fn conditions<'a>(
         &'a self,

@@ -22,7 +22,8 @@ impl std::fmt::Debug for ConfigClient {
 }
 
 impl ConfigClient {
-    fn key(&self) -> String {
+    /// The name that look-ups use.
+    pub fn key(&self) -> String {
         self.name.trim().to_lowercase()
     }
 }
@@ -86,6 +87,15 @@ pub enum Seed {
     Refresh(ConfigClient),
 }
 
+impl Seed {
+    /// The client that it is about.
+    pub fn client(&self) -> &ConfigClient {
+        match self {
+            Self::Insert(client) | Self::Refresh(client) => client,
+        }
+    }
+}
+
 /// What follows from configuration and catalog.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
@@ -95,6 +105,56 @@ pub struct Plan {
     pub clients: BTreeMap<String, Desired>,
     /// Essential clients that the catalog would stop; they are served all the same.
     pub overruled: Vec<String>,
+}
+
+/// Why the catalog's word holds where the configuration has another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overruling {
+    /// An administrator has deleted the client.
+    Deleted,
+    /// An administrator has stopped it for a while.
+    Frozen,
+    /// An administrator has switched it off.
+    Inactive,
+    /// An administrator has pointed it elsewhere.
+    Elsewhere,
+    /// The configuration names it no longer, and the catalog still does.
+    Kept,
+}
+
+impl Overruling {
+    /// The reason in words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "the catalog has it deleted",
+            Self::Frozen => "the catalog has it frozen",
+            Self::Inactive => "the catalog has it inactive",
+            Self::Elsewhere => "the catalog has a URI of its own for it",
+            Self::Kept => "the catalog still has it; DELETE /admin/clients/{client_name} removes it",
+        }
+    }
+}
+
+impl Plan {
+    /// What overrules the configuration on the client `key`, of which it says `said`, or nothing any more; `variable`
+    /// looks an environment variable up.
+    pub fn overruling(
+        &self,
+        key: &str,
+        said: Option<&ConfigClient>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Option<Overruling> {
+        match (self.clients.get(key), said) {
+            (None, None) => None,
+            (None, Some(_)) => Some(Overruling::Deleted),
+            (Some(_), None) => Some(Overruling::Kept),
+            (Some(client), Some(said)) => match client.standing {
+                Standing::Frozen => Some(Overruling::Frozen),
+                Standing::Inactive => Some(Overruling::Inactive),
+                Standing::Served => (client.uri(variable) != said.resolved).then_some(Overruling::Elsewhere),
+            },
+        }
+    }
 }
 
 /// Compares the configuration with the catalog, deleted rows included. `essential` are the keys of the clients

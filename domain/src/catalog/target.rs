@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::expand::{expand, is_sole_reference, without_defaults};
+
 /// Where a client's database is, as it is kept; one of them counts (contract 16.2).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct TargetTexts {
@@ -9,7 +11,7 @@ pub struct TargetTexts {
     pub pg_uri: Option<String>,
     /// Name of the environment variable that holds one.
     pub pg_uri_env_var: Option<String>,
-    /// What the configuration says: a URI or `${NAME}`.
+    /// What the configuration says, its references to variables in place.
     pub config_uri_template: Option<String>,
 }
 
@@ -28,23 +30,22 @@ impl TargetTexts {
         let filled = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
         };
-        let from_variable = |name: &str| {
-            let value = variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-            value.ok_or_else(|| format!("environment variable {name} is not set"))
-        };
-        if let Some(uri) = filled(&self.pg_uri) {
-            return Ok(uri);
+        let template = filled(&self.config_uri_template);
+        match filled(&self.pg_uri) {
+            // Kept a second time by older versions, references and all.
+            Some(uri) if Some(&uri) == template.as_ref() => {}
+            Some(uri) => return Ok(uri),
+            None => {
+                if let Some(name) = filled(&self.pg_uri_env_var) {
+                    let value = variable(&name).map(|value| value.trim().to_owned());
+                    let value = value.filter(|value| !value.is_empty());
+                    return value.ok_or_else(|| format!("environment variable {name} is not set"));
+                }
+            }
         }
-        if let Some(name) = filled(&self.pg_uri_env_var) {
-            return from_variable(&name);
-        }
-        let Some(template) = filled(&self.config_uri_template) else {
-            return Err("no connection target is given".to_owned());
-        };
-        match template.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
-            Some(name) => from_variable(name),
-            None => Ok(template),
-        }
+        let template = template.ok_or_else(|| "no connection target is given".to_owned())?;
+        let uri = expand(&template, &variable).map_err(|error| error.to_string())?;
+        Ok(uri.trim().to_owned())
     }
 }
 
@@ -64,9 +65,9 @@ const MASK: &str = "***";
 
 /// A URI with its passwords replaced; what cannot be told apart is replaced whole.
 pub fn redact_uri(uri: &str) -> String {
-    // A reference to a variable holds nothing secret.
-    if uri.starts_with("${") && uri.ends_with('}') {
-        return uri.to_owned();
+    // A reference to a variable holds nothing secret, its default may.
+    if is_sole_reference(uri) {
+        return without_defaults(uri);
     }
     // A fragment is the rest of a password that holds a #, wherever that began.
     if let Some((before, _)) = uri.split_once('#') {
@@ -119,7 +120,11 @@ mod tests {
 
     #[test]
     fn the_first_that_is_given_counts() {
-        let variable = |name: &str| (name == "SET").then(|| " postgres://v/d ".to_owned());
+        let variable = |name: &str| match name {
+            "SET" => Some(" postgres://v/d ".to_owned()),
+            "P" => Some("p".to_owned()),
+            _ => None,
+        };
         let check =
             |uri: Option<&str>, name: Option<&str>, template: Option<&str>, expected: Result<&str, &str>| {
                 let own = |text: Option<&str>| text.map(str::to_owned);
@@ -139,6 +144,13 @@ mod tests {
         check(None, None, Some("postgres://c/d"), Ok("postgres://c/d"));
         check(None, None, Some("${SET}"), Ok("postgres://v/d"));
         check(None, None, Some("${UNSET}"), Err("environment variable UNSET is not set"));
+        check(Some("postgres://u:${P}@h/${P}"), None, None, Ok("postgres://u:${P}@h/${P}"));
+        check(None, None, Some("postgres://u:${P}@h/${P}"), Ok("postgres://u:p@h/p"));
+        check(None, None, Some("postgres://h/${UNSET:-d}"), Ok("postgres://h/d"));
+        check(None, None, Some("postgres://u:$${P}@h/d"), Ok("postgres://u:${P}@h/d"));
+        check(None, None, Some("postgres://u:${UNSET}@h/${P}"), Err("environment variable UNSET is not set"));
+        // As older versions have kept it.
+        check(Some("postgres://h/${P}"), None, Some("postgres://h/${P}"), Ok("postgres://h/p"));
         check(None, Some("UNSET"), Some("postgres://c/d"), Err("environment variable UNSET is not set"));
         check(None, None, None, Err("no connection target is given"));
     }
@@ -159,6 +171,9 @@ mod tests {
         check("postgres://u:12#SECRET@h/d", "postgres://***");
         check("postgres://u:p@h/d#SECRET", "postgres://***");
         check("${PG_URI}", "${PG_URI}");
+        check("${PG_URI:-postgres://u:p@h/d}", "${PG_URI:-…}");
+        check("${A}:p@${B}", "***");
+        check("postgres://u:${PW:-p}@h/d", "postgres://u:***@h/d");
         check("host=h password=p", "***");
     }
 

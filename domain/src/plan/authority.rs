@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
-use super::{Filter, Planner};
+use super::open::Names;
+use super::{Filter, Planner, cql};
 use crate::access::{AuthReason, KeyOperation, TablePlace, denied, shield};
 use crate::error::{RequestCode, RequestError};
 use crate::query::RelationName;
-use crate::schema::Relation;
+use crate::schema::{Column, Relation};
 
 impl Planner<'_> {
-    /// Finds the relation and checks that the caller may do this to it, before anything of it is told.
-    pub(super) fn relation(
+    /// Finds the relation and checks that the caller may do this to it, before anything of it is told. Where the
+    /// schema is open, the relation is made of `names`.
+    pub(super) fn relation<'n>(
         &self,
         name: &RelationName,
         operation: KeyOperation,
+        names: impl FnOnce() -> Names<'n>,
     ) -> Result<Arc<Relation>, RequestError> {
-        let found = self.schema.relation(name);
+        let open = self.schema.is_open().then(|| Arc::new(self.open_relation(name, &names())));
+        let found = open.as_ref().or_else(|| self.schema.relation(name));
         if self.options.shielded {
             let table = found.map_or(name.name.as_str(), |relation| &relation.name);
             shield(table)?;
@@ -98,6 +102,22 @@ impl Planner<'_> {
                 format!("The row filter of the API key does not fit the table '{}'.", relation.name),
             )
         })
+    }
+
+    /// A refusal that tells nothing of columns that the caller's key does not reach: not of the table's key, and not
+    /// of the key's own row filter.
+    pub(super) fn without_names(&self, relation: Option<&Relation>, error: RequestError) -> RequestError {
+        let Some(relation) = relation.filter(|_| error.code == RequestCode::NotSupportedByBackend) else {
+            return error;
+        };
+        let texts = [Some(&error.message), error.hint.as_ref(), error.field.as_ref()];
+        let told = |name: &str| texts.iter().flatten().any(|text| text.contains(name));
+        let hidden = |(place, column): (usize, &Column)| !self.reaches(relation, place) && told(&column.name);
+        if !relation.columns.iter().enumerate().any(hidden) {
+            return error;
+        }
+        let reason = "neither the key nor an index of the table answers the request".to_owned();
+        cql::refuse("table_name", reason, "ask whoever gave you the API key how rows are found".to_owned())
     }
 
     /// A filter that also holds what the caller's key demands of rows.

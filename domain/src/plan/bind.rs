@@ -88,6 +88,7 @@ fn datum(value: &Value, ty: &ColumnType, field: &str) -> Result<Datum, RequestEr
     }
     match (&ty.kind, value) {
         (_, Value::Null) => Ok(Datum::Null),
+        (TypeKind::Dynamic, value) => Ok(Datum::Text(json_text(value))),
         (TypeKind::Bool, Value::Bool(flag)) => Ok(Datum::Bool(*flag)),
         (TypeKind::Bool, Value::Text(word)) => match word.trim().to_ascii_lowercase().as_str() {
             "true" | "t" | "yes" | "y" | "on" | "1" => Ok(Datum::Bool(true)),

@@ -7,7 +7,7 @@ use super::{Output, Planner};
 use crate::access::{AuthReason, denied};
 use crate::error::{RequestCode, RequestError};
 use crate::query::{Identifier, Selection};
-use crate::schema::Relation;
+use crate::schema::{ColumnType, Relation};
 use crate::shape::case::camel_to_snake;
 
 impl Planner<'_> {
@@ -61,6 +61,26 @@ impl Planner<'_> {
         }
     }
 
+    /// The type that a column is cast to.
+    fn cast(&self, name: &str) -> Result<ColumnType, RequestError> {
+        if self.schema.is_open() {
+            self.needs_catalog(
+                name.ends_with("[]"),
+                "columns",
+                "PostgREST casts to no array types",
+                "leave the cast out, or cast in a view of the database",
+            )?;
+            return Ok(ColumnType { sql: name.into(), ..ColumnType::dynamic() });
+        }
+        self.schema.type_named(name).cloned().ok_or_else(|| {
+            RequestError::field(
+                RequestCode::UnsupportedSelect,
+                "columns",
+                format!("`{name}` is not a type of this database that a column can be cast to"),
+            )
+        })
+    }
+
     pub(super) fn outputs(
         &self,
         relation: &Relation,
@@ -70,6 +90,11 @@ impl Planner<'_> {
             if self.options.camel_to_snake { camel_to_snake(name).as_ref().into() } else { name.clone() }
         };
         let items = match selection {
+            // Only the database knows which they are.
+            Selection::All if relation.is_open() && !self.limits_columns(relation) => {
+                let label = relation.columns[Relation::EVERY].name.clone();
+                return Ok(vec![Output { column: Relation::EVERY, cast: None, label, hidden: false }]);
+            }
             Selection::All => {
                 let reached =
                     relation.columns.iter().enumerate().filter(|(at, _)| self.reaches(relation, *at));
@@ -99,13 +124,7 @@ impl Planner<'_> {
             }
             let cast = match &item.cast {
                 None => None,
-                Some(name) => Some(self.schema.type_named(name).cloned().ok_or_else(|| {
-                    RequestError::field(
-                        RequestCode::UnsupportedSelect,
-                        "columns",
-                        format!("`{name}` is not a type of this database that a column can be cast to"),
-                    )
-                })?),
+                Some(name) => Some(self.cast(name)?),
             };
             let spelled: Arc<str> = item.column.as_str().into();
             let key = item.alias.as_deref().map_or_else(|| label(&spelled), Arc::from);

@@ -1,5 +1,6 @@
 //! Planning a read.
 
+use super::open::Names;
 use super::{CountPlan, Filter, Operation, Order, Plan, Planner, SelectPlan};
 use crate::access::KeyOperation;
 use crate::error::RequestError;
@@ -41,9 +42,15 @@ impl Planner<'_> {
 
     /// A read of every row that matches.
     pub(super) fn select(&self, request: &FetchRequest) -> Result<SelectPlan, RequestError> {
-        let relation = self.relation(&request.relation, KeyOperation::Fetch)?;
+        let relation = self.relation(&request.relation, KeyOperation::Fetch, || Names::of_fetch(request))?;
         let outputs = self.outputs(&relation, &request.columns)?;
         let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
+        self.needs_catalog(
+            request.window.offset > 0 && request.sort.is_empty(),
+            "sort_by",
+            "through PostgREST no primary key is known to sort by, so that pages without an order could overlap",
+            "give `sort_by` with a column, or columns, that no two rows share",
+        )?;
         let order = self.order(&relation, &request.sort, request.window.paged)?;
         let every = request.columns == Selection::All
             && !self.options.camel_to_snake

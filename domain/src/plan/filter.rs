@@ -30,7 +30,10 @@ impl Planner<'_> {
             Condition::Is { column, test } => {
                 let place = self.column(relation, column)?;
                 let ty = &relation.columns[place].ty;
-                let boolean = matches!(ty.base().kind, TypeKind::Bool | TypeKind::Cql(CqlType::Bool));
+                let boolean = matches!(
+                    ty.base().kind,
+                    TypeKind::Bool | TypeKind::Dynamic | TypeKind::Cql(CqlType::Bool)
+                );
                 if !boolean && !matches!(test, IsTest::Null | IsTest::NotNull) {
                     return Err(mismatch(column.as_str(), ty, "true, false or unknown"));
                 }
@@ -109,8 +112,10 @@ fn compare(
             );
             return Err(RequestError::field(RequestCode::DataException, column, message));
         }
-        let as_text =
-            !matches!(ty.base().kind, TypeKind::Text | TypeKind::Cql(CqlType::Text | CqlType::Ascii));
+        let as_text = !matches!(
+            ty.base().kind,
+            TypeKind::Text | TypeKind::Dynamic | TypeKind::Cql(CqlType::Text | CqlType::Ascii)
+        );
         return Ok(Filter::Compare { column: place, op, value: Bind::text(pattern), as_text });
     }
     if matches!(ty.base().kind, TypeKind::Json) {
@@ -137,6 +142,7 @@ fn contained(value: &Value, ty: &ColumnType, column: &str) -> Result<Bind, Reque
         (
             TypeKind::Jsonb
             | TypeKind::Array(_)
+            | TypeKind::Dynamic
             | TypeKind::Cql(CqlType::List { .. } | CqlType::Set { .. } | CqlType::Map { .. }),
             _,
         ) => bind(value, ty, column),

@@ -42,6 +42,12 @@ impl Planner<'_> {
         if let Some(authority) = &self.authority {
             authority.permit_sql()?;
         }
+        self.needs_catalog(
+            true,
+            "query",
+            "PostgREST runs no SQL of a caller's own",
+            "use /gateway/fetch, insert, update or delete, or a client that reaches the PostgreSQL itself",
+        )?;
         if let Some(rows) = request.max_rows.filter(|rows| *rows > self.limits.max_rows) {
             return Err(RequestError::limit(
                 "max_rows",

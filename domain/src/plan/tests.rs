@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 mod authority;
+mod open;
 
 use super::*;
 use crate::error::{RequestCode, RequestError};

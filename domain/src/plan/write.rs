@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::bind::{Bind, bind};
 use super::cql::refuse;
 use super::filter::pins_one_row;
+use super::open::Names;
 use super::{
     Conflict, DeletePlan, Filter, Guard, InsertPlan, InsertSource, Operation, Output, Plan, Planner,
     SetValue, Target, UpdatePlan,
@@ -25,7 +26,8 @@ impl Planner<'_> {
     /// # Errors
     /// Unknown names, values that do not fit, a conflict target without a unique index.
     pub fn insert(&self, request: &InsertRequest) -> Result<Plan, RequestError> {
-        let relation = self.relation(&request.relation, KeyOperation::Insert)?;
+        let relation =
+            self.relation(&request.relation, KeyOperation::Insert, || Names::of_insert(request))?;
         if let (Some(upsert), Some(authority)) = (&request.upsert, &self.authority) {
             // What is there already is changed, or at least shown.
             let changes = upsert.set.as_ref().is_none_or(|set| !set.is_empty());
@@ -50,6 +52,7 @@ impl Planner<'_> {
             returning.push(Output { column, cast: None, label: Arc::from("id"), hidden: true });
         }
         let check = self.row_filter(&relation)?;
+        self.needs_transaction(request.dry_run, check.is_some())?;
         let guard = self.guard(request.max_affected, request.dry_run, request.head, request.rows.len() == 1);
         self.plan(Operation::Insert(InsertPlan {
             guard: Guard { checked: check.is_some(), ..guard },
@@ -69,7 +72,8 @@ impl Planner<'_> {
     /// # Errors
     /// As [`Planner::insert`].
     pub fn insert_on(&self, request: &InsertRequest, constraint: &str) -> Result<Option<Plan>, RequestError> {
-        let relation = self.relation(&request.relation, KeyOperation::Insert)?;
+        let relation =
+            self.relation(&request.relation, KeyOperation::Insert, || Names::of_insert(request))?;
         let index = relation.unique.iter().find(|index| &*index.name == constraint && index.total);
         let (Some(index), Some(upsert)) = (index, &request.upsert) else { return Ok(None) };
         let mut plan = self.insert(request)?;
@@ -94,10 +98,18 @@ impl Planner<'_> {
                 "leave `group_by` out, and group with a fetch".to_owned(),
             ));
         }
-        let relation = self.relation(&request.relation, KeyOperation::Update)?;
+        let relation =
+            self.relation(&request.relation, KeyOperation::Update, || Names::of_update(request))?;
         let set = self.set(&relation, &request.set)?;
         let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
         let check = self.row_filter(&relation)?;
+        self.needs_transaction(request.dry_run, check.is_some())?;
+        self.needs_catalog(
+            request.grouping.is_some(),
+            "group_by",
+            "through PostgREST a change cannot be undone, which one whose rows cannot be grouped must be",
+            "change the rows first, then group them with a fetch",
+        )?;
         let returning = self.returning(&relation, &request.columns, request.head)?;
         // Rows that cannot be grouped undo the change, even a single one.
         let single = pins_one_row(&relation, &filter) && request.grouping.is_none();
@@ -111,7 +123,9 @@ impl Planner<'_> {
     /// # Errors
     /// Unknown names, values that do not fit, an id where the table has no single id column.
     pub fn delete(&self, request: &DeleteRequest) -> Result<Plan, RequestError> {
-        let relation = self.relation(&request.relation, KeyOperation::Delete)?;
+        let relation =
+            self.relation(&request.relation, KeyOperation::Delete, || Names::of_delete(request))?;
+        self.needs_transaction(request.dry_run, false)?;
         let id = id_column(&relation);
         let no_id = || {
             RequestError::field(
@@ -125,6 +139,7 @@ impl Planner<'_> {
         };
         // A client may filter on the name `resource_id` and mean the id column.
         let mut conditions = request.conditions.clone();
+        // Of an open relation nobody knows whether it has a column of that name: there the name means itself.
         if relation.position("resource_id").is_none() {
             let column = id.map(|place| relation.columns[place].name.clone());
             for condition in &mut conditions {
@@ -148,6 +163,22 @@ impl Planner<'_> {
         let guard =
             self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
         self.plan(Operation::Delete(DeletePlan { relation, filter, returning, guard }))
+    }
+
+    /// Refuses what only a transaction that can be rolled back gives.
+    fn needs_transaction(&self, dry_run: bool, checked: bool) -> Result<(), RequestError> {
+        self.needs_catalog(
+            dry_run,
+            "dry_run",
+            "through PostgREST nothing can be undone after it was done",
+            "leave `dry_run` out, or read the rows with the same conditions first",
+        )?;
+        self.needs_catalog(
+            checked,
+            "table_name",
+            "through PostgREST written rows cannot be held to the row filter of an API key",
+            "use a key without a row filter for this table, and row level security in the database",
+        )
     }
 
     fn guard(&self, max_affected: Option<u64>, dry_run: bool, head: bool, single_row: bool) -> Guard {
@@ -256,6 +287,30 @@ impl Planner<'_> {
     ) -> Result<Option<Target>, RequestError> {
         let refuse = |message: String| RequestError::invalid("on_conflict", message);
         match &upsert.target {
+            Some(ConflictTarget::Constraint(_)) if relation.is_open() => {
+                self.needs_catalog(
+                    true,
+                    "on_conflict",
+                    "PostgREST meets conflicts on columns only",
+                    "name the columns of the unique index",
+                )?;
+                Ok(None)
+            }
+            Some(ConflictTarget::Columns { columns: names, predicate }) if relation.is_open() => {
+                self.needs_catalog(
+                    !predicate.is_empty(),
+                    "on_conflict",
+                    "PostgREST meets no conflicts on a partial index",
+                    "leave `where` out and name the columns of a unique index without a predicate",
+                )?;
+                let mut places: Vec<usize> =
+                    names.iter().map(|name| self.column(relation, name)).collect::<Result<_, _>>()?;
+                places.sort_unstable();
+                places.dedup();
+                Ok(Some(Target::Columns(places, None)))
+            }
+            // The database knows its primary key.
+            None if relation.is_open() => Ok(Some(Target::Columns(Vec::new(), None))),
             Some(ConflictTarget::Constraint(name)) => {
                 let found =
                     relation.unique.iter().any(|index| index.constraint && &*index.name == name.as_str());

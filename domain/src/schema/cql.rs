@@ -14,6 +14,8 @@ pub enum Dialect {
     Sql,
     /// CQL.
     Cql(CqlRules),
+    /// Requests to an interface such as PostgREST, which tells nothing of its catalog.
+    Rest,
 }
 
 /// What the owner of a CQL database allows.

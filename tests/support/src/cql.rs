@@ -9,6 +9,8 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use tokio::sync::OnceCell;
 
+use crate::proxy::TcpProxy;
+
 /// How long a statement may take: on a loaded machine a table takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -76,6 +78,11 @@ impl TestKeyspace {
     #[must_use]
     pub fn contact(&self) -> &str {
         self.contact
+    }
+
+    /// Puts a proxy in front of the server, through which faults can be made; connect to its [`TcpProxy::uri`].
+    pub async fn proxied(&self) -> TcpProxy {
+        TcpProxy::in_front_of_keyspace(self.contact, &self.name).await
     }
 
     /// Where the gateway connects.

@@ -9,6 +9,7 @@
 mod cql;
 mod database;
 mod pgbouncer;
+mod postgrest;
 mod private;
 mod program;
 mod proxy;
@@ -18,6 +19,7 @@ mod server;
 pub use cql::TestKeyspace;
 pub use database::TestDatabase;
 pub use pgbouncer::PgBouncer;
+pub use postgrest::{Fault, Postgrest, Preferences, Reply, Request};
 pub use private::PrivateCluster;
 pub use proxy::{Mode, TcpProxy};
 pub use redis::Redis;

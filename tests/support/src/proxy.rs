@@ -23,7 +23,7 @@ pub enum Mode {
     Blackhole,
 }
 
-/// A proxy on a port of its own, in front of one PostgreSQL. It lives on the
+/// A proxy on a port of its own, in front of one database. It lives on the
 /// runtime that started it and stops when dropped.
 pub struct TcpProxy {
     shared: Arc<Shared>,
@@ -49,6 +49,11 @@ enum Upstream {
 }
 
 impl TcpProxy {
+    /// Starts a proxy in front of any server, passing traffic.
+    pub async fn before(server: SocketAddr) -> Self {
+        Self::start(Upstream::Tcp(server.ip().to_string(), server.port()), |_| String::new()).await
+    }
+
     /// Starts a proxy in front of the server that `uri` names, passing traffic.
     pub async fn in_front_of(uri: &str) -> Self {
         let options: PgConnectOptions = uri.parse().expect("the URI of a PostgreSQL");
@@ -56,6 +61,18 @@ impl TcpProxy {
             Some(dir) => Upstream::Unix(dir.join(format!(".s.PGSQL.{}", options.get_port()))),
             None => Upstream::Tcp(options.get_host().to_owned(), options.get_port()),
         };
+        Self::start(upstream, |address| through(uri, address)).await
+    }
+
+    /// Starts a proxy in front of the keyspace's server, passing traffic. The driver believes that every node has the
+    /// port of the one it was told of, so that all of its connections go through.
+    pub(crate) async fn in_front_of_keyspace(contact: &str, keyspace: &str) -> Self {
+        let (host, port) = contact.rsplit_once(':').expect("host and port");
+        let upstream = Upstream::Tcp(host.to_owned(), port.parse().expect("a port"));
+        Self::start(upstream, |address| format!("cql://{address}/{keyspace}")).await
+    }
+
+    async fn start(upstream: Upstream, uri: impl FnOnce(SocketAddr) -> String) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let (mode, mode_seen) = watch::channel(Mode::Pass);
@@ -73,11 +90,11 @@ impl TcpProxy {
             mode,
             cuts,
             address,
-            uri: through(uri, address),
+            uri: uri(address),
         }
     }
 
-    /// The URI of the same database by way of the proxy.
+    /// The URI of the same database by way of the proxy; of no use before another kind of server.
     #[must_use]
     pub fn uri(&self) -> &str {
         &self.uri

@@ -166,10 +166,11 @@ impl GatewayApi {
         match self.fetch.run(&admitted.client, body, style, framing, admitted.context).await {
             Ok(Fetched::Grouped(groups)) => Ok(rows::grouped(&groups, shape, Deed::Fetched)),
             Ok(Fetched::Page(page)) => Ok(rows::page(page, shape)),
-            Ok(Fetched::Rows(body, count)) => {
+            Ok(Fetched::Rows { body, count, filtered }) => {
                 let name = request.extensions().get().cloned();
                 let mut response = carry(format, body, move |error| last_line(format, error, name));
                 rows::count_beside(&mut response, format, shape, count);
+                rows::filtered_beside(&mut response, filtered);
                 Ok(response)
             }
             Err(error) => Err(error::from_application(error, scene)),

@@ -210,7 +210,7 @@ impl OpsApi {
             }
         };
         if is_operator(request) {
-            body["clients"] = self.registry.all().iter().map(|client| health(client)).collect();
+            body["clients"] = self.registry.all().iter().map(health).collect();
         }
         if refusal.is_none() {
             return json_response(StatusCode::OK, &body);

@@ -109,10 +109,18 @@ impl Door {
         scene.record.client = Some(client.clone());
         scene.record.trail = Some(context.trail.clone());
         let known = self.gateway.check_client(&client);
-        scene.record.client_known = !matches!(known, Err(Error::UnknownClient(_)));
+        scene.record.client_known = !matches!(known, Err(Error::UnknownClient { .. }));
         let caller = self.judge(headers, &client, scene)?;
         known.map_err(|error| error::from_application(error, scene))?;
         let shielded = self.gateway.shields(&client, &caller);
+        let direct = match self.gateway.is_direct(&client) {
+            true => {
+                let (url, key) = headers::supabase(headers)?;
+                let opened = self.gateway.open_direct(url, key);
+                Some(opened.map_err(|reason| failure::refused_supabase(&reason))?)
+            }
+            false => None,
+        };
         if matches!(scene.route, Route::Insert | Route::Delete) && self.audit == AuditHeaders::Strict {
             scene.audit.require()?;
         }
@@ -127,7 +135,7 @@ impl Door {
             client,
             strip: StripNulls::read(headers),
             format,
-            context: Context { big_numbers_as_text, shielded, caller, ..context },
+            context: Context { big_numbers_as_text, shielded, caller, direct, ..context },
             body,
         })
     }

@@ -7,7 +7,7 @@ use poem::Response;
 use poem::http::HeaderValue;
 
 use super::{Shape, number_header, whole};
-use crate::headers::{COUNT, NEXT_CURSOR};
+use crate::headers::{COUNT, FILTERED, NEXT_CURSOR};
 
 /// What a route calls its deed in `message`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,18 +44,24 @@ pub fn framing(format: RowFormat, shape: Shape) -> Framing {
 }
 
 fn close_flat(tally: &Tally) -> String {
-    match tally.count {
-        Some(count) => format!("],\"count\":{count}}}"),
-        None => "]}".to_owned(),
-    }
+    format!("]{}}}", beside(tally.count, tally.filtered))
 }
 
 fn close_envelope(tally: &Tally) -> String {
-    match tally.count {
-        Some(count) => {
-            format!("],\"count\":{count}}},\"message\":\"Fetched {} rows\"}}", tally.rows)
-        }
-        None => format!("]}},\"message\":\"Fetched {} rows\"}}", tally.rows),
+    let beside = beside(tally.count, tally.filtered);
+    format!("]{beside}}},\"message\":\"Fetched {} rows\"}}", tally.rows)
+}
+
+/// What stands beside the rows.
+fn beside(count: Option<u64>, filtered: bool) -> String {
+    let count = count.map(|count| format!(",\"count\":{count}")).unwrap_or_default();
+    if filtered { format!("{count},\"filtered\":true") } else { count }
+}
+
+/// Tells that the database looked at rows that are not in the answer, where the body may have no room for it.
+pub fn filtered_beside(response: &mut Response, filtered: bool) {
+    if filtered {
+        response.headers_mut().insert(FILTERED, HeaderValue::from_static("true"));
     }
 }
 
@@ -72,7 +78,7 @@ pub fn page(page: Page, shape: Shape) -> Response {
     let mut body = Vec::from(body);
     body.push(b']');
     if shape != Shape::Array {
-        push_count(&mut body, tally.count);
+        body.extend_from_slice(beside(tally.count, tally.filtered).as_bytes());
         // A cursor holds no character that JSON escapes.
         let quoted = next.as_ref().map_or_else(|| "null".to_owned(), |cursor| format!("\"{cursor}\""));
         body.extend_from_slice(format!(",\"next_cursor\":{quoted}").as_bytes());
@@ -84,6 +90,7 @@ pub fn page(page: Page, shape: Shape) -> Response {
     }
     let mut response = whole(RowFormat::Json, body);
     count_beside(&mut response, RowFormat::Json, shape, tally.count);
+    filtered_beside(&mut response, tally.filtered);
     if let (Shape::Array, Some(cursor)) = (shape, next.and_then(|next| HeaderValue::try_from(next).ok())) {
         response.headers_mut().insert(NEXT_CURSOR, cursor);
     }
@@ -104,14 +111,14 @@ pub fn updated(written: &Written, shape: Shape, count: Option<u64>, deed: Deed) 
             body.extend_from_slice(FLAT_OPEN.as_bytes());
             body.extend_from_slice(rows);
             body.push(b']');
-            push_count(&mut body, count);
+            body.extend_from_slice(beside(count, false).as_bytes());
             body.push(b'}');
         }
         Shape::Envelope { .. } => {
             body.extend_from_slice(ENVELOPE_OPEN.as_bytes());
             body.extend_from_slice(rows);
             body.push(b']');
-            push_count(&mut body, count);
+            body.extend_from_slice(beside(count, false).as_bytes());
             close(&mut body, shape, &deed.message(written.affected));
         }
     }
@@ -130,19 +137,15 @@ pub fn grouped(grouped: &Grouped, shape: Shape, deed: Deed) -> Response {
     body.extend_from_slice(br#","post_processing":{"grouped":"#);
     body.extend_from_slice(&grouped.groups);
     body.push(b'}');
-    push_count(&mut body, grouped.count);
+    body.extend_from_slice(beside(grouped.count, grouped.filtered).as_bytes());
     if flat {
         body.push(b'}');
     } else {
         close(&mut body, shape, &deed.message(grouped.row_count));
     }
-    whole(RowFormat::Json, body)
-}
-
-fn push_count(body: &mut Vec<u8>, count: Option<u64>) {
-    if let Some(count) = count {
-        body.extend_from_slice(format!(",\"count\":{count}").as_bytes());
-    }
+    let mut response = whole(RowFormat::Json, body);
+    filtered_beside(&mut response, grouped.filtered);
+    response
 }
 
 /// Ends `data` and the envelope around it. Messages hold no character that JSON escapes.

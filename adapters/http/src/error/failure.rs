@@ -120,6 +120,18 @@ pub fn missing_header(name: &'static str) -> Box<Failure> {
         .hint("Name the acting company and organization, or set gateway.require_audit_headers to lenient.")
 }
 
+/// A request for `custom_supabase` does not say which project, or has no key of it (contract 4.3).
+pub fn missing_supabase() -> Box<Failure> {
+    bad_request("missing_header", "Failed to fetch data")
+        .error("Missing x-supabase-url or x-supabase-key headers")
+}
+
+/// `x-supabase-url` names nothing that may be asked.
+pub fn refused_supabase(reason: &str) -> Box<Failure> {
+    bad_request("invalid_header", format!("x-supabase-url cannot be used: {reason}"))
+        .detail("header", "x-supabase-url")
+}
+
 /// A header with a value that it cannot have.
 pub fn invalid_header(name: &'static str, message: &'static str) -> Box<Failure> {
     bad_request("invalid_header", message).detail("header", name)
@@ -131,10 +143,13 @@ pub fn unsupported_header(name: &HeaderName) -> Box<Failure> {
         .detail("header", name.as_str())
 }
 
-/// No client of that name (contract 4.1).
+/// No client of that name, or one that is stopped: to callers that is the same (contract 4.1).
 pub fn unknown_client(name: &ClientName, route: Route) -> Box<Failure> {
     const GENERAL: &str = "X-Athena-Client does not match a configured client.";
-    let failure = |message: Text| bad_request("unknown_client", message).detail("client", name.as_str());
+    const HINT: &str = "Check the name. A client that is frozen or inactive is answered the same way: \
+                        GET /admin/clients tells, and so does the log under the trace_id.";
+    let failure =
+        |message: Text| bad_request("unknown_client", message).detail("client", name.as_str()).hint(HINT);
     match route {
         Route::Fetch | Route::Delete | Route::Admin => failure(GENERAL.into()),
         Route::Update => failure(GENERAL.into()).error(format!("Postgres client '{name}' is not configured")),

@@ -29,7 +29,8 @@ pub fn log(error: &PortError, request_id: &str) {
         | PortErrorKind::TimedOut
         | PortErrorKind::Exhausted
         | PortErrorKind::QueueFull
-        | PortErrorKind::CircuitOpen { .. } => {
+        | PortErrorKind::CircuitOpen { .. }
+        | PortErrorKind::Throttled { .. } => {
             tracing::debug!(request_id, error = %Chain(error), "the database did not answer a request");
         }
     }
@@ -77,6 +78,14 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
         )
         .hint("Nothing was sent to the database. It is asked again soon: send the request again after Retry-After.")
         .retry_after(whole_seconds(retry_after)),
+        PortErrorKind::Throttled { retry_after } => Failure::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            "rate_limiting",
+            "The database of this client takes fewer requests at present",
+        )
+        .hint(format!("Nothing was done. Send the request again in {retry_after} s."))
+        .retry_after(retry_after),
         PortErrorKind::TooManyConnections => Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too_many_connections",

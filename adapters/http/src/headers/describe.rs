@@ -36,7 +36,7 @@ const BY_HEADER: &[&str] = &[
 ];
 const SQL: &[&str] = &["/query/sql"];
 
-const REQUEST: [Described; 12] = [
+const REQUEST: [Described; 14] = [
     Described {
         name: "X-Athena-Timing",
         required: false,
@@ -117,6 +117,24 @@ const REQUEST: [Described; 12] = [
         routes: ALL,
     },
     Described {
+        name: "x-supabase-url",
+        required: false,
+        text: "With the client `custom_supabase`, and required there: address of the Supabase project, on a host that \
+               `gateway.supabase_allowed_hosts` allows.",
+        example: "https://project.supabase.co",
+        choices: &[],
+        routes: ROWS,
+    },
+    Described {
+        name: "x-supabase-key",
+        required: false,
+        text: "With the client `custom_supabase`, and required there: key of the project. It is neither kept nor \
+               logged.",
+        example: "sb_publishable_key",
+        choices: &[],
+        routes: ROWS,
+    },
+    Described {
         name: "Accept",
         required: false,
         text: "Form of the rows: one JSON document (default), one JSON object a line, or CSV with a header \
@@ -178,6 +196,13 @@ pub fn response_headers(path: &str, status: Option<u16>) -> Vec<MetaHeader> {
             "X-Athena-Next-Cursor",
             "The cursor to the next page, when `cursor` was given, there is one and the body is an array.",
             "AXl0…",
+        ),
+        (
+            success && path != "/gateway/update" && ROWS.contains(&path),
+            "X-Athena-Filtered",
+            "`true` when the database looked at rows that are not in the answer: a CQL client whose connection \
+             URI says `allow_filtering=true`, and a filter that neither key nor index answers.",
+            "true",
         ),
         (
             success && path == "/gateway/insert",

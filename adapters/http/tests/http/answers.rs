@@ -4,7 +4,7 @@ use athena_http::{HttpSettings, ResponseShape};
 use poem::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::fake::{fetch, lenient, send, server};
+use crate::fake::{Reply, fetch, lenient, request, send, server};
 
 #[tokio::test]
 async fn fetch_has_three_shapes() {
@@ -39,6 +39,39 @@ async fn counts_stand_where_there_is_room() {
     assert_eq!(array.header("x-athena-count"), Some("7"));
     let lines = fetch(&[("Accept", "application/x-ndjson")], body).await;
     assert_eq!(lines.header("x-athena-count"), Some("7"));
+}
+
+#[tokio::test]
+async fn what_cql_filters_and_refuses_is_told() {
+    let ask = async |headers: &[(&str, &str)], rest: &str| {
+        let mut all = vec![("X-Athena-Client", "cql"), ("Content-Type", "application/json")];
+        all.extend_from_slice(headers);
+        let body = format!(r#"{{"table_name":"items"{rest}}}"#);
+        let request = request(Method::POST, "/gateway/fetch", &all, body);
+        Reply::of(server(&lenient()).0.answer(request).await).await
+    };
+    let by_key = r#","conditions":[{"eq_column":"id","eq_value":1}]"#;
+    let by_name = r#","conditions":[{"eq_column":"name","eq_value":"x"}]"#;
+    let reply = ask(&[], by_key).await;
+    assert_eq!((reply.header("x-athena-filtered"), reply.json()["data"].get("filtered")), (None, None));
+    let reply = ask(&[], by_name).await;
+    assert_eq!(reply.header("x-athena-filtered"), Some("true"));
+    assert_eq!(reply.json()["data"]["filtered"], true);
+    let array = ask(&[("X-Strip-Nulls", "true")], by_name).await;
+    assert_eq!((array.header("x-athena-filtered"), array.json().is_array()), (Some("true"), true));
+    let grouped = ask(&[], &format!(r#"{by_name},"group_by":"name""#)).await;
+    assert_eq!(grouped.header("x-athena-filtered"), Some("true"));
+    assert_eq!(grouped.json()["data"]["filtered"], true);
+
+    let refused = ask(&[], r#","sort_by":{"field":"name"}"#).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let body = refused.json();
+    assert_eq!(
+        (&body["code"], &body["details"]["field"]),
+        (&json!("not_supported_by_backend"), &json!("sort_by"))
+    );
+    assert_eq!(body["details"]["reason"], body["message"]);
+    assert!(body["details"]["fix"].as_str().unwrap().contains("sort the rows yourself"));
 }
 
 #[tokio::test]

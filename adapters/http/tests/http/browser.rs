@@ -40,7 +40,13 @@ async fn allowed_pages_may_ask_for_anything() {
             let reply = send(&app, Method::POST, "/gateway/fetch", &origin, &body).await;
             assert_eq!(reply.header("access-control-allow-origin"), Some(answered));
             let exposed = reply.header("access-control-expose-headers").unwrap();
-            for name in ["X-Request-Id", "X-Athena-Resource-Id", "X-Athena-Count", "Server-Timing"] {
+            for name in [
+                "X-Request-Id",
+                "X-Athena-Resource-Id",
+                "X-Athena-Count",
+                "X-Athena-Filtered",
+                "Server-Timing",
+            ] {
                 assert!(exposed.contains(name));
             }
             assert_eq!(reply.header("vary").is_some_and(|vary| vary.contains("Origin")), answered != "*");

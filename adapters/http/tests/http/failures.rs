@@ -52,6 +52,7 @@ async fn unknown_clients_are_named_in_the_routes_words() {
         assert_eq!(body["message"], message);
         assert_eq!(body["error"], error);
         assert_eq!(body["code"], "unknown_client");
+        assert!(body["hint"].as_str().is_some_and(|hint| hint.contains("frozen or inactive")), "{body}");
     }
     let asked = request(Method::POST, "/gateway/fetch", &[("X-Athena-Client", "broken")], "{}");
     let reply = Reply::of(app.answer(asked).await).await;

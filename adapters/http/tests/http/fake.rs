@@ -10,9 +10,11 @@ use athena_application::ports::{
 };
 use athena_application::stopwatch::Stopwatch;
 use athena_application::{Client, ClientRegistry, ClientState, Gateway};
-use athena_domain::plan::{Operation, Plan};
+use athena_domain::plan::{CqlPlan, Operation, Plan};
 use athena_domain::rows::{CellRef, ColumnHead, Flow};
-use athena_domain::schema::{Column, ColumnType, Relation, Schema, TypeKind, UniqueIndex};
+use athena_domain::schema::{
+    Column, ColumnType, CqlRules, CqlTable, CqlType, Dialect, Relation, Schema, TypeKind, UniqueIndex,
+};
 use athena_domain::{ClientName, Limits};
 use athena_http::{App, AuditHeaders, HttpSettings, Services, app};
 use poem::http::{Method, StatusCode};
@@ -63,6 +65,7 @@ impl Backend for Script {
             Operation::Update(update) => (update.relation.name.to_string(), &update.returning[..], 2),
             Operation::Delete(delete) => (delete.relation.name.to_string(), &delete.returning[..], 1),
             Operation::Raw(raw) => (raw.query.to_string(), &[][..], 0),
+            Operation::Cql(CqlPlan::Read(read)) => (read.relation.name.to_string(), &read.outputs[..], 0),
             Operation::Cql(_) => return Err(PortError::new("fake", PortErrorKind::Internal)),
             Operation::Count(_) => return Ok(Done { count: Some(7), ..Done::default() }),
         };
@@ -194,18 +197,53 @@ impl SchemaReader for Script {
     fn invalidate(&self) {}
 }
 
+/// The schema of a CQL database with the table `items`, whose owner allows filtering.
+struct CqlScript;
+
+#[async_trait::async_trait]
+impl SchemaReader for CqlScript {
+    fn loaded(&self) -> Option<Arc<Schema>> {
+        let column = |name: &str, ty| Column {
+            name: name.into(),
+            ty: ColumnType::cql(ty),
+            nullable: true,
+            writable: true,
+        };
+        let columns = vec![column("id", CqlType::Int(32)), column("name", CqlType::Text)];
+        let table = CqlTable { partition: [0].into(), ..CqlTable::default() };
+        let relations = vec![Relation::of_cql("ks", "items", columns, table)];
+        let rules = CqlRules { allow_filtering: true, max_filtered_rows: 100 };
+        let schema = Schema::new(relations, HashMap::new(), vec!["ks".into()]);
+        Some(Arc::new(schema.speaking(Dialect::Cql(rules))))
+    }
+
+    async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {
+        self.loaded().ok_or_else(|| PortError::new("fake", PortErrorKind::Internal))
+    }
+
+    fn invalidate(&self) {}
+}
+
 /// Settings that ask for no audit headers.
 pub fn lenient() -> HttpSettings {
     HttpSettings { require_audit_headers: AuditHeaders::Lenient, ..HttpSettings::default() }
 }
 
-/// An application with the clients `demo`, `wide` (a CQL database) and `broken`.
+/// An application with the clients `demo`, `cql` (whose schema is CQL), `wide` (whose database says it is) and `broken`.
 pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let script = Arc::new(Script::default());
     let dropped = script.dropped.clone();
     let wide = Arc::new(Script { system: "cassandra", ..Script::default() });
     let name = |text| ClientName::parse(text).unwrap();
     let registry = ClientRegistry::new([
+        Client::new(
+            name("cql"),
+            ClientState::Ready {
+                backend: script.clone(),
+                schema: Arc::new(CqlScript),
+                circuit: Arc::default(),
+            },
+        ),
         Client::new(
             name("demo"),
             ClientState::Ready { backend: script.clone(), schema: script, circuit: Arc::default() },
@@ -219,6 +257,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let limits =
         Limits { max_body_bytes: 4096, max_decompressed_bytes: 8192, max_rows: 50_000, ..Limits::default() };
     let gateway = Gateway {
+        direct: None,
         registry: Arc::new(registry),
         limits,
         options: Default::default(),

@@ -95,6 +95,7 @@ pub(crate) fn control_error(error: sqlx::Error) -> PortError {
         | PortErrorKind::Conflict
         | PortErrorKind::QueueFull
         | PortErrorKind::CircuitOpen { .. }
+        | PortErrorKind::Throttled { .. }
         | PortErrorKind::TimedOut
         | PortErrorKind::TooManyConnections
         | PortErrorKind::Unavailable

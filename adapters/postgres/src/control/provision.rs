@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use athena_application::ports::sql_state::sanitise;
 use athena_application::ports::{
     PortError, PortErrorKind, ProvisionFailure, ProvisionStatus, Provisioned, Provisioner,
 };
@@ -11,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::time::timeout;
 
 use super::migrate::{MIGRATIONS, SCHEMA_LOCK, bookkeeping};
-use crate::failure::{PORT, port_error, sanitise};
+use crate::failure::{PORT, port_error};
 use crate::settings::PostgresSettings;
 
 /// Tables whose presence says that a database is provisioned: the 19 of the reference, and the six that it

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use athena_domain::breaker::BreakerOverrides;
 
-use super::{Own, Pooler, libpq};
+use super::{Own, Pooler, libpq, neon};
 
 /// Options of the gateway, as errors list them.
 const OURS: &str = "pooler, max_connections, min_connections, statement_timeout_secs, acquire_timeout_secs, \
@@ -55,6 +55,7 @@ pub(super) struct Read {
 
 /// Takes a URI apart.
 pub(super) fn read(uri: &str) -> Result<Read, InvalidUri> {
+    let uri = &*neon::translate(uri)?;
     // The parser below would take any scheme.
     let scheme = uri.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     if !matches!(scheme.as_deref(), Some("postgres" | "postgresql")) {

@@ -120,6 +120,39 @@ fn nothing_stops_what_the_gateway_needs() {
     }
 }
 
+#[test]
+fn what_overrules_the_file_is_told() {
+    let check = |rows: &[ClientRecord], said: Option<&ConfigClient>, expected: Option<Overruling>| {
+        let config: Vec<ConfigClient> = said.into_iter().cloned().collect();
+        let plan = reconcile(&config, rows, &[]);
+        let variable = |name: &str| (name == "A").then(|| "postgres://a/d".to_owned());
+        assert_eq!(plan.overruling("demo", said, variable), expected, "{rows:?}");
+    };
+    let changed = |change: &dyn Fn(&mut ClientRecord)| {
+        let mut row = row("demo", Source::Config, Some("postgres://old/d"), None);
+        change(&mut row);
+        [row]
+    };
+    let said = config("demo", "postgres://new/d");
+    check(&[], Some(&said), None);
+    check(&[], None, None);
+    check(&changed(&|_| {}), Some(&said), None);
+    check(&changed(&|_| {}), None, Some(Overruling::Kept));
+    check(&changed(&|row| row.is_frozen = true), Some(&said), Some(Overruling::Frozen));
+    check(&changed(&|row| row.is_active = false), Some(&said), Some(Overruling::Inactive));
+    let deleted = changed(&|row| row.deleted_at = Some(OffsetDateTime::UNIX_EPOCH));
+    check(&deleted, Some(&said), Some(Overruling::Deleted));
+    check(&deleted, None, None);
+    let moved = changed(&|row| row.target.pg_uri = Some("postgres://mine/d".to_owned()));
+    check(&moved, Some(&said), Some(Overruling::Elsewhere));
+    check(&moved, Some(&config("demo", "postgres://mine/d")), None);
+    let theirs = [row("demo", Source::Database, None, Some("postgres://mine/d"))];
+    check(&theirs, Some(&said), Some(Overruling::Elsewhere));
+    let merged = changed(&|row| row.source = Source::Merged);
+    let referred = ConfigClient { resolved: Ok("postgres://a/d".to_owned()), ..config("demo", "${A}") };
+    check(&merged, Some(&referred), None);
+}
+
 fn names() -> impl Strategy<Value = String> {
     proptest::sample::select(vec!["a", "A", "b", "c", " C", "control"]).prop_map(str::to_owned)
 }

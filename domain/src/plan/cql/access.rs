@@ -45,15 +45,21 @@ pub(super) fn access(
     let terms = terms(relation, filter)?;
     let (mut reads, mut filtering, mut indexed) = (Vec::new(), false, false);
     for term in &terms {
-        match (Question { relation, table, term }).way()? {
+        let question = Question { relation, table, term };
+        match question.way()? {
             Way::Key => reads.push(term.clone()),
             Way::Index => {
                 indexed = true;
-                reads.extend(single_values(table, term)?);
+                let keys = question.keys_answer();
+                reads.extend(single_values(term, |column| {
+                    !keys.contains(&column) || table.partition.contains(&column)
+                })?);
             }
             Way::Filter(_) if rules.allow_filtering => {
                 filtering = true;
-                reads.push(term.clone());
+                // The database may take an index to begin with, and then takes no list of partitions.
+                let by_index = table.indexes.iter().any(|index| term.contains_key(&index.column));
+                reads.extend(single_values(term, |column| by_index && table.partition.contains(&column))?);
             }
             Way::Filter(refusal) => return Err(refusal),
         }
@@ -97,22 +103,34 @@ impl Question<'_> {
         for (column, demand) in self.term {
             self.can_be_asked(*column, demand)?;
         }
-        let loose = self.loose();
+        let answered = self.keys_answer();
+        let mut loose: Vec<usize> = self.term.keys().copied().filter(|c| !answered.contains(c)).collect();
         if loose.is_empty() {
             self.not_too_many_keys()?;
             return Ok(Way::Key);
         }
-        let kinds: Vec<Option<IndexKind>> =
-            loose.iter().map(|column| self.index(*column, &self.term[column])).collect();
-        if kinds.iter().all(|kind| *kind == Some(IndexKind::Sai)) || kinds == [Some(IndexKind::Secondary)] {
+        let mut kinds = self.indexes(&loose);
+        // An index takes no clustering column behind a range, unless it answers the range too.
+        let range = answered.iter().find(|column| self.term[*column].is_range());
+        let behind = |column: &usize| self.table.clustering.iter().any(|c| c.column == *column);
+        if let Some(range) = range.filter(|_| one_read(&kinds) && loose.iter().any(behind)) {
+            loose.push(*range);
+            kinds = self.indexes(&loose);
+        }
+        if one_read(&kinds) {
             return Ok(Way::Index);
         }
         self.not_too_many_keys()?;
         Ok(Way::Filter(self.needs_filtering(&loose, &kinds)))
     }
 
-    /// Restricted columns that the key does not answer.
-    fn loose(&self) -> Vec<usize> {
+    fn indexes(&self, columns: &[usize]) -> Vec<Option<IndexKind>> {
+        columns.iter().map(|column| self.index(*column, &self.term[column])).collect()
+    }
+
+    /// Columns whose restrictions the key answers: the whole partition key, then clustering columns from the left up
+    /// to a range.
+    fn keys_answer(&self) -> Vec<usize> {
         let among = |column: &usize| self.term.get(column).is_some_and(Demand::is_among);
         let mut answered: Vec<usize> = Vec::new();
         if self.table.partition.iter().all(among) {
@@ -128,7 +146,7 @@ impl Question<'_> {
                 }
             }
         }
-        self.term.keys().copied().filter(|column| !answered.contains(column)).collect()
+        answered
     }
 
     fn can_be_asked(&self, column: usize, demand: &Demand) -> Result<(), RequestError> {
@@ -225,6 +243,11 @@ impl Question<'_> {
     }
 }
 
+/// Whether these indexes answer one read together.
+fn one_read(kinds: &[Option<IndexKind>]) -> bool {
+    kinds.iter().all(|kind| *kind == Some(IndexKind::Sai)) || kinds == [Some(IndexKind::Secondary)]
+}
+
 /// Whether a storage-attached index answers ranges of the type.
 fn has_index_order(ty: &CqlType) -> bool {
     match ty {
@@ -254,19 +277,11 @@ fn has_index_order(ty: &CqlType) -> bool {
     }
 }
 
-/// The term as several ones without a list where an index is asked: it takes none, but for clustering columns.
-fn single_values(table: &CqlTable, term: &Term) -> Result<Vec<Term>, RequestError> {
-    let prefix: Vec<usize> = {
-        let among = |column: usize| term.get(&column).is_some_and(Demand::is_among);
-        let whole = table.partition.iter().all(|column| among(*column));
-        let clustering = table.clustering.iter().map(|clustering| clustering.column);
-        clustering.take_while(|column| whole && among(*column)).collect()
-    };
+/// The term as several ones in which the columns that `which` names have one value each.
+fn single_values(term: &Term, which: impl Fn(usize) -> bool) -> Result<Vec<Term>, RequestError> {
     let mut terms = vec![term.clone()];
     for (column, demand) in term {
-        let Some(members) = demand.among.as_ref().filter(|m| m.len() > 1 && !prefix.contains(column)) else {
-            continue;
-        };
+        let Some(members) = demand.among.as_ref().filter(|m| m.len() > 1 && which(*column)) else { continue };
         if terms.len() * members.len() > MAX_READS {
             return Err(too_many());
         }

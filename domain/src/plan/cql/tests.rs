@@ -60,6 +60,7 @@ fn events() -> Relation {
         clustering: Box::new([clustering(2, true), clustering(3, false), clustering(4, false)]),
         statics: Box::new([11]),
         indexes: vec![
+            index(4, IndexKind::Sai, IndexTarget::Values),
             index(6, IndexKind::Secondary, IndexTarget::Values),
             index(7, IndexKind::Sai, IndexTarget::Values),
             index(8, IndexKind::Sai, IndexTarget::Values),

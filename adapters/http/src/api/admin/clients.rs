@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use athena_application::ports::Reason;
 use athena_application::use_cases::clients::{self, Administered, ClientError, ManageClients};
-use athena_application::{Circuit, ClientInfo};
+use athena_application::{Circuit, ClientInfo, ClientState};
 use athena_domain::catalog::{ClientRecord, redact_uri};
 use poem::Request;
 use poem::http::StatusCode;
@@ -60,7 +60,8 @@ impl Described for Names {
 impl ClientsApi {
     /// List clients
     ///
-    /// `clients` are the rows of the catalog, `runtime` the clients as they run. URIs come without their passwords.
+    /// `clients` are the rows of the catalog, `runtime` the clients as they run; a `warning` there says why a client
+    /// cannot be used. URIs come without their passwords.
     #[oai(path = "/admin/clients", method = "get", operation_id = "list_clients")]
     async fn list(&self, request: &Request, _admin: Admin) -> Answer<ClientTold> {
         let outcome = async {
@@ -252,14 +253,18 @@ impl ClientsApi {
         let clients = self.manage.as_ref().map(|manage| manage.runtime()).unwrap_or_default();
         let runtime = clients.iter().map(|client| {
             let ClientInfo { source, description, pg_uri, pg_uri_env_var, config_uri_template } = &client.info;
-            use athena_application::ClientState::{Frozen, Inactive};
-            json!({
+            let mut told = json!({
                 "client_name": client.name.as_str(), "source": source.as_str(), "description": description,
                 "pg_uri": pg_uri, "pg_uri_env_var": pg_uri_env_var, "config_uri_template": config_uri_template,
-                "is_active": !matches!(client.state, Inactive), "is_frozen": matches!(client.state, Frozen),
+                "is_active": !matches!(client.state, ClientState::Inactive),
+                "is_frozen": matches!(client.state, ClientState::Frozen),
                 "pool_connected": client.is_connected(),
                 "circuit_breaker": client.circuit().map(|circuit| breaker(circuit)),
-            })
+            });
+            if let ClientState::Misconfigured { reason } = &client.state {
+                told["warning"] = reason.as_str().into();
+            }
+            told
         });
         runtime.collect()
     }

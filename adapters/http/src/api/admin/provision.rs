@@ -148,13 +148,13 @@ fn failed(error: ProvisionError) -> Box<Failure> {
 }
 
 fn not_connected(error: ProvisionError, name: &ClientName) -> Box<Failure> {
+    let (code, category) = ("client_unavailable", "database_connection");
+    let away = Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, category, "Client unavailable")
+        .error(format!("Postgres client '{name}' is not connected."))
+        .retry_after(5);
     match error {
-        ProvisionError::Failed(_) | ProvisionError::NoUri(_) => {
-            let (code, category) = ("client_unavailable", "database_connection");
-            Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, category, "Client unavailable")
-                .error(format!("Postgres client '{name}' is not connected."))
-                .retry_after(5)
-        }
+        ProvisionError::Failed(_) => away,
+        ProvisionError::NoUri(reason) => away.detail("reason", reason),
         other => failed(other),
     }
 }

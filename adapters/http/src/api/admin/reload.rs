@@ -1,9 +1,10 @@
 //! Reading the configuration again.
 
+use athena_application::catalog::Overruled;
 use poem::Request;
 use poem::http::StatusCode;
 use poem_openapi::OpenApi;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Admin, answered};
 use crate::api::Tag;
@@ -21,7 +22,8 @@ pub struct ReloadApi {
 pub struct Read;
 impl Described for Read {
     type Body = AdminAnswer;
-    const SUCCESS: &'static str = "`applied` is in force now; `restart_needed` has changed and is not.";
+    const SUCCESS: &'static str = "`applied` is in force now; `restart_needed` has changed and is not; for the clients in \
+                                   `overruled` the catalog's word holds.";
     const FAILURES: &'static [u16] = &[400, 401, 503];
 }
 
@@ -29,8 +31,8 @@ impl Described for Read {
 impl ReloadApi {
     /// Reload the configuration
     ///
-    /// The same as SIGHUP: clients, certificate and log level follow the file at once; what cannot is named. A file
-    /// that cannot be used changes nothing.
+    /// The same as SIGHUP: clients, certificate and log level follow the file at once; what cannot is named, and so are
+    /// clients whose row in the catalog overrules the file. A file that cannot be used changes nothing.
     #[oai(path = "/admin/reload", method = "post", operation_id = "reload")]
     async fn reload(&self, request: &Request, _admin: Admin) -> Answer<Read> {
         let outcome = async {
@@ -38,7 +40,10 @@ impl ReloadApi {
                 return Err(fixed("this gateway has no configuration file"));
             };
             let reloaded = reload().await.map_err(fixed)?;
-            let data = json!({ "applied": reloaded.applied, "restart_needed": reloaded.restart_needed });
+            let overruled: Vec<Value> = reloaded.overruled.iter().map(overruled).collect();
+            let data = json!({
+                "applied": reloaded.applied, "overruled": overruled, "restart_needed": reloaded.restart_needed,
+            });
             Ok((StatusCode::OK, "Reloaded configuration", data))
         };
         Answer::new(answered(outcome.await, request))
@@ -50,6 +55,10 @@ impl ReloadApi {
     pub(crate) fn new(reload: Option<Reload>) -> Self {
         Self { reload }
     }
+}
+
+fn overruled(Overruled { client, reason }: &Overruled) -> Value {
+    json!({ "client": client, "reason": reason.as_str() })
 }
 
 fn fixed(error: impl Into<String>) -> Box<Failure> {

@@ -39,6 +39,8 @@ pub struct RowsData {
     count: Option<u64>,
     /// The cursor to the next page, when `cursor` was given; null behind the last page.
     next_cursor: Option<String>,
+    /// `true` when a CQL database looked at rows that are not in the answer, which its owner has allowed.
+    filtered: Option<bool>,
     /// `{"grouped": [{"label", "rows", "aggregation"}]}`, when `group_by` was given.
     post_processing: Json,
 }

@@ -81,6 +81,12 @@ fn indexes_answer_what_they_can() {
     check_filtering("tags contains [\"x\",\"y\"]", "tags", "tags contains 'x' and tags contains 'y'");
     check_filtering("items contains [1]", "items", "items contains 1");
     check_filtering("shared eq 1", "shared", "shared=1");
+    check("e eq 5", "e=5");
+    check("a eq 1; b eq 2; e eq 5", "a=1 and b=2 and e=5");
+    check("a eq 1; b eq 2; c eq 3; e gt 5; fast eq 1", "a=1 and b=2 and c=3 and e>5 and fast=1");
+    check_filtering("a eq 1; b eq 2; c gt 3; e eq 5", "c", "a=1 and b=2 and c>3 and e=5");
+    let two = "a=1 and b=3 and plain=1 and legacy=1 | a=2 and b=3 and plain=1 and legacy=1";
+    check_filtering("legacy eq 1; plain eq 1; a in [1,2]; b eq 3", "plain", two);
     check_refused("fast in [1,2,3,4,5,6,7,8,9,10,11]", "conditions");
     check_refused("analyzed eq \"x\"", "analyzed");
 }

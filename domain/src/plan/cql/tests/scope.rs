@@ -108,3 +108,18 @@ fn changed_rows_stay_within_the_filter() {
         assert_eq!(asking.delete(outside).unwrap().rows, Vec::<Vec<Restriction>>::new());
     });
 }
+
+#[test]
+fn a_refusal_names_no_column_that_the_key_does_not_reach() {
+    let columns = r#"{"events":["b","plain"]}"#;
+    let filters = format!(r#"{{"events":[{}]}}"#, eq("legacy", 1));
+    let scope = Scope::from_parts(None, None, Some(columns), Some(&filters)).unwrap();
+    let key = ApiKey { rights: RightSet::new(["*"]), scope, ..ApiKey::new(1, "") };
+    let asking = Asking { allow_filtering: false, authority: Some(Authority::of(&key)) };
+    let error = asking.read("events", &format!(r#","conditions":{}"#, conditions("plain eq 1"))).unwrap_err();
+    assert_eq!(error.code, RequestCode::NotSupportedByBackend);
+    let told = format!("{} {} {}", error.message, error.hint.unwrap(), error.field.unwrap());
+    assert!(!told.contains("legacy") && !told.contains('\''), "{told}");
+    // What the filter of the key finds by itself is found.
+    assert!(asking.read("events", "").is_ok());
+}

@@ -1,10 +1,9 @@
 //! `${NAME}` and `${NAME:-default}` inside values.
 //!
-//! `$${` stands for a literal `${`. What a variable holds is taken as it is and never expanded again.
+//! `$${` stands for a literal `${`. What a variable holds is taken as it is and never expanded again. The configuration
+//! and the client catalog go by the same rules; the variables are an argument.
 
 use std::fmt;
-
-use super::environment::Environment;
 
 /// Why a value cannot be expanded. Holds the name of a variable at most, never a part of the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +31,12 @@ impl fmt::Display for ExpandError {
     }
 }
 
-/// Replaces every reference in `template`.
+/// Replaces every reference in `template`; `variable` is what a variable holds, an empty text when it is set and empty.
 ///
 /// # Errors
 ///
 /// [`ExpandError`] at the first reference that cannot be replaced.
-pub fn expand(template: &str, environment: &Environment) -> Result<String, ExpandError> {
+pub fn expand(template: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, ExpandError> {
     let mut expanded = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(at) = rest.find("${") {
@@ -58,10 +57,10 @@ pub fn expand(template: &str, environment: &Environment) -> Result<String, Expan
         if !is_name(name) {
             return Err(ExpandError::Name);
         }
-        match (environment.var(name), default) {
-            (Some(value), None) => expanded.push_str(value),
-            (Some(value), Some(_)) if !value.is_empty() => expanded.push_str(value),
-            (_, Some(default)) => expanded.push_str(&expand(default, environment)?),
+        match (variable(name), default) {
+            (Some(value), None) => expanded.push_str(&value),
+            (Some(value), Some(_)) if !value.is_empty() => expanded.push_str(&value),
+            (_, Some(default)) => expanded.push_str(&expand(default, variable)?),
             (None, None) => return Err(ExpandError::Unset(name.to_owned())),
         }
         rest = &inside[end..][1..];
@@ -70,10 +69,21 @@ pub fn expand(template: &str, environment: &Environment) -> Result<String, Expan
     Ok(expanded)
 }
 
+/// A template that expands to `text` whatever it holds.
+pub fn literal(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
 /// `NAME` when the whole of `template` is `${NAME}`.
 pub fn sole_variable(template: &str) -> Option<&str> {
     let name = template.trim().strip_prefix("${")?.strip_suffix('}')?;
     is_name(name).then_some(name)
+}
+
+/// Whether the whole of `template` is one reference, with a default or without.
+pub fn is_sole_reference(template: &str) -> bool {
+    let Some(inside) = template.strip_prefix("${") else { return false };
+    closing_brace(inside).is_some_and(|end| end + 1 == inside.len())
 }
 
 /// `template` with every default left out: a default may be a secret.

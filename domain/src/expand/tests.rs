@@ -1,14 +1,14 @@
 use super::*;
 
-fn environment() -> Environment {
-    [("A", "alpha"), ("B_2", "beta"), ("EMPTY", ""), ("TRICKY", "${A}$${}\\1:-"), ("_", "low")]
-        .into_iter()
-        .collect()
+fn variable(name: &str) -> Option<String> {
+    const SET: [(&str, &str); 5] =
+        [("A", "alpha"), ("B_2", "beta"), ("EMPTY", ""), ("TRICKY", "${A}$${}\\1:-"), ("_", "low")];
+    SET.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned())
 }
 
 #[track_caller]
 fn check(template: &str, expected: Result<&str, ExpandError>) {
-    assert_eq!(expand(template, &environment()), expected.map(str::to_owned), "{template}");
+    assert_eq!(expand(template, &variable), expected.map(str::to_owned), "{template}");
 }
 
 #[test]
@@ -85,6 +85,23 @@ fn a_sole_variable_is_the_whole_text() {
     assert_eq!(sole_variable(" ${A_1} "), Some("A_1"));
     for text in ["${A}b", "${A}${B}", "$A", "${A:-b}", ""] {
         assert_eq!(sole_variable(text), None, "{text}");
+    }
+}
+
+#[test]
+fn any_text_can_be_written_literally() {
+    for text in ["", "${A}", "$${A}", "$$${", "a${", "p$w{}", "${A}${A}$"] {
+        check(&literal(text), Ok(text));
+    }
+}
+
+#[test]
+fn a_sole_reference_is_the_whole_text() {
+    for text in ["${A}", "${A:-}", "${A:-x${B:-}y}"] {
+        assert!(is_sole_reference(text), "{text}");
+    }
+    for text in ["", "$A", "$${A}", "x${A}", "${A}x", "${A}${B}", "${A", "${A:-x${B}"] {
+        assert!(!is_sole_reference(text), "{text}");
     }
 }
 

@@ -1,0 +1,19 @@
+//! From what a request itself names to a database.
+
+use std::sync::Arc;
+
+use super::{Backend, SchemaReader};
+
+/// Opens databases that requests name, with the caller's own key.
+pub trait DirectTargets: Send + Sync + 'static {
+    /// Opens what is at `url`, for one request.
+    ///
+    /// - MUST NOT wait for it.
+    /// - MUST NOT lead to where the configuration lets no caller go, whatever the name at `url` means by the time of
+    ///   the connection.
+    /// - MUST keep nothing of `key` once what it gave is gone.
+    ///
+    /// # Errors
+    /// Why the URL cannot be used, without anything of it or of the key.
+    fn open(&self, url: &str, key: &str) -> Result<(Arc<dyn Backend>, Arc<dyn SchemaReader>), String>;
+}

@@ -1,0 +1,107 @@
+//! The bare CQL driver, for `bench/cql`: loads the table, and inserts as fast as it can.
+//!
+//! `cql HOST:PORT load ROWS` makes the keyspace `bench` and fills `events`.
+//! `cql HOST:PORT insert SECONDS AT_ONCE` writes rows of `inserts` one by one and prints how many in how many seconds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::statement::Consistency;
+use scylla::statement::batch::{Batch, BatchType};
+use scylla::value::CqlDecimal;
+use tokio::task::JoinSet;
+
+/// Rows of one partition, written by one batch.
+const PARTITION: i64 = 100;
+
+/// Batches under way at once.
+const BATCHES: usize = 16;
+
+const NOTE: &str = "a note of some length, as notes are";
+
+const TABLES: &[&str] = &[
+    "CREATE KEYSPACE IF NOT EXISTS bench WITH replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",
+    "CREATE TABLE IF NOT EXISTS bench.events (part int, id bigint, kind text, amount decimal, note text, PRIMARY KEY (part, id))",
+    "CREATE TABLE IF NOT EXISTS bench.inserts (id bigint PRIMARY KEY, kind text, amount decimal, note text)",
+];
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| -> Result<i64> {
+        arguments.get(at).context("a number is missing")?.parse().context("not a number")
+    };
+    let contact = arguments.first().context("HOST:PORT is missing")?;
+    let session = Arc::new(SessionBuilder::new().known_node(contact).build().await?);
+    match arguments.get(1).map(String::as_str) {
+        Some("load") => load(session, number(2)?).await,
+        Some("insert") => insert(session, number(2)?.unsigned_abs(), number(3)?).await,
+        _ => bail!("load ROWS, or insert SECONDS AT_ONCE"),
+    }
+}
+
+fn amount(number: i64) -> CqlDecimal {
+    let unscaled = i32::try_from(number % 1000).unwrap_or(0) * 100 + 25;
+    CqlDecimal::from_signed_be_bytes_and_exponent(unscaled.to_be_bytes().to_vec(), 2)
+}
+
+async fn load(session: Arc<Session>, rows: i64) -> Result<()> {
+    for table in TABLES {
+        session.query_unpaged(*table, ()).await?;
+    }
+    let text = "INSERT INTO bench.events (part, id, kind, amount, note) VALUES (?, ?, ?, ?, ?)";
+    let prepared = session.prepare(text).await?;
+    let mut work = JoinSet::new();
+    for start in (0..rows).step_by(PARTITION as usize) {
+        if work.len() >= BATCHES {
+            work.join_next().await.context("a batch")???;
+        }
+        let (session, prepared) = (session.clone(), prepared.clone());
+        work.spawn(async move {
+            let mut batch = Batch::new(BatchType::Unlogged);
+            let ids = start..(start + PARTITION).min(rows);
+            let part = i32::try_from(start / PARTITION)?;
+            let values: Vec<_> = ids
+                .map(|id| {
+                    batch.append_statement(prepared.clone());
+                    (part, id, format!("kind_{:02}", id % 100), amount(id), NOTE)
+                })
+                .collect();
+            session.batch(&batch, &values).await?;
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = work.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+async fn insert(session: Arc<Session>, seconds: u64, at_once: i64) -> Result<()> {
+    let text = "INSERT INTO bench.inserts (id, kind, amount, note) VALUES (?, ?, ?, ?)";
+    let mut prepared = session.prepare(text).await?;
+    prepared.set_consistency(Consistency::LocalQuorum);
+    let next = Arc::new(AtomicI64::new(0));
+    let started = Instant::now();
+    let mut work = JoinSet::new();
+    for _ in 0..at_once {
+        let (session, prepared, next) = (session.clone(), prepared.clone(), next.clone());
+        work.spawn(async move {
+            while started.elapsed() < Duration::from_secs(seconds) {
+                let id = next.fetch_add(1, Ordering::Relaxed);
+                let row = (id, format!("kind_{:02}", id % 100), amount(id), NOTE);
+                session.execute_unpaged(&prepared, row).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = work.join_next().await {
+        done??;
+    }
+    println!("{}\t{:.3}", next.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
+    Ok(())
+}

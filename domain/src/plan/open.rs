@@ -1,0 +1,148 @@
+//! Planning without a catalog: an open schema knows no relation, so that each request is planned against one made of
+//! the names that it mentions, and of those that the caller's key does. Whether they exist, the database itself says.
+
+use std::sync::Arc;
+
+use super::Planner;
+use crate::access::TablePlace;
+use crate::error::{RequestCode, RequestError};
+use crate::query::{
+    Assignment, Condition, ConflictTarget, DeleteRequest, FetchRequest, Identifier, InsertRequest,
+    RelationName, Selection, UpdateRequest,
+};
+use crate::schema::{Column, ColumnType, Relation};
+use crate::shape::case::camel_to_snake;
+
+/// The column that stands for a row's id where no key is known (contract 8.3, 9.1).
+const ID: &str = "id";
+
+/// Names of columns in a request.
+#[derive(Debug, Default)]
+pub(super) struct Names<'r>(Vec<&'r str>);
+
+impl<'r> Names<'r> {
+    pub(super) fn of_fetch(request: &'r FetchRequest) -> Self {
+        let mut names = Self::default();
+        names.selection(&request.columns);
+        names.conditions(&request.conditions);
+        names.0.extend(request.sort.iter().map(|key| key.column.as_str()));
+        names
+    }
+
+    pub(super) fn of_insert(request: &'r InsertRequest) -> Self {
+        let mut names = Self::default();
+        names.selection(&request.columns);
+        request.rows.iter().for_each(|row| names.assignments(row));
+        if let Some(upsert) = &request.upsert {
+            names.assignments(upsert.set.as_deref().unwrap_or_default());
+            if let Some(ConflictTarget::Columns { columns, .. }) = &upsert.target {
+                names.0.extend(columns.iter().map(Identifier::as_str));
+            }
+        }
+        if request.columns == Selection::All {
+            names.0.push(ID);
+        }
+        names
+    }
+
+    pub(super) fn of_update(request: &'r UpdateRequest) -> Self {
+        let mut names = Self::default();
+        names.selection(&request.columns);
+        names.assignments(&request.set);
+        names.conditions(&request.conditions);
+        names
+    }
+
+    pub(super) fn of_delete(request: &'r DeleteRequest) -> Self {
+        let mut names = Self::default();
+        names.selection(&request.columns);
+        names.conditions(&request.conditions);
+        if request.resource_id.is_some() {
+            names.0.push(ID);
+        }
+        names
+    }
+
+    fn selection(&mut self, selection: &'r Selection) {
+        if let Selection::Items(items) = selection {
+            self.0.extend(items.iter().map(|item| item.column.as_str()));
+        }
+    }
+
+    fn assignments(&mut self, assignments: &'r [Assignment]) {
+        self.0.extend(assignments.iter().map(|assignment| assignment.column.as_str()));
+    }
+
+    fn conditions(&mut self, conditions: &'r [Condition]) {
+        for condition in conditions {
+            match condition {
+                Condition::Compare { column, .. }
+                | Condition::Is { column, .. }
+                | Condition::In { column, .. }
+                | Condition::Contains { column, .. } => self.0.push(column.as_str()),
+                Condition::Not(inner) => self.conditions(std::slice::from_ref(inner)),
+                Condition::And(list) | Condition::Or(list) => self.conditions(list),
+            }
+        }
+    }
+}
+
+impl Planner<'_> {
+    /// A relation of these names, of those that the caller's key limits it to, and of `*`.
+    pub(super) fn open_relation(&self, name: &RelationName, names: &Names<'_>) -> Relation {
+        let default_schema = self.schema.default_schema();
+        let schema = name.schema.as_ref().map_or(default_schema, Identifier::as_str);
+        let table = name.name.as_str();
+        let mut columns =
+            vec![Column { name: Arc::from("*"), ty: ColumnType::dynamic(), nullable: true, writable: false }];
+        let mut add = |name: &str| {
+            if !columns.iter().any(|column| &*column.name == name) {
+                columns.push(Column {
+                    name: name.into(),
+                    ty: ColumnType::dynamic(),
+                    nullable: true,
+                    writable: true,
+                });
+            }
+        };
+        let mut mentioned = names.0.clone();
+        if let Some(authority) = &self.authority {
+            let place = TablePlace { schema, table, default_schema };
+            // Columns of a key are the database's own names; those of its conditions are a request's.
+            authority.columns(place).for_each(&mut add);
+            let mut conditions = Names::default();
+            for condition in authority.conditions(place) {
+                conditions.conditions(std::slice::from_ref(condition));
+            }
+            mentioned.append(&mut conditions.0);
+        }
+        for name in mentioned {
+            if self.options.camel_to_snake { add(&camel_to_snake(name)) } else { add(name) }
+        }
+        Relation {
+            schema: schema.into(),
+            name: table.into(),
+            columns,
+            primary_key: Box::default(),
+            unique: Vec::new(),
+            cql: None,
+        }
+    }
+
+    /// Refuses what needs to be known of the database, or done inside it, where it is only reached through an
+    /// interface like PostgREST's.
+    pub(super) fn needs_catalog(
+        &self,
+        wanted: bool,
+        field: &str,
+        reason: &str,
+        fix: &str,
+    ) -> Result<(), RequestError> {
+        if wanted && self.schema.is_open() {
+            return Err(
+                RequestError::field(RequestCode::NotSupportedByBackend, field, reason.to_owned()).hint(fix)
+            );
+        }
+        Ok(())
+    }
+}

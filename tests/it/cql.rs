@@ -1,0 +1,222 @@
+//! A CQL database behind the gateway, end to end: the same requests, with the same meaning or a reason.
+
+mod values;
+mod writes;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use athena_test_support::{Mode, TestKeyspace};
+
+use crate::harness::{Answer, CLIENT, Gateway};
+
+const EVENTS: &str = "
+    CREATE TABLE events (room text, day date, at timestamp, id int, note text, tags set<text>, size int,
+        PRIMARY KEY ((room, day), at, id)) WITH CLUSTERING ORDER BY (at DESC, id ASC);
+    CREATE INDEX events_size ON events (size);
+    CREATE TABLE numbers (part int, n int, PRIMARY KEY (part, n));
+";
+
+/// A gateway over a keyspace of its own; none where there is no CQL server.
+async fn with(cql: &str, options: &str) -> Option<(Gateway, TestKeyspace)> {
+    let keyspace = TestKeyspace::with(cql).await?;
+    let uri = format!("{}{options}", keyspace.uri());
+    Some((Gateway::over(&[(CLIENT, &uri)], "").await, keyspace))
+}
+
+/// Three events of one day and one of the next.
+async fn with_events(options: &str) -> Option<(Gateway, TestKeyspace)> {
+    let (gateway, keyspace) = with(EVENTS, options).await?;
+    for (day, hour, id, size) in [
+        ("2024-01-01", 10, 1, 5),
+        ("2024-01-01", 11, 2, 6),
+        ("2024-01-01", 11, 3, 5),
+        ("2024-01-02", 9, 4, 5),
+    ] {
+        let row = json!({
+            "room": "a", "day": day, "at": format!("{day}T{hour:02}:00:00Z"), "id": id, "size": size,
+            "tags": ["x", "y"],
+        });
+        gateway.insert(&json!({"table_name": "events", "insert_body": row}).to_string()).await.ok();
+    }
+    Some((gateway, keyspace))
+}
+
+/// A fetch of events by these conditions and further fields.
+async fn events(gateway: &Gateway, conditions: Value, further: Value) -> Answer {
+    let mut body = json!({"table_name": "events", "columns": "id", "conditions": conditions});
+    body.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+    gateway.fetch(&body.to_string()).await
+}
+
+fn eq(column: &str, value: impl Into<Value>) -> Value {
+    json!({"eq_column": column, "eq_value": value.into()})
+}
+
+fn op(operator: &str, column: &str, value: impl Into<Value>) -> Value {
+    json!({"operator": operator, "column": column, "value": value.into()})
+}
+
+fn ids(answer: &Answer) -> Vec<i64> {
+    answer.rows().as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn rows_are_found_by_their_keys() {
+    let Some((gateway, _keyspace)) = with_events("").await else { return };
+    let day = || vec![eq("room", "a"), eq("day", "2024-01-01")];
+    let found = async |more: Vec<Value>, further: Value| {
+        let conditions = day().into_iter().chain(more).collect::<Vec<_>>();
+        ids(&events(&gateway, conditions.into(), further).await)
+    };
+    assert_eq!(found(vec![], json!({})).await, [2, 3, 1]);
+    assert_eq!(found(vec![op("gt", "at", "2024-01-01T10:30:00Z")], json!({})).await, [2, 3]);
+    assert_eq!(found(vec![op("lte", "at", "2024-01-01T10:30:00Z")], json!({})).await, [1]);
+    let sort = |field: &str, direction: &str| json!({"sort_by": {"field": field, "direction": direction}});
+    assert_eq!(found(vec![], sort("at", "desc")).await, [2, 3, 1]);
+    assert_eq!(found(vec![], sort("at", "asc")).await, [1, 3, 2]);
+    assert_eq!(found(vec![], json!({"limit": 1, "offset": 1})).await, [3]);
+    assert_eq!(found(vec![op("in", "at", json!([]))], json!({})).await, [0_i64; 0]);
+    let both = json!([eq("room", "a"), op("in", "day", json!(["2024-01-01", "2024-01-02"]))]);
+    assert_eq!(ids(&events(&gateway, both, json!({})).await).len(), 4);
+    let either = json!([eq("room", "a"), {"operator": "or", "value": "day.eq.2024-01-01,day.eq.2024-01-02"}]);
+    assert_eq!(ids(&events(&gateway, either, json!({})).await).len(), 4);
+    let either = json!([
+        eq("room", "a"), eq("day", "2024-01-01"),
+        {"operator": "or", "value": "at.gte.2024-01-01T11:00:00Z,at.gte.2024-01-01T10:00:00Z"},
+    ]);
+    assert_eq!(ids(&events(&gateway, either, json!({})).await), [2, 3, 1]);
+    // By an index, and everything.
+    assert_eq!(ids(&events(&gateway, json!([eq("size", 6)]), json!({})).await), [2]);
+    assert_eq!(ids(&events(&gateway, json!([]), json!({})).await).len(), 4);
+    let counted = events(&gateway, json!(day()), json!({"count": "exact", "head": true})).await.ok();
+    assert_eq!(counted["data"]["count"], 3);
+    let grouped =
+        json!({"table_name": "events", "conditions": day(), "columns": "id,size", "group_by": "size"});
+    let grouped = gateway.fetch(&grouped.to_string()).await.ok();
+    assert_eq!(grouped["data"]["post_processing"]["grouped"].as_array().map(Vec::len), Some(2), "{grouped}");
+}
+
+#[tokio::test]
+async fn what_has_no_sound_translation_is_refused_with_reason_and_fix() {
+    let Some((gateway, _keyspace)) = with_events("").await else { return };
+    for (conditions, further) in [
+        (json!([eq("note", "x")]), json!({})),
+        (json!([eq("room", "a")]), json!({})),
+        (json!([eq("room", "a"), eq("day", "2024-01-01"), op("neq", "size", 5)]), json!({})),
+        (json!([eq("room", "a"), eq("day", "2024-01-01"), op("like", "note", "x%")]), json!({})),
+        (json!([eq("room", "a"), eq("day", "2024-01-01")]), json!({"sort_by": {"field": "size"}})),
+        (json!([]), json!({"sort_by": {"field": "at"}})),
+        (json!([]), json!({"count": "estimated"})),
+        (json!([]), json!({"columns": "id::text"})),
+    ] {
+        let refusal = events(&gateway, conditions.clone(), further.clone()).await;
+        let refusal = refusal.refused(400, "not_supported_by_backend");
+        let details = &refusal["details"];
+        for part in ["reason", "fix"] {
+            let text = details[part].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "{part} of {conditions} {further}: {refusal}");
+        }
+    }
+    events(&gateway, json!([eq("id", "x")]), json!({})).await.refused(400, "data_exception");
+    events(&gateway, json!([eq("nope", 1)]), json!({})).await.refused(400, "undefined_column");
+    gateway.fetch(r#"{"table_name":"nowhere"}"#).await.refused(400, "undefined_table");
+}
+
+#[tokio::test]
+async fn filtering_is_the_owners_to_allow() {
+    let Some((gateway, _keyspace)) = with_events("?allow_filtering=true").await else { return };
+    let larger = json!([eq("room", "a"), op("gt", "size", 5)]);
+    let found = events(&gateway, larger.clone(), json!({"limit": 10})).await;
+    assert_eq!((ids(&found), found.header("x-athena-filtered")), (vec![2], Some("true")));
+    let lines = json!({"table_name": "events", "conditions": larger, "limit": 10}).to_string();
+    let lines =
+        gateway.request(Method::POST, "/gateway/fetch").header("Accept", "application/x-ndjson").body(lines);
+    assert_eq!(gateway.send(lines).await.header("x-athena-filtered"), Some("true"));
+    // A key answers without.
+    let by_key = json!([eq("room", "a"), eq("day", "2024-01-01")]);
+    assert_eq!(events(&gateway, by_key, json!({})).await.header("x-athena-filtered"), None);
+    // Not without an end.
+    let endless = json!({"table_name": "events", "conditions": larger}).to_string();
+    let endless = gateway.request(Method::POST, "/gateway/fetch").header("Accept", "text/csv").body(endless);
+    gateway.send(endless).await.refused(400, "not_supported_by_backend");
+}
+
+#[tokio::test]
+async fn the_callers_own_cql_runs() {
+    let Some((gateway, keyspace)) = with_events("").await else { return };
+    let body = json!({"query": "SELECT id, tags FROM events WHERE room = ? AND day = ?", "params": ["a", "2024-01-02"], "read_only": true});
+    let answer = gateway.raw(&body.to_string()).await.ok();
+    assert_eq!(answer["data"], json!([{"id": 4, "tags": ["x", "y"]}]));
+    // A table of now is known at once.
+    gateway.query("CREATE TABLE fresh (k int PRIMARY KEY, v text)").await.ok();
+    gateway.insert(r#"{"table_name":"fresh","insert_body":{"k":1,"v":"one"}}"#).await.ok();
+    assert_eq!(gateway.fetch(r#"{"table_name":"fresh"}"#).await.rows(), json!([{"k": 1, "v": "one"}]));
+    // One that others change too.
+    keyspace.run("ALTER TABLE fresh ADD w int").await;
+    assert_eq!(
+        gateway.fetch(r#"{"table_name":"fresh"}"#).await.rows(),
+        json!([{"k": 1, "v": "one", "w": null}])
+    );
+    keyspace.run("CREATE TABLE newer (k int PRIMARY KEY)").await;
+    // Callers cannot force readings without a pause, so that it may be known a moment later.
+    let newer = async || gateway.fetch(r#"{"table_name":"newer"}"#).await;
+    while newer().await.status == 400 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(newer().await.rows(), json!([]));
+    gateway.query("SELEC 1").await.refused(400, "syntax_error");
+    gateway.query("USE system").await.refused(400, "not_supported_by_backend");
+    gateway.query("SELECT 1; SELECT 2").await.refused(400, "not_supported_by_backend");
+    let write = json!({"query": "TRUNCATE fresh", "read_only": true});
+    gateway.raw(&write.to_string()).await.refused(400, "not_supported_by_backend");
+}
+
+#[tokio::test]
+async fn many_rows_flow_page_by_page() {
+    let Some((gateway, keyspace)) = with(EVENTS, "?page_size=100").await else { return };
+    let insert = keyspace.session().prepare("INSERT INTO numbers (part, n) VALUES (?, ?)").await.unwrap();
+    for n in 0..5_000 {
+        keyspace.session().execute_unpaged(&insert, (n % 5, n)).await.unwrap();
+    }
+    let fetch = async |accept: &str, body: &str| {
+        let request = gateway.request(Method::POST, "/gateway/fetch").header("Accept", accept);
+        gateway.send(request.body(body.to_owned())).await
+    };
+    let lines = fetch("application/x-ndjson", r#"{"table_name":"numbers"}"#).await;
+    assert_eq!((lines.status, lines.text.lines().count()), (200, 5_000));
+    let csv =
+        fetch("text/csv", r#"{"table_name":"numbers","conditions":[{"eq_column":"part","eq_value":1}]}"#)
+            .await;
+    assert_eq!(csv.text.split("\r\n").count(), 1_002);
+    let some = gateway.fetch(r#"{"table_name":"numbers","limit":250}"#).await.rows();
+    assert_eq!(some.as_array().unwrap().len(), 250);
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_told_and_comes_back() {
+    let Some(keyspace) = TestKeyspace::with(EVENTS).await else { return };
+    let proxy = keyspace.proxied().await;
+    proxy.down().await;
+    let gateway = Gateway::over(&[(CLIENT, proxy.uri())], "").await;
+    let fetch = async || gateway.fetch(r#"{"table_name":"numbers"}"#).await;
+    let away = fetch().await;
+    away.refused(503, "connection_error");
+    assert!(away.header("retry-after").is_some());
+    assert_eq!(gateway.send(gateway.bare(Method::GET, "/livez")).await.status, 200);
+    proxy.set(Mode::Pass).await;
+    while fetch().await.status != 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    proxy.down().await;
+    fetch().await.refused(503, "connection_error");
+    gateway
+        .insert(r#"{"table_name":"numbers","insert_body":{"part":1,"n":1}}"#)
+        .await
+        .refused(503, "connection_error");
+    proxy.set(Mode::Pass).await;
+    while fetch().await.status != 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(fetch().await.rows(), json!([]));
+}
