@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_application::Gateway;
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
 use athena_application::ports::{Connector, DirectTargets, MetricsSource, Opened, StatisticsStore};
 use athena_application::use_cases::provision::Provision;
+use athena_application::{Cursors, Gateway};
 use athena_domain::breaker::BreakerSettings;
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::Decoding;
@@ -95,6 +95,10 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
         },
         authenticator: control.authenticator.clone(),
         budgets: control.budgets.clone(),
+        cursors: Arc::new(Cursors::new(
+            config.gateway.cursor_secret.as_ref().map(|secret| secret.expose().as_bytes()),
+            config.gateway.cursor_lifetime,
+        )),
         direct: direct(config),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,

@@ -85,6 +85,8 @@ pub struct ChunkSink {
     sent_bytes: u64,
     max_bytes: Option<u64>,
     max_rows: Option<u64>,
+    /// Keys of the columns, where they are wanted.
+    columns: Option<Vec<Arc<str>>>,
     /// Whether the byte limit was passed.
     pub overflowed: bool,
     /// Whether the row limit was passed.
@@ -115,6 +117,7 @@ impl ChunkSink {
             sent_bytes: 0,
             max_bytes,
             max_rows: None,
+            columns: None,
             overflowed: false,
             too_many_rows: false,
             stalled: false,
@@ -143,6 +146,18 @@ impl ChunkSink {
         }
     }
 
+    /// The same sink, which remembers the keys of the columns.
+    #[must_use]
+    pub fn with_columns(mut self) -> Self {
+        self.columns = Some(Vec::new());
+        self
+    }
+
+    /// Keys of the columns, in order; none where they were not wanted.
+    pub fn take_columns(&mut self) -> Vec<Arc<str>> {
+        self.columns.take().unwrap_or_default()
+    }
+
     /// Text of the hidden cells.
     pub fn take_hidden(&mut self) -> Vec<Option<Box<str>>> {
         match &mut self.writer {
@@ -162,6 +177,9 @@ impl ChunkSink {
 
 impl RowSink for ChunkSink {
     fn columns(&mut self, heads: &[ColumnHead]) {
+        if let Some(columns) = &mut self.columns {
+            *columns = heads.iter().filter(|head| !head.hidden).map(|head| head.label.clone()).collect();
+        }
         match &mut self.writer {
             Writer::Json(json) => json.columns(heads),
             Writer::Csv(csv) => csv.columns(heads),

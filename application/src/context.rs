@@ -52,6 +52,11 @@ impl Caller {
         Self { key: judgement.key.clone().filter(|_| good), mode: judgement.mode }
     }
 
+    /// The id that the caller's key goes by.
+    pub fn public_id(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| &*key.public_id)
+    }
+
     /// Whether a key is demanded, was given, and names the client.
     pub fn is_bound_to(&self, client: &ClientName) -> bool {
         let clients = self.key.as_ref().and_then(|key| key.clients.as_ref());
@@ -170,6 +175,11 @@ impl Trail {
     /// When a database was asked first; none when it did not come to that.
     pub fn asked(&self) -> Option<Asked> {
         self.asked.get().copied()
+    }
+
+    /// Notes that so many rows of a finished statement are not part of the answer.
+    pub(crate) fn take_back(&self, rows: u64) {
+        self.rows.fetch_sub(rows, Ordering::Relaxed);
     }
 
     /// Rows of the answer so far.

@@ -14,6 +14,7 @@ mod fixture;
 mod flow;
 mod key_store;
 mod log_store;
+mod pages;
 mod reads;
 mod recorder;
 mod refusals;
@@ -32,6 +33,7 @@ pub use flow::{
 };
 pub use key_store::{AccessStore, key_store};
 pub use log_store::{batches_are_written_once, log_entry, statistics_follow_the_batches};
+pub use pages::pages_go_on_where_they_ended;
 pub use reads::reads_answer_as_asked;
 pub use recorder::{Recorder, canonical};
 pub use refusals::{bad_values_are_rejected, columns_added_since_are_noticed, unknown_names_are_rejected};
@@ -48,6 +50,7 @@ pub async fn all(backend: &dyn Backend, schema: &dyn SchemaReader) {
     the_schema_is_read(schema).await;
     filters_follow_sql(backend, schema).await;
     reads_answer_as_asked(backend, schema).await;
+    pages_go_on_where_they_ended(backend, schema).await;
     a_stopped_sink_gets_no_further_row(backend, schema).await;
     a_full_sink_is_flushed(backend, schema).await;
     a_dropped_future_frees_the_backend(backend, schema).await;

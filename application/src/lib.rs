@@ -10,6 +10,7 @@ pub mod circuit;
 pub mod context;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod cursor;
 pub mod error;
 mod fields;
 mod follow;
@@ -27,6 +28,7 @@ pub use authenticator::Authenticator;
 pub use catalog::Catalog;
 pub use circuit::{Circuit, CircuitStatus};
 pub use context::{Caller, Context, Denial, Trail};
+pub use cursor::Cursors;
 pub use error::Error;
 pub use registry::{Client, ClientInfo, ClientRegistry, ClientState};
 pub use use_cases::Gateway;

@@ -6,6 +6,7 @@ mod fetch;
 mod grouped;
 mod insert;
 pub mod keys;
+mod page;
 pub mod provision;
 mod query;
 mod update;
@@ -15,7 +16,8 @@ pub use delete::{Delete, Deleted};
 pub use fetch::{Fetch, Fetched};
 pub use grouped::Grouped;
 pub use insert::{Insert, Inserted};
-pub use query::Query;
+pub use page::Page;
+pub use query::{Queried, Query};
 pub use update::{Update, Updated};
 pub use write::Written;
 
@@ -33,6 +35,7 @@ use tokio::time::Instant;
 use crate::authenticator::Authenticator;
 use crate::budgets::Budgets;
 use crate::context::{Caller, Context, Direct};
+use crate::cursor::Cursors;
 use crate::error::{Absence, Error};
 use crate::ports::{Backend, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
 use crate::registry::{ClientRegistry, ClientState};
@@ -51,6 +54,8 @@ pub struct Gateway {
     pub authenticator: Arc<Authenticator>,
     /// What is left of every key's budget.
     pub budgets: Arc<Budgets>,
+    /// Makes and reads cursors.
+    pub cursors: Arc<Cursors>,
     /// Opens databases that requests themselves name, where that is offered.
     pub direct: Option<Arc<dyn DirectTargets>>,
 }

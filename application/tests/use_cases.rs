@@ -14,6 +14,8 @@ mod clients;
 mod cql;
 #[path = "use_cases/guarded.rs"]
 mod guarded;
+#[path = "use_cases/paging.rs"]
+mod paging;
 #[path = "use_cases/reading.rs"]
 mod reading;
 #[path = "use_cases/streaming.rs"]

@@ -57,6 +57,8 @@ pub enum RequestCode {
     NotSupportedByBackend,
     /// Grouping that cannot be computed over the rows.
     PostProcessing,
+    /// A cursor that does not belong to the request, or not any more.
+    InvalidCursor,
     /// The caller's key does not reach that far; [`RequestError::denied`] says why.
     Denied,
 }
@@ -83,6 +85,7 @@ impl RequestCode {
             Self::TooManyRows => "too_many_rows",
             Self::NotSupportedByBackend => "not_supported_by_backend",
             Self::PostProcessing => "post_processing_failed",
+            Self::InvalidCursor => "invalid_cursor",
             Self::Denied => "insufficient_api_key_rights",
         }
     }

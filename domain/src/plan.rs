@@ -8,11 +8,13 @@ pub mod cql;
 mod fetch;
 mod filter;
 mod open;
+mod page;
 mod raw;
 mod write;
 
 pub use bind::{Bind, Datum};
 pub use cql::CqlPlan;
+pub use page::KeyValue;
 pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
@@ -126,6 +128,8 @@ pub struct SelectPlan {
     pub filter: Filter,
     /// In which order.
     pub order: Vec<Order>,
+    /// A place in `order`, a value for each of its keys: only what stands behind it. `None` begins with the first row.
+    pub after: Option<Vec<Bind>>,
     /// At most so many.
     pub limit: Option<u64>,
     /// After so many.

@@ -11,6 +11,7 @@ pub mod insert;
 pub mod page;
 pub mod raw;
 pub mod sort;
+pub mod sql;
 pub mod update;
 pub mod value;
 
@@ -24,5 +25,6 @@ pub use insert::{Assignment, ConflictTarget, InsertRequest, Row, Upsert};
 pub use page::Window;
 pub use raw::RawRequest;
 pub use sort::{Nulls, SortKey};
+pub use sql::{DatabaseKind, Driver, SqlRequest};
 pub use update::UpdateRequest;
 pub use value::Value;

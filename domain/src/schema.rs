@@ -104,6 +104,8 @@ pub struct Column {
     pub name: Arc<str>,
     /// Type.
     pub ty: ColumnType,
+    /// Whether it may hold null.
+    pub nullable: bool,
     /// Whether it may be written: not generated and not an always-identity.
     pub writable: bool,
 }
@@ -151,6 +153,17 @@ impl Relation {
     /// Position of a column by its exact name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| &*column.name == name)
+    }
+
+    /// The columns that tell every row from every other: the primary key's, else those of a unique index without
+    /// nulls.
+    pub fn identity(&self) -> Option<&[usize]> {
+        let never_null = |columns: &[usize]| columns.iter().all(|column| !self.columns[*column].nullable);
+        let unique = self.unique.iter().filter(|index| index.total && !index.columns.is_empty());
+        match &*self.primary_key {
+            [] => unique.map(|index| &*index.columns).find(|columns| never_null(columns)),
+            key => Some(key),
+        }
     }
 
     /// The single column of the primary key.

@@ -6,6 +6,7 @@ use athena_domain::breaker::BreakerSettings;
 use athena_supabase::HostRules;
 
 use super::reader::Reader;
+use super::secret::Secret;
 use super::server::narrow;
 
 /// What happens to a body field nobody knows.
@@ -58,6 +59,10 @@ pub struct GatewayConfig {
     pub auto_migrate: bool,
     /// `gateway.schema_refresh_secs`: how old the knowledge of tables and columns may grow.
     pub schema_refresh: Duration,
+    /// `gateway.cursor_secret`: what cursors are sealed with; drawn at start where it is absent.
+    pub cursor_secret: Option<Secret>,
+    /// `gateway.cursor_lifetime_secs`: how long a cursor can be gone on with.
+    pub cursor_lifetime: Duration,
     /// `gateway.circuit_breaker_*`: when the database of a client is taken to be away.
     pub breaker: BreakerSettings,
     /// `gateway.supabase_allowed_hosts`, `gateway.supabase_allow_insecure`: where `x-supabase-url` may lead.
@@ -94,6 +99,8 @@ impl GatewayConfig {
             logging_client,
             auth_client,
             auto_migrate: reader.boolean(key("auto_migrate"), true),
+            cursor_secret: cursor_secret(reader),
+            cursor_lifetime: reader.seconds(key("cursor_lifetime_secs"), 3600, 1..=604_800),
             supabase_hosts,
             schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
             breaker: BreakerSettings {
@@ -104,6 +111,19 @@ impl GatewayConfig {
             },
         }
     }
+}
+
+/// Fewest characters of a secret: whoever holds a cursor can try secrets as fast as a machine can.
+const MIN_SECRET: usize = 32;
+
+fn cursor_secret(reader: &mut Reader<'_>) -> Option<Secret> {
+    let secret = reader.text("gateway", "cursor_secret")?;
+    if secret.chars().count() < MIN_SECRET {
+        let message = format!("must have {MIN_SECRET} characters or more; openssl rand -hex 32 makes one");
+        reader.problem("gateway", "cursor_secret", message);
+        return None;
+    }
+    Some(Secret::new(secret))
 }
 
 fn supabase_hosts(reader: &mut Reader<'_>) -> HostRules {

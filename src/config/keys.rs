@@ -94,6 +94,8 @@ pub const KEYS: &[Key] = &[
     key("gateway", "auth_client", ""),
     key("gateway", "schema_refresh_secs", "60"),
     key("gateway", "auto_migrate", "true"),
+    key("gateway", "cursor_secret", ""),
+    key("gateway", "cursor_lifetime_secs", "3600"),
     key("gateway", "circuit_breaker_threshold", "5"),
     key("gateway", "circuit_breaker_timeout_secs", "60"),
     key("gateway", "circuit_breaker_check_interval_secs", "30"),

@@ -55,6 +55,7 @@ async fn documents_are_served() {
         "/gateway/insert:",
         "/gateway/delete:",
         "/gateway/query:",
+        "/query/sql:",
         "/openapi.yaml:",
         "/docs:",
     ] {

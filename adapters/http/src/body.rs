@@ -67,7 +67,7 @@ enum Packing {
 }
 
 /// A body as it was received.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Received {
     bytes: Bytes,
     packing: Packing,

@@ -3,8 +3,10 @@
 pub mod rows;
 pub mod written;
 
+use athena_application::use_cases::Queried;
 use athena_application::{Body, Tally};
-use athena_domain::rows::RowFormat;
+use athena_domain::query::{DatabaseKind, SqlRequest};
+use athena_domain::rows::{RowFormat, escape_into};
 use bytes::Bytes;
 use poem::Response;
 use poem::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -61,6 +63,40 @@ pub fn query_close(tally: &Tally) -> String {
         r#"],"meta":{{"backend":"sqlx","statement_count":{},"rows_affected":{},"returned_row_count":{}}}}}"#,
         tally.done.statements, tally.done.affected, tally.rows
     )
+}
+
+/// The answer of `/query/sql` (contract 11).
+pub const SQL_OPEN: &str = r#"{"status":"success","message":"Successfully executed query","data":{"rows":["#;
+
+/// The row that stands for a statement without rows, where the database is one of CQL (contract 11).
+const CQL_DONE: &str = r#"{"status":"success","message":"Query executed successfully"}"#;
+
+/// The answer of `/query/sql`, once its rows are written behind [`SQL_OPEN`].
+pub fn sql_answer(queried: Queried, request: &SqlRequest) -> Response {
+    let Queried { body, tally, columns, took } = queried;
+    let mut body = Vec::from(body);
+    let mut rows = tally.rows;
+    if request.driver.kind == DatabaseKind::Cql && columns.is_empty() && rows == 0 {
+        body.extend_from_slice(CQL_DONE.as_bytes());
+        rows = 1;
+    }
+    body.extend_from_slice(b"],\"columns\":[");
+    for (place, column) in columns.iter().enumerate() {
+        body.extend_from_slice(if place > 0 { b",\"" } else { b"\"" });
+        escape_into(column, &mut body);
+        body.push(b'"');
+    }
+    body.extend_from_slice(b"],\"db_name\":\"");
+    escape_into(request.db_name.as_str(), &mut body);
+    let numbers = format!(
+        r#"","duration_ms":{},"statement_count":{},"rows_affected":{},"returned_row_count":{}}}}}"#,
+        took.as_millis(),
+        tally.done.statements,
+        tally.done.affected,
+        rows
+    );
+    body.extend_from_slice(numbers.as_bytes());
+    whole(RowFormat::Json, body)
 }
 
 /// The answer that carries `body`: its bytes, or a stream whose failure `on_failure` puts into a last line;

@@ -35,6 +35,8 @@ pub enum Route {
     Delete,
     /// POST `/gateway/query`.
     Query,
+    /// POST `/query/sql`.
+    Sql,
     /// A route behind the static admin key.
     Admin,
 }
@@ -47,7 +49,7 @@ impl Route {
             Self::Update => Some("gateway_update"),
             Self::Insert => Some("insert"),
             Self::Delete => Some("delete"),
-            Self::Query => Some("query"),
+            Self::Query | Self::Sql => Some("query"),
             Self::Admin => None,
         }
     }
@@ -66,6 +68,8 @@ pub struct Scene<'a> {
     pub client: Option<ClientName>,
     /// Table, once it is read.
     pub table: Option<String>,
+    /// The database's name as `/query/sql` was told it, once it is read.
+    pub db_name: Option<ClientName>,
     /// What is told of the request besides its answer.
     pub record: Record,
     /// Where `record` goes in the end, whether the handler answers or is dropped.
@@ -96,11 +100,14 @@ pub fn from_application(error: Error, scene: &Scene<'_>) -> Box<Failure> {
         Error::Port(error) => {
             port::log(&error, scene.request_id);
             let failure = port::from_port(error, scene.route);
-            match (&scene.table, scene.route) {
-                (Some(table), Route::Fetch | Route::Update | Route::Delete) => {
-                    failure.detail("context", table.as_str())
-                }
-                _ => failure,
+            let context = match scene.route {
+                Route::Fetch | Route::Update | Route::Delete => scene.table.as_deref(),
+                Route::Sql => scene.db_name.as_ref().map(ClientName::as_str),
+                Route::Insert | Route::Query | Route::Admin => None,
+            };
+            match context {
+                Some(context) => failure.detail("context", context),
+                None => failure,
             }
         }
         Error::Grouping(error) => {

@@ -29,6 +29,8 @@ pub const ORGANIZATION_ID: HeaderName = HeaderName::from_static("x-organization-
 pub const RESOURCE_ID: HeaderName = HeaderName::from_static("x-athena-resource-id");
 /// Number of matching rows, where the body has no room for it.
 pub const COUNT: HeaderName = HeaderName::from_static("x-athena-count");
+/// The cursor to the next page, where the body has no room for it.
+pub const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-athena-next-cursor");
 /// Whether the database looked at rows that are not in the answer.
 pub const FILTERED: HeaderName = HeaderName::from_static("x-athena-filtered");
 /// A direct database target, which this server does not take.
@@ -49,11 +51,11 @@ pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The client a request is for.
+/// The client that the header names; a blank header names none.
 ///
 /// # Errors
-/// When the header is absent, blank, unreadable, or given twice with different names.
-pub fn client(headers: &HeaderMap) -> Result<ClientName, Box<Failure>> {
+/// When the header is unreadable, or given twice with different names.
+pub fn client(headers: &HeaderMap) -> Result<Option<ClientName>, Box<Failure>> {
     let mut found: Option<ClientName> = None;
     for value in headers.get_all(&CLIENT) {
         if value.as_bytes().trim_ascii().is_empty() {
@@ -73,7 +75,7 @@ pub fn client(headers: &HeaderMap) -> Result<ClientName, Box<Failure>> {
             _ => found = Some(name),
         }
     }
-    found.ok_or_else(failure::missing_client)
+    Ok(found)
 }
 
 /// Address and key of the project that a request names itself.

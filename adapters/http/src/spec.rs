@@ -54,6 +54,7 @@ fn described() -> OpenApiService<Apis, ()> {
         decoding: Default::default(),
         authenticator: Default::default(),
         budgets: Default::default(),
+        cursors: Default::default(),
     });
     service(&Services::new(gateway), &HttpSettings::default(), Probe::default(), Documents::default())
 }

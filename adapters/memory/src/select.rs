@@ -11,6 +11,7 @@ use athena_domain::schema::{Relation, TypeKind};
 use crate::filter::Test;
 use crate::reject;
 use crate::table::{Row, Table};
+use crate::value::Stored;
 
 /// The rows of a read, in order.
 pub(crate) fn select(plan: &SelectPlan, table: &Table) -> Result<Vec<Row>, PortError> {
@@ -23,9 +24,16 @@ pub(crate) fn select(plan: &SelectPlan, table: &Table) -> Result<Vec<Row>, PortE
         return Err(reject::no_operator(&table.relation.columns[key.column].ty, "order"));
     }
     rows.sort_by(|a, b| {
-        let orders = plan.order.iter().map(|key| by(key, a, b));
+        let orders = plan.order.iter().map(|key| by(key, &a[key.column], &b[key.column]));
         orders.fold(Ordering::Equal, Ordering::then)
     });
+    if let Some(after) = &plan.after {
+        let place = after.iter().map(Stored::from_bind).collect::<Result<Vec<_>, _>>()?;
+        rows.retain(|row| {
+            let orders = plan.order.iter().zip(&place).map(|(key, value)| by(key, &row[key.column], value));
+            orders.fold(Ordering::Equal, Ordering::then) == Ordering::Greater
+        });
+    }
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     rows.drain(..size(plan.offset).min(rows.len()));
     rows.truncate(plan.limit.map_or(usize::MAX, size));
@@ -39,8 +47,7 @@ pub(crate) fn matching(filter: &Filter, table: &Table) -> Result<Vec<Row>, PortE
 }
 
 /// Nulls count as greater than every value, unless the key says where they stand.
-fn by(key: &Order, a: &Row, b: &Row) -> Ordering {
-    let (a, b) = (&a[key.column], &b[key.column]);
+fn by(key: &Order, a: &Stored, b: &Stored) -> Ordering {
     let nulls_first = key.nulls.map_or(key.descending, |nulls| nulls == Nulls::First);
     match (a.is_null(), b.is_null()) {
         (true, true) => Ordering::Equal,

@@ -53,6 +53,7 @@ struct ColumnRow {
     number: i16,
     name: String,
     ty: i64,
+    nullable: bool,
     writable: bool,
 }
 
@@ -87,7 +88,7 @@ const FIELDS: &str = "
 const COLUMNS: &str = "
     SELECT c.oid::int8 AS relation, n.nspname::text AS schema, c.relname::text AS table, a.attnum AS number,
            a.attname::text AS name, a.atttypid::int8 AS ty,
-           a.attidentity::text <> 'a' AND a.attgenerated::text = '' AS writable
+           NOT a.attnotnull AS nullable, a.attidentity::text <> 'a' AND a.attgenerated::text = '' AS writable
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

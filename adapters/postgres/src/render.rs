@@ -5,6 +5,7 @@
 //! Names come from the catalog and are always quoted. `LIMIT` alone is written out: a page size is one of
 //! few numbers, and the planner can only choose well when it sees it.
 
+mod after;
 mod filter;
 mod write;
 
@@ -174,12 +175,12 @@ impl Statement {
 
     /// The list after SELECT or RETURNING; `every` writes `*` where each value is read as it is.
     fn outputs(&mut self, relation: &Relation, outputs: &[Output], every: bool) {
-        if every && !outputs.is_empty() && outputs.iter().all(|output| is_native(output.ty(relation))) {
+        let star = every && !outputs.is_empty() && outputs.iter().all(|o| is_native(o.ty(relation)));
+        if star {
             self.sql.push('*');
-            return;
         }
-        for (index, output) in outputs.iter().enumerate() {
-            if index > 0 {
+        for (index, output) in outputs.iter().filter(|output| !star || output.hidden).enumerate() {
+            if star || index > 0 {
                 self.sql.push(',');
             }
             let ty = output.ty(relation);
@@ -207,6 +208,10 @@ impl Statement {
         self.sql.push_str(" FROM ");
         self.relation(&plan.relation);
         self.where_clause(&plan.relation, &plan.filter)?;
+        if let Some(after) = &plan.after {
+            self.sql.push_str(if plan.filter.is_empty() { " WHERE " } else { " AND " });
+            self.after(plan, after)?;
+        }
         self.order(&plan.relation, &plan.order);
         if let Some(limit) = plan.limit {
             self.sql.push_str(" LIMIT ");
@@ -223,6 +228,9 @@ impl Statement {
     fn order(&mut self, relation: &Relation, order: &[Order]) {
         for (index, key) in order.iter().enumerate() {
             self.sql.push_str(if index == 0 { " ORDER BY " } else { "," });
+            // A bare name would mean the column of the answer, which may be another one, or this one as text.
+            self.name(&relation.name);
+            self.sql.push('.');
             self.column(relation, key.column);
             if key.descending {
                 self.sql.push_str(" DESC");

@@ -76,6 +76,7 @@ impl Bench {
             undoable: false,
             defines: query.starts_with("CREATE"),
             opens_transaction: false,
+            tells_columns: false,
         };
         let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false, keys_to_snake: false };
         let mut sink = Recorder::default();
@@ -436,6 +437,7 @@ async fn a_silent_server_is_not_waited_for_any_longer_than_was_said() {
             undoable: false,
             defines: false,
             opens_transaction: false,
+            tells_columns: false,
         };
         let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false, keys_to_snake: false };
         backend

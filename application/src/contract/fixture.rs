@@ -50,11 +50,13 @@ pub fn fixture() -> Vec<TableSpec> {
             ("born", ColumnType::new("date", TypeKind::Date)),
             ("seen", ColumnType::new("timestamp with time zone", TypeKind::TimestampTz)),
         ],
+        &[],
         vec![unique("contract_items_pkey", &[0]), unique("contract_items_name_key", &[1])],
     );
     let places = relation(
         "contract_places",
         vec![("land", text()), ("town", text()), ("people", bigint()), ("note", text())],
+        &["people"],
         vec![unique("contract_places_pkey", &[0, 1])],
     );
     vec![
@@ -69,13 +71,24 @@ pub fn fixture() -> Vec<TableSpec> {
 }
 
 /// A table whose first unique index is its primary key.
-fn relation(name: &str, columns: Vec<(&str, ColumnType)>, unique: Vec<UniqueIndex>) -> Relation {
-    let column = |(name, ty): (&str, ColumnType)| Column { name: name.into(), ty, writable: true };
+fn relation(
+    name: &str,
+    columns: Vec<(&str, ColumnType)>,
+    not_null: &[&str],
+    unique: Vec<UniqueIndex>,
+) -> Relation {
+    let key = unique.first().map(|index| index.columns.clone()).unwrap_or_default();
+    let column = |(place, (name, ty)): (usize, (&str, ColumnType))| Column {
+        name: name.into(),
+        ty,
+        nullable: !key.contains(&place) && !not_null.contains(&name),
+        writable: true,
+    };
     Relation {
         schema: "public".into(),
         name: name.into(),
-        columns: columns.into_iter().map(column).collect(),
-        primary_key: unique.first().map(|index| index.columns.clone()).unwrap_or_default(),
+        columns: columns.into_iter().enumerate().map(column).collect(),
+        primary_key: key,
         unique,
         cql: None,
     }

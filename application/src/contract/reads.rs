@@ -82,6 +82,16 @@ const READS: &[(&str, &str, &str)] = &[
         r#"[{"id":10},{"id":8}]"#,
     ),
     (
+        "a column that is cast in the answer sorts by what it is",
+        r#"{"table_name":"contract_items","columns":"qty::text","limit":6,"sort_by":[{"field":"qty"},{"field":"id"}]}"#,
+        r#"[{"qty":"-3"},{"qty":"0"},{"qty":"1"},{"qty":"5"},{"qty":"5"},{"qty":"7"}]"#,
+    ),
+    (
+        "another column's name in the answer does not sort",
+        r#"{"table_name":"contract_items","columns":"qty:id,id:qty","limit":3,"sort_by":[{"field":"qty"}]}"#,
+        r#"[{"qty":5,"id":-3},{"qty":4,"id":0},{"qty":9007199254740993,"id":1}]"#,
+    ),
+    (
         "text by code point",
         r#"{"table_name":"contract_items","columns":"name","limit":5,"sort_by":{"field":"name"}}"#,
         r#"[{"name":"Banana"},{"name":"Fig"},{"name":"apple"},{"name":"back\\slash"},{"name":"cherry"}]"#,

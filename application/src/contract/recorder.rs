@@ -107,8 +107,8 @@ fn text(cell: CellRef<'_>) -> String {
 
 /// The text that a JSON scalar stands for.
 fn plain(json: &str) -> Option<String> {
-    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => Some(inner.to_owned()),
+    match JsonText::parse(json.as_bytes()).ok().and_then(|text| text.string()) {
+        Some(text) => Some(text.into_owned()),
         None => (json != "null").then(|| json.to_owned()),
     }
 }

@@ -20,6 +20,7 @@ fn read_of(relation: Relation) -> Plan {
         outputs,
         every: false,
         filter: Filter::And(Vec::new()),
+        after: None,
         order: Vec::new(),
         limit: None,
         offset: 0,
@@ -42,7 +43,7 @@ pub async fn unknown_names_are_rejected(backend: &dyn Backend, schema: &dyn Sche
 
     let mut changed = places(schema).await;
     let ty = ColumnType::new("text", TypeKind::Text);
-    changed.columns.push(Column { name: "gone".into(), ty, writable: true });
+    changed.columns.push(Column { name: "gone".into(), ty, nullable: true, writable: true });
     let fault = execute(backend, &read_of(changed)).await.expect_err("there is no such column");
     assert_eq!(fault.reason(), Some(Reason::UndefinedColumn), "{fault}");
 }

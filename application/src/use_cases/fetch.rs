@@ -8,14 +8,14 @@ use athena_domain::rows::{CellRef, ColumnHead, Flow, GatherRows, RowFormat, RowS
 use athena_domain::shape::RowSet;
 use athena_domain::{ClientName, RequestError};
 
-use super::{Context, Gateway, Grouped, Target, is_stale};
+use super::{Context, Gateway, Grouped, Page, Target, is_stale};
 use crate::answer::{self, Body, ChunkSink, Framing, Tally};
 use crate::error::Error;
 use crate::ports::{Done, PortError, PortErrorKind, Reason, Rejection, RowStream};
 
 /// Reads rows of one relation.
 pub struct Fetch {
-    gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<Gateway>,
 }
 
 /// What a fetch gives.
@@ -30,6 +30,8 @@ pub enum Fetched {
         /// Whether the database looks at rows that it does not return.
         filtered: bool,
     },
+    /// A page, and the cursor to the next one.
+    Page(Page),
     /// Grouped rows.
     Grouped(Grouped),
 }
@@ -53,6 +55,10 @@ impl Fetch {
         context: Context,
     ) -> Result<Fetched, Error> {
         let target = self.gateway.target(client, &context)?;
+        if let Some(cursor) = &request.window.cursor {
+            let page = self.page(&target, client, &request, cursor, (style, framing), &context).await;
+            return page.map(Fetched::Page);
+        }
         if request.grouping.is_some() {
             return self.grouped(&target, &request, style, &context).await.map(Fetched::Grouped);
         }
@@ -86,7 +92,7 @@ impl Fetch {
         Ok(Fetched::Rows { body, count, filtered })
     }
 
-    async fn count_if_asked(
+    pub(super) async fn count_if_asked(
         &self,
         target: &Target,
         plan: Option<&Plan>,

@@ -49,6 +49,7 @@ impl Bench {
             decoding: Decoding::default(),
             authenticator: Default::default(),
             budgets: Default::default(),
+            cursors: Default::default(),
         };
         Self { database, gateway: Arc::new(gateway) }
     }
@@ -98,7 +99,7 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 pub fn column(name: &str, sql: &str, kind: TypeKind) -> Column {
-    Column { name: name.into(), ty: ColumnType::new(sql, kind), writable: true }
+    Column { name: name.into(), ty: ColumnType::new(sql, kind), nullable: true, writable: true }
 }
 
 /// A table of three people, numbered by itself, with a unique mail address.

@@ -36,7 +36,12 @@ impl Cql {
     }
 
     fn schema(allow_filtering: bool, indexed: bool) -> Arc<Schema> {
-        let column = |name: &str, ty| Column { name: name.into(), ty: ColumnType::cql(ty), writable: true };
+        let column = |name: &str, ty| Column {
+            name: name.into(),
+            ty: ColumnType::cql(ty),
+            nullable: true,
+            writable: true,
+        };
         let index = CqlIndex {
             name: "by_team".into(),
             column: 1,
@@ -60,6 +65,7 @@ impl Cql {
             options: Default::default(),
             decoding: Default::default(),
             authenticator: Default::default(),
+            cursors: Default::default(),
             budgets: Default::default(),
             direct: None,
         })

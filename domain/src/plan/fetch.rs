@@ -19,16 +19,7 @@ impl Planner<'_> {
         request: &FetchRequest,
         format: RowFormat,
     ) -> Result<(Plan, Option<Plan>), RequestError> {
-        let relation = self.relation(&request.relation, KeyOperation::Fetch, || Names::of_fetch(request))?;
-        let outputs = self.outputs(&relation, &request.columns)?;
-        let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
-        self.needs_catalog(
-            request.window.offset > 0 && request.sort.is_empty(),
-            "sort_by",
-            "through PostgREST no primary key is known to sort by, so that pages without an order could overlap",
-            "give `sort_by` with a column, or columns, that no two rows share",
-        )?;
-        let order = self.order(&relation, &request.sort, request.window.paged)?;
+        let mut select = self.select(request)?;
         let bounded = format == RowFormat::Json || request.grouping.is_some();
         let limit = match request.window.limit {
             Some(limit) if bounded && limit > self.limits.max_rows => {
@@ -43,25 +34,50 @@ impl Planner<'_> {
             None if bounded => Some(DEFAULT_LIMIT.min(self.limits.max_rows)),
             limit => limit,
         };
-        let limit = if request.head { Some(0) } else { limit };
-        let count = request.count.map(|count| {
-            let (relation, filter) = (relation.clone(), filter.clone());
-            self.plan(Operation::Count(CountPlan { relation, filter, count }))
-        });
+        select.limit = if request.head { Some(0) } else { limit };
+        select.unbounded = !bounded;
+        let count = self.count(request, &select);
+        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
+    }
+
+    /// A read of every row that matches.
+    pub(super) fn select(&self, request: &FetchRequest) -> Result<SelectPlan, RequestError> {
+        let relation = self.relation(&request.relation, KeyOperation::Fetch, || Names::of_fetch(request))?;
+        let outputs = self.outputs(&relation, &request.columns)?;
+        let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
+        self.needs_catalog(
+            request.window.offset > 0 && request.sort.is_empty(),
+            "sort_by",
+            "through PostgREST no primary key is known to sort by, so that pages without an order could overlap",
+            "give `sort_by` with a column, or columns, that no two rows share",
+        )?;
+        let order = self.order(&relation, &request.sort, request.window.paged)?;
         let every = request.columns == Selection::All
             && !self.options.camel_to_snake
             && !self.limits_columns(&relation);
-        let select = SelectPlan {
+        let offset = request.window.offset;
+        Ok(SelectPlan {
             relation,
             every,
             outputs,
             filter,
             order,
-            limit,
-            offset: request.window.offset,
-            unbounded: !bounded,
-        };
-        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
+            after: None,
+            limit: None,
+            offset,
+            unbounded: false,
+        })
+    }
+
+    /// The count of the rows that match, where it is asked for.
+    pub(super) fn count(
+        &self,
+        request: &FetchRequest,
+        select: &SelectPlan,
+    ) -> Option<Result<Plan, RequestError>> {
+        let count = request.count?;
+        let (relation, filter) = (select.relation.clone(), select.filter.clone());
+        Some(self.plan(Operation::Count(CountPlan { relation, filter, count })))
     }
 
     /// The order; pages end with the primary key, so that no row stands on two of them.

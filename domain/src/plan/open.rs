@@ -93,10 +93,16 @@ impl Planner<'_> {
         let default_schema = self.schema.default_schema();
         let schema = name.schema.as_ref().map_or(default_schema, Identifier::as_str);
         let table = name.name.as_str();
-        let mut columns = vec![Column { name: Arc::from("*"), ty: ColumnType::dynamic(), writable: false }];
+        let mut columns =
+            vec![Column { name: Arc::from("*"), ty: ColumnType::dynamic(), nullable: true, writable: false }];
         let mut add = |name: &str| {
             if !columns.iter().any(|column| &*column.name == name) {
-                columns.push(Column { name: name.into(), ty: ColumnType::dynamic(), writable: true });
+                columns.push(Column {
+                    name: name.into(),
+                    ty: ColumnType::dynamic(),
+                    nullable: true,
+                    writable: true,
+                });
             }
         };
         let mut mentioned = names.0.clone();

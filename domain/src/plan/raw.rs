@@ -23,6 +23,8 @@ pub struct RawPlan {
     pub defines: bool,
     /// Whether the script might end inside a transaction block.
     pub opens_transaction: bool,
+    /// Whether the columns are announced also when no row comes.
+    pub tells_columns: bool,
 }
 
 /// First words of statements that may change tables or types; a call may hide anything.
@@ -62,6 +64,10 @@ fn raw_sql(request: &RawRequest) -> Result<RawPlan, RequestError> {
     let statements = split(&request.query);
     let several = statements.len() > 1;
     let refuse = |field: &str, message: &str| RequestError::invalid(field, message);
+    if several && request.one_statement {
+        return Err(refuse("query", "The query holds several statements; this route runs one.")
+            .hint("send a script to POST /gateway/query, which runs it as one transaction"));
+    }
     if several && request.params.is_some() {
         return Err(refuse("params", "`params` goes with one statement; the query has several"));
     }
@@ -92,6 +98,7 @@ fn raw_sql(request: &RawRequest) -> Result<RawPlan, RequestError> {
         undoable: !several && begins(&["insert", "update", "delete", "merge", "with"]),
         defines: begins(DEFINING),
         opens_transaction: begins(&["begin", "start"]),
+        tells_columns: request.tells_columns,
     })
 }
 

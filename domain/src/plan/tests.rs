@@ -15,6 +15,7 @@ fn schema() -> Schema {
     let column = |name: &str, sql: &str, kind: TypeKind| Column {
         name: name.into(),
         ty: ColumnType::new(sql, kind),
+        nullable: name != "id",
         writable: name != "total",
     };
     let text_array = TypeKind::Array(ColumnType::new("text", TypeKind::Text).into());
@@ -121,6 +122,70 @@ fn pages_end_with_the_key() {
     assert_eq!(order(r#","offset":5"#), vec![0]);
     assert_eq!(order(r#","current_page":2,"sort_by":{"field":"age"}"#), vec![2, 0]);
     assert_eq!(order(r#","current_page":2,"sort_by":[{"field":"id","direction":"desc"}]"#), vec![0]);
+}
+
+fn page(body: &str, after: Option<&[KeyValue]>) -> Result<SelectPlan, RequestError> {
+    let request =
+        FetchRequest::decode(JsonText::parse(body.as_bytes())?, &Limits::default(), Decoding::default())?;
+    match with(false, |planner| planner.page(&request, after))?.0.operation {
+        Operation::Select(select) => Ok(select),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_page_looks_one_row_ahead_and_carries_its_place() {
+    let body = r#"{"table_name":"users","columns":"user_name","sort_by":[{"field":"age","direction":"desc"},{"field":"AGE"}],"cursor":"","page_size":5}"#;
+    let first = page(body, None).unwrap();
+    assert_eq!((first.limit, first.offset, first.after.is_none()), (Some(6), 0, true));
+    assert_eq!(first.order.iter().map(|key| key.column).collect::<Vec<_>>(), [2, 0]);
+    let outputs: Vec<_> = first.outputs.iter().map(|o| (o.column, o.hidden, o.cast.is_some())).collect();
+    assert_eq!(outputs, [(1, false, false), (2, true, true), (0, true, true)]);
+    let key =
+        |column: &str, value: Option<&str>| KeyValue { column: column.into(), value: value.map(Box::from) };
+    let next = page(body, Some(&[key("Age", None), key("id", Some("7"))])).unwrap().after.unwrap();
+    assert_eq!(next[0].datum, Datum::Null);
+    assert_eq!((&next[1].datum, &*next[1].ty.sql), (&Datum::Text("7".into()), "bigint"));
+    // The key of the table is another one now.
+    for place in [vec![key("Age", None)], vec![key("Age", None), key("user_name", Some("a"))], vec![]] {
+        assert_eq!(page(body, Some(&place)).unwrap_err().code, RequestCode::InvalidCursor, "{place:?}");
+    }
+    let limit = |body: &str| page(body, None).map(|plan| plan.limit).map_err(|error| error.code);
+    assert_eq!(limit(r#"{"table_name":"users","cursor":""}"#), Ok(Some(101)));
+    assert_eq!(limit(r#"{"table_name":"users","cursor":"","page_size":10000}"#), Ok(Some(10_001)));
+    let beyond = r#"{"table_name":"users","cursor":"","page_size":10001}"#;
+    assert_eq!(limit(beyond), Err(RequestCode::LimitExceeded));
+    for bad in [r#""group_by":"age""#, r#""head":true"#, r#""current_page":1"#, r#""limit":5"#] {
+        let body = format!(r#"{{"table_name":"users","cursor":"",{bad}}}"#);
+        assert_eq!(limit(&body), Err(RequestCode::InvalidField), "{bad}");
+    }
+}
+
+#[test]
+fn rows_are_told_apart_by_a_key_or_a_unique_index_without_nulls() {
+    let schema = schema();
+    let users = schema.relations().find(|relation| &*relation.name == "users").unwrap();
+    let identity = |change: &dyn Fn(&mut Relation)| {
+        let mut relation = (**users).clone();
+        change(&mut relation);
+        relation.identity().map(<[usize]>::to_vec)
+    };
+    assert_eq!(identity(&|_| {}), Some(vec![0]));
+    let keyless = |relation: &mut Relation| {
+        relation.primary_key = Box::default();
+        relation.unique.retain(|index| *index.columns == [1]);
+    };
+    assert_eq!(identity(&keyless), None, "nulls are not equal");
+    let strict = |relation: &mut Relation| {
+        keyless(relation);
+        relation.columns[1].nullable = false;
+    };
+    assert_eq!(identity(&strict), Some(vec![1]));
+    let partial = |relation: &mut Relation| {
+        strict(relation);
+        relation.unique[0].total = false;
+    };
+    assert_eq!(identity(&partial), None);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::error::{RequestCode, RequestError, excerpt};
 pub const MAX_COLUMNS: usize = 1_600;
 
 /// One named column of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SelectItem {
     /// Column as the caller spells it.
     pub column: Identifier,
@@ -19,7 +19,7 @@ pub struct SelectItem {
 }
 
 /// The columns of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub enum Selection {
     /// Every column.
     #[default]

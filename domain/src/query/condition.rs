@@ -8,7 +8,7 @@ use crate::error::{RequestCode, RequestError, excerpt};
 use crate::limits::Limits;
 
 /// A comparison with one value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CompareOp {
     /// `=`, and `IS NULL` for null.
     Eq,
@@ -29,7 +29,7 @@ pub enum CompareOp {
 }
 
 /// What `is` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IsTest {
     /// `IS NULL`
     Null,
@@ -44,7 +44,7 @@ pub enum IsTest {
 }
 
 /// One filter of a request; a list of them is ANDed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// A column against one value.
     Compare {

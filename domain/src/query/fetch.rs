@@ -1,5 +1,7 @@
 //! POST `/gateway/fetch`.
 
+use std::hash::{Hash, Hasher};
+
 use super::body::{Decoding, JsonText, Object};
 use super::columns::Selection;
 use super::condition::{self, Condition};
@@ -63,7 +65,25 @@ impl FetchRequest {
             head: body.take_bool("head")?.unwrap_or(false),
         };
         body.finish(decoding)?;
+        if request.window.cursor.is_some() {
+            if request.grouping.is_some() {
+                let message =
+                    "`group_by` cannot stand beside `cursor`: a group would end where the page does";
+                return Err(RequestError::invalid("group_by", message));
+            }
+            if request.head {
+                return Err(RequestError::invalid(
+                    "head",
+                    "`head` cannot stand beside `cursor`: there is no page",
+                ));
+            }
+        }
         Ok(request)
+    }
+
+    /// Hashes what has to stay the same from page to page of one cursor: which rows, which columns, in which order.
+    pub fn hash_pages<H: Hasher>(&self, state: &mut H) {
+        (&self.relation, &self.columns, &self.conditions, &self.sort, self.window.limit).hash(state);
     }
 }
 

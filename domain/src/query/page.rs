@@ -4,12 +4,14 @@ use super::body::Object;
 use crate::error::RequestError;
 
 /// Paging as the caller wrote it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Window {
     /// Most rows; `page_size` stands in for it (contract 6.1).
     pub limit: Option<u64>,
     /// Rows to skip: `(max(current_page, 1) - 1) * page_size + offset`.
     pub offset: u64,
+    /// Where the page before ended; empty for the first page of an order that is gone on with.
+    pub cursor: Option<Box<str>>,
     /// Whether any part of it was given, so that pages must not overlap.
     pub paged: bool,
 }
@@ -20,13 +22,25 @@ const DEFAULT_PAGE_SIZE: u64 = 100;
 /// Takes the paging fields out of a body.
 ///
 /// # Errors
-/// A field that is not a whole number, or an offset past 2^63 - 1.
+/// A field that is not a whole number, an offset past 2^63 - 1, a cursor beside what counts rows or pages.
 pub fn take(body: &mut Object<'_>) -> Result<Window, RequestError> {
     let limit = body.take_count("limit")?;
     let current_page = body.take_count("current_page")?;
     let page_size = body.take_count("page_size")?;
     let offset = body.take_count("offset")?;
     body.take_count("total_pages")?;
+    let cursor = body.take_string("cursor")?.map(Box::from);
+    if cursor.is_some() {
+        let beside = [("offset", offset), ("current_page", current_page), ("limit", limit)];
+        if let Some((field, _)) = beside.iter().find(|(_, value)| value.is_some()) {
+            let message =
+                format!("`{field}` cannot stand beside `cursor`; `page_size` says how many rows come");
+            return Err(RequestError::invalid(*field, message));
+        }
+        if page_size == Some(0) {
+            return Err(RequestError::invalid("page_size", "`page_size` must be at least 1 beside `cursor`"));
+        }
+    }
     let pages = current_page.unwrap_or(1).max(1) - 1;
     let skipped = pages
         .checked_mul(page_size.unwrap_or(DEFAULT_PAGE_SIZE))
@@ -36,6 +50,7 @@ pub fn take(body: &mut Object<'_>) -> Result<Window, RequestError> {
     Ok(Window {
         limit: limit.or(page_size),
         offset: skipped,
+        cursor,
         paged: current_page.is_some() || offset.is_some() || page_size.is_some(),
     })
 }
@@ -60,6 +75,14 @@ mod tests {
         check(r#"{"current_page":2,"page_size":10,"offset":"3","limit":4}"#, Some((Some(4), 13)));
         check(r#"{"current_page":9223372036854775807,"page_size":100}"#, None);
         check(r#"{"limit":-1}"#, None);
+        check(r#"{"cursor":"","page_size":3}"#, Some((Some(3), 0)));
+        for beside in [r#""offset":0"#, r#""current_page":1"#, r#""limit":5"#, r#""page_size":0"#] {
+            check(&format!(r#"{{"cursor":"",{beside}}}"#), None);
+            check(
+                &format!(r#"{{"cursor":null,{beside}}}"#).replace("page_size", "offset"),
+                if beside.contains("limit") { Some((Some(5), 0)) } else { Some((None, 0)) },
+            );
+        }
         check(r#"{"limit":"many"}"#, None);
     }
 }

@@ -1,6 +1,6 @@
-//! POST `/gateway/query`: the caller's own SQL.
+//! The caller's own SQL, as POST `/gateway/query` and POST `/query/sql` take it.
 
-use super::body::{Decoding, JsonText};
+use super::body::{Decoding, JsonText, Object};
 use super::value::Value;
 use crate::error::{RequestCode, RequestError};
 
@@ -18,15 +18,26 @@ pub struct RawRequest {
     pub read_only: bool,
     /// Most rows to return; the configured limit when absent.
     pub max_rows: Option<u64>,
+    /// Whether a script of several is refused.
+    pub one_statement: bool,
+    /// Whether the answer names the columns, also where it has no row.
+    pub tells_columns: bool,
 }
 
 impl RawRequest {
-    /// Decodes a body.
+    /// Decodes the body of `/gateway/query`.
     ///
     /// # Errors
     /// Every field that is missing, malformed or unknown, and a statement that is empty.
     pub fn decode(body: JsonText<'_>, decoding: Decoding) -> Result<Self, RequestError> {
         let mut body = body.expect_object("")?;
+        let request = Self::take(&mut body)?;
+        body.finish(decoding)?;
+        Ok(request)
+    }
+
+    /// Takes the fields of a statement out of a body.
+    pub(super) fn take(body: &mut Object<'_>) -> Result<Self, RequestError> {
         let query = body.take_string("query")?.ok_or_else(|| {
             RequestError::field(RequestCode::MissingField, "query", "`query` is required: the SQL text")
         })?;
@@ -58,13 +69,13 @@ impl RawRequest {
                 Some(entries.into_iter().enumerate().map(value).collect::<Result<Vec<_>, _>>()?)
             }
         };
-        let request = Self {
+        Ok(Self {
             query: trimmed.into(),
             params,
             read_only: body.take_bool("read_only")?.unwrap_or(false),
             max_rows: body.take_count("max_rows")?,
-        };
-        body.finish(decoding)?;
-        Ok(request)
+            one_statement: false,
+            tells_columns: false,
+        })
     }
 }

@@ -5,7 +5,7 @@ use super::identifier::Identifier;
 use crate::error::RequestError;
 
 /// Where nulls stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Nulls {
     /// Before every value.
     First,
@@ -14,7 +14,7 @@ pub enum Nulls {
 }
 
 /// One sort key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SortKey {
     /// Column.
     pub column: Identifier,

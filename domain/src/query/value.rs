@@ -1,7 +1,7 @@
 //! A value as the caller wrote it, with every digit.
 
 /// One JSON value of a request. Numbers keep their text, arrays and objects their JSON.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     /// `null`.
     Null,

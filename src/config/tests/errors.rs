@@ -40,6 +40,8 @@ fn wrong_values_are_named_with_their_key_and_the_fix() {
         ("gateway: {response_shape: round}", &["\"round\"; expected envelope or flat"]),
         ("gateway: {unknown_fields: no}", &["refuse or ignore"]),
         ("gateway: {require_audit_headers: maybe}", &["strict or lenient"]),
+        ("gateway: {cursor_secret: '${PW}'}", &["gateway.cursor_secret", "32 characters or more"]),
+        ("gateway: {cursor_lifetime_secs: 0}", &["whole seconds from 1 to 604800"]),
         ("logging: {level: 'a=b=c'}", &["logging.level"]),
         ("logging: {format: xml}", &["pretty or json"]),
         ("redis: {url: 'redis://:${PW}@host:port'}", &["redis.url", "rediss://host:6379"]),

@@ -59,6 +59,7 @@ fn the_environment_overrides_every_key() {
             "url" => "redis://r",
             "otlp_endpoint" => "http://c:4318",
             "otlp_headers" => "a=b",
+            "cursor_secret" => "0123456789abcdef0123456789abcdef",
             "sample_ratio" => "0.5",
             _ => "9",
         },

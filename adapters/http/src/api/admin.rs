@@ -220,6 +220,7 @@ fn failed(failure: Failure, request: &Request) -> Response {
         audit: Default::default(),
         client: None,
         table: None,
+        db_name: None,
         record: Default::default(),
         notes: None,
     };

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use athena_application::Gateway;
 use athena_application::use_cases::{Delete, Fetch, Fetched, Insert, Update, Updated};
+use athena_application::{Framing, Gateway};
 use athena_domain::RequestError;
 use athena_domain::query::{DeleteRequest, FetchRequest, InsertRequest, UpdateRequest};
 use athena_domain::rows::{RowFormat, RowStyle};
@@ -158,9 +158,14 @@ impl GatewayApi {
         let shape = Shape::choose(admitted.strip, body.grouping.is_some(), self.door.shape);
         let style = RowStyle { format, strip_nulls: admitted.strip.strips(body.strip_nulls) };
         scene.table = Some(body.relation.to_string());
-        let framing = rows::framing(format, shape);
+        let mut framing = rows::framing(format, shape);
+        if body.window.cursor.is_some() {
+            // What closes a page is known with its last row.
+            framing.close = Framing::BARE.close;
+        }
         match self.fetch.run(&admitted.client, body, style, framing, admitted.context).await {
             Ok(Fetched::Grouped(groups)) => Ok(rows::grouped(&groups, shape, Deed::Fetched)),
+            Ok(Fetched::Page(page)) => Ok(rows::page(page, shape)),
             Ok(Fetched::Rows { body, count, filtered }) => {
                 let name = request.extensions().get().cloned();
                 let mut response = carry(format, body, move |error| last_line(format, error, name));
@@ -247,6 +252,7 @@ fn last_line(
         audit: Default::default(),
         client: None,
         table: None,
+        db_name: None,
         record: Default::default(),
         notes: None,
     };

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use athena_application::use_cases::Query;
 use athena_application::{Framing, Gateway};
-use athena_domain::query::RawRequest;
+use athena_domain::query::{RawRequest, SqlRequest};
 use athena_domain::rows::RowFormat;
 use poem::{Body, Request, Response};
 use poem_openapi::OpenApi;
 
 use super::Tag;
 use super::answer::{Answer, Described};
-use super::docs::{QueryAnswer, QueryBody};
+use super::docs::{QueryAnswer, QueryBody, SqlAnswer, SqlBody};
 use super::run::{Door, finish};
 use crate::body::RawJson;
-use crate::envelope::{QUERY_OPEN, query_close, whole};
+use crate::envelope::{QUERY_OPEN, SQL_OPEN, query_close, sql_answer, whole};
 use crate::error::{self, Failure, Route, Scene};
 
 /// Running the caller's own SQL.
@@ -31,6 +31,15 @@ impl Described for Queried {
     const FAILURES: &'static [u16] = &[400, 403, 406, 408, 409, 413, 415, 422, 500, 503, 504];
 }
 
+/// Answers of a statement.
+pub struct Ran;
+impl Described for Ran {
+    type Body = SqlAnswer;
+    const SUCCESS: &'static str =
+        "The rows of the statement and the names of its columns, none for commands.";
+    const FAILURES: &'static [u16] = Queried::FAILURES;
+}
+
 #[OpenApi(tag = "Tag::Gateway")]
 impl QueryApi {
     /// Run SQL
@@ -41,6 +50,17 @@ impl QueryApi {
     async fn query(&self, request: &Request, body: RawJson<QueryBody>) -> Answer<Queried> {
         let mut scene = self.door.scene(request, Route::Query);
         let outcome = self.try_query(request, body.body, &mut scene).await;
+        Answer::new(finish(outcome, &mut scene))
+    }
+
+    /// Run one SQL statement
+    ///
+    /// Runs one statement, with `params` bound as `$1…`. `driver` says which kind of database the statement is
+    /// written for; a client of another kind refuses it. The client is named by the header, else by `db_name`.
+    #[oai(path = "/query/sql", method = "post", operation_id = "query_sql")]
+    async fn sql(&self, request: &Request, body: RawJson<SqlBody>) -> Answer<Ran> {
+        let mut scene = self.door.scene(request, Route::Sql);
+        let outcome = self.try_sql(request, body.body, &mut scene).await;
         Answer::new(finish(outcome, &mut scene))
     }
 }
@@ -61,8 +81,25 @@ impl QueryApi {
         let body = RawRequest::decode(admitted.json(scene)?, self.door.gateway().decoding)
             .map_err(|error| error::from_application(error.into(), scene))?;
         let framing = Framing { open: QUERY_OPEN, close: query_close };
-        let outcome = self.query.run(&admitted.client, &body, framing, admitted.context).await;
-        let (bytes, _) = outcome.map_err(|error| error::from_application(error, scene))?;
-        Ok(whole(RowFormat::Json, bytes))
+        let outcome = self.query.run(&admitted.client, &body, None, framing, admitted.context).await;
+        let queried = outcome.map_err(|error| error::from_application(error, scene))?;
+        Ok(whole(RowFormat::Json, queried.body))
+    }
+
+    async fn try_sql(
+        &self,
+        request: &Request,
+        body: Body,
+        scene: &mut Scene<'_>,
+    ) -> Result<Response, Box<Failure>> {
+        let admitted = self.door.admit(request.headers(), body, scene, &[RowFormat::Json]).await?;
+        let body = SqlRequest::decode(admitted.json(scene)?, self.door.gateway().decoding)
+            .map_err(|error| error::from_application(error.into(), scene))?;
+        scene.db_name = Some(body.db_name.clone());
+        let framing = Framing { open: SQL_OPEN, ..Framing::BARE };
+        let (client, driver) = (&admitted.client, Some(body.driver));
+        let outcome = self.query.run(client, &body.statement, driver, framing, admitted.context).await;
+        let queried = outcome.map_err(|error| error::from_application(error, scene))?;
+        Ok(sql_answer(queried, &body))
     }
 }

@@ -9,7 +9,7 @@ use athena_application::{Caller, Context};
 use athena_application::{Error, Gateway};
 use athena_domain::ClientName;
 use athena_domain::access::{AuthReason, Credential, Judgement, Presented};
-use athena_domain::query::JsonText;
+use athena_domain::query::{JsonText, SqlRequest};
 use athena_domain::rows::RowFormat;
 use bytes::Bytes;
 use poem::http::HeaderMap;
@@ -76,6 +76,7 @@ impl Door {
             audit: Audit::read(request.headers()),
             client: None,
             table: None,
+            db_name: None,
             record: Record { operation: route.operation(), ..Record::default() },
             notes: request.extensions().get::<Notes>().cloned(),
         }
@@ -96,8 +97,14 @@ impl Door {
         let received = self.bodies.receive(headers, body).await?;
         let receiving = began.elapsed();
         let context = self.gateway.context(false);
-        let client =
-            headers::client(headers).map_err(|failure| failure::in_words_of(failure, scene.route))?;
+        let client = match headers::client(headers)? {
+            Some(client) => client,
+            None if scene.route == Route::Sql => {
+                let body = self.bodies.unpack(headers, received.clone()).await?;
+                SqlRequest::db_name(&body).ok_or_else(|| failure::missing_client(scene.route))?
+            }
+            None => return Err(failure::missing_client(scene.route)),
+        };
         scene.client = Some(client.clone());
         scene.record.client = Some(client.clone());
         scene.record.trail = Some(context.trail.clone());

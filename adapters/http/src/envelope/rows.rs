@@ -1,13 +1,13 @@
 //! Answers of fetch and update.
 
-use athena_application::use_cases::{Grouped, Written};
+use athena_application::use_cases::{Grouped, Page, Written};
 use athena_application::{Framing, Tally};
 use athena_domain::rows::RowFormat;
 use poem::Response;
 use poem::http::HeaderValue;
 
 use super::{Shape, number_header, whole};
-use crate::headers::{COUNT, FILTERED};
+use crate::headers::{COUNT, FILTERED, NEXT_CURSOR};
 
 /// What a route calls its deed in `message`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,31 @@ pub fn count_beside(response: &mut Response, format: RowFormat, shape: Shape, co
     if let (Some(count), true) = (count, format != RowFormat::Json || shape == Shape::Array) {
         number_header(response, COUNT, count);
     }
+}
+
+/// The answer of a fetch with a cursor.
+pub fn page(page: Page, shape: Shape) -> Response {
+    let Page { body, tally, next } = page;
+    let mut body = Vec::from(body);
+    body.push(b']');
+    if shape != Shape::Array {
+        body.extend_from_slice(beside(tally.count, tally.filtered).as_bytes());
+        // A cursor holds no character that JSON escapes.
+        let quoted = next.as_ref().map_or_else(|| "null".to_owned(), |cursor| format!("\"{cursor}\""));
+        body.extend_from_slice(format!(",\"next_cursor\":{quoted}").as_bytes());
+    }
+    match shape {
+        Shape::Array => {}
+        Shape::Flat => body.push(b'}'),
+        Shape::Envelope { .. } => close(&mut body, shape, &Deed::Fetched.message(tally.rows)),
+    }
+    let mut response = whole(RowFormat::Json, body);
+    count_beside(&mut response, RowFormat::Json, shape, tally.count);
+    filtered_beside(&mut response, tally.filtered);
+    if let (Shape::Array, Some(cursor)) = (shape, next.and_then(|next| HeaderValue::try_from(next).ok())) {
+        response.headers_mut().insert(NEXT_CURSOR, cursor);
+    }
+    response
 }
 
 /// The answer of an update.

@@ -93,21 +93,24 @@ fn bad_request(code: &'static str, message: impl Into<Text>) -> Box<Failure> {
     Failure::new(StatusCode::BAD_REQUEST, code, "validation", message)
 }
 
-/// No `X-Athena-Client` (contract 3.1).
-pub fn missing_client() -> Box<Failure> {
-    bad_request("missing_client_header", "X-Athena-Client header is required and cannot be empty")
-        .detail("missing_header", "X-Athena-Client")
-}
-
-/// The raw query route's words for the same.
-pub fn in_words_of(failure: Box<Failure>, route: Route) -> Box<Failure> {
-    if route != Route::Query || failure.code != "missing_client_header" {
-        return failure;
+/// No `X-Athena-Client`, in the route's words (contract 3.1).
+pub fn missing_client(route: Route) -> Box<Failure> {
+    let (message, error) = match route {
+        // The text names both headers of the contract, though only the first one is served here.
+        Route::Query => ("Missing required header", Some("X-Athena-Client or X-JDBC-URL header is required")),
+        Route::Sql => (
+            "Missing required header",
+            Some("X-Athena-Client header is required when using the postgresql driver"),
+        ),
+        Route::Fetch | Route::Update | Route::Insert | Route::Delete | Route::Admin => {
+            ("X-Athena-Client header is required and cannot be empty", None)
+        }
+    };
+    let failure = bad_request("missing_client_header", message).detail("missing_header", "X-Athena-Client");
+    match error {
+        Some(error) => failure.error(error),
+        None => failure,
     }
-    let mut failure = failure;
-    failure.message = "Missing required header".into();
-    // The text names both headers of the contract, though only the first one is served here.
-    failure.error("X-Athena-Client or X-JDBC-URL header is required")
 }
 
 /// A required audit header is absent (contract 8.2).
@@ -154,6 +157,8 @@ pub fn unknown_client(name: &ClientName, route: Route) -> Box<Failure> {
             .detail("unknown_client", name.as_str()),
         Route::Query => failure(format!("Client '{name}' is not available in the registry").into())
             .error(format!("Postgres client '{name}' is not configured")),
+        Route::Sql => failure("Postgres client not configured".into())
+            .error(format!("Client '{name}' is not available in the registry")),
     }
 }
 

@@ -126,7 +126,7 @@ fn internal(route: Route) -> Box<Failure> {
             ("update_execution_error", "Failed to update rows due to an internal gateway error.")
         }
         Route::Insert => ("sql_execution", "failed to execute insert: Database query execution failed"),
-        Route::Fetch | Route::Delete | Route::Query | Route::Admin => {
+        Route::Fetch | Route::Delete | Route::Query | Route::Sql | Route::Admin => {
             ("database_error", "Database operation failed: Database query execution failed")
         }
     };

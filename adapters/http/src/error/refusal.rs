@@ -19,12 +19,14 @@ pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
         Some("max_body_bytes" | "max_decompressed_bytes") => StatusCode::PAYLOAD_TOO_LARGE,
         Some(_) | None => StatusCode::BAD_REQUEST,
     };
-    let empty_query = route == Route::Query
-        && error.field.as_deref() == Some("query")
-        && error.code == RequestCode::InvalidField;
+    let title = match (route, error.field.as_deref(), error.code) {
+        (Route::Query | Route::Sql, Some("query"), RequestCode::InvalidField) => Some("Invalid query"),
+        (Route::Sql, Some("driver"), RequestCode::InvalidField) => Some("Invalid driver specified"),
+        _ => None,
+    };
     let mut failure = Failure::new(status, error.code.as_str(), category(error.code), error.message);
-    if empty_query {
-        failure.error = Some(std::mem::replace(&mut failure.message, "Invalid query".into()));
+    if let Some(title) = title {
+        failure.error = Some(std::mem::replace(&mut failure.message, title.into()));
     }
     if error.code == RequestCode::NotSupportedByBackend {
         let reason = failure.message.to_string();
@@ -83,6 +85,7 @@ fn category(code: RequestCode) -> &'static str {
         | RequestCode::DataException
         | RequestCode::TooManyRows
         | RequestCode::NotSupportedByBackend
+        | RequestCode::InvalidCursor
         | RequestCode::PostProcessing => "validation",
     }
 }

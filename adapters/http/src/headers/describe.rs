@@ -24,9 +24,19 @@ const ALL: &[&str] = &[
     "/gateway/insert",
     "/gateway/delete",
     "/gateway/query",
+    "/query/sql",
 ];
+const BY_HEADER: &[&str] = &[
+    "/gateway/fetch",
+    "/gateway/data",
+    "/gateway/update",
+    "/gateway/insert",
+    "/gateway/delete",
+    "/gateway/query",
+];
+const SQL: &[&str] = &["/query/sql"];
 
-const REQUEST: [Described; 13] = [
+const REQUEST: [Described; 14] = [
     Described {
         name: "X-Athena-Timing",
         required: false,
@@ -42,7 +52,16 @@ const REQUEST: [Described; 13] = [
                not count. Two headers with different names are refused.",
         example: "postgres_main",
         choices: &[],
-        routes: ALL,
+        routes: BY_HEADER,
+    },
+    Described {
+        name: "X-Athena-Client",
+        required: false,
+        text: "The client: which of the configured databases is meant. Wins over `db_name`, which names it where \
+               the header is absent.",
+        example: "postgres_main",
+        choices: &[],
+        routes: SQL,
     },
     Described {
         name: "X-Strip-Nulls",
@@ -171,6 +190,12 @@ pub fn response_headers(path: &str, status: Option<u16>) -> Vec<MetaHeader> {
             "Number of matching or changed rows, when `count` was asked for and the body is an array, NDJSON \
              or CSV.",
             "128",
+        ),
+        (
+            success && FETCH.contains(&path),
+            "X-Athena-Next-Cursor",
+            "The cursor to the next page, when `cursor` was given, there is one and the body is an array.",
+            "AXl0…",
         ),
         (
             success && path != "/gateway/update" && ROWS.contains(&path),

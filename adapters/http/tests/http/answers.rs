@@ -191,3 +191,55 @@ async fn queries_answer_rows_and_counts() {
     });
     assert_eq!(reply, expected);
 }
+
+#[tokio::test]
+async fn statements_answer_rows_columns_and_whom_they_asked() {
+    let (app, _) = server(&lenient());
+    let ask = async |client: &str, driver: &str| {
+        let body = format!(r#"{{"query":"create table t();","driver":"{driver}","db_name":"a \"name\""}}"#);
+        let headers = [("X-Athena-Client", client), ("Content-Type", "application/json")];
+        let asked = crate::fake::request(Method::POST, "/query/sql", &headers, body);
+        let mut json = crate::fake::Reply::of(app.answer(asked).await).await.json();
+        assert!(json["data"].as_object_mut().unwrap().remove("duration_ms").unwrap().is_u64());
+        json
+    };
+    let answer = |rows: serde_json::Value| {
+        json!({
+            "status":"success", "message":"Successfully executed query",
+            "data":{"returned_row_count":rows.as_array().unwrap().len(), "rows":rows, "columns":[],
+                "db_name":"a \"name\"", "statement_count":1, "rows_affected":3},
+        })
+    };
+    // CQL has a row that says that there is none (contract 11).
+    let done = json!([{"status":"success", "message":"Query executed successfully"}]);
+    for driver in ["scylla", "athena"] {
+        assert_eq!(ask("wide", driver).await, answer(done.clone()));
+    }
+    let (app, _) = server(&lenient());
+    let body = r#"{"query":"create table t();","driver":"native","db_name":"demo"}"#;
+    let refused = send(&app, Method::POST, "/query/sql", &[], body).await;
+    assert_eq!(refused.json()["details"]["field"], "driver", "the fake is no PostgreSQL");
+}
+
+#[tokio::test]
+async fn a_page_says_how_to_go_on() {
+    let (app, _) = server(&lenient());
+    let ask = async |rest: &str, headers: &[(&str, &str)]| {
+        let body = format!(r#"{{"table_name":"items","columns":"id","cursor":""{rest}}}"#);
+        send(&app, Method::POST, "/gateway/fetch", headers, &body).await
+    };
+    // The fake has two rows, and says of each what its number is.
+    let whole = ask("", &[]).await.json();
+    assert_eq!(
+        whole,
+        json!({"status":"success","data":{"rows":[{"id":0},{"id":1}],"next_cursor":null},"message":"Fetched 2 rows"})
+    );
+    let first = ask(r#","page_size":1,"count":"exact""#, &[]).await.json();
+    assert_eq!((&first["data"]["rows"], &first["message"]), (&json!([{"id":0}]), &json!("Fetched 1 rows")));
+    assert_eq!(first["data"]["count"], 7);
+    assert!(first["data"]["next_cursor"].as_str().is_some_and(|cursor| cursor.len() > 80), "{first}");
+    let array = ask(r#","page_size":1"#, &[("X-Strip-Nulls", "true")]).await;
+    assert_eq!(array.json(), json!([{"id":0}]));
+    assert!(array.header("x-athena-next-cursor").is_some());
+    assert!(ask("", &[("X-Strip-Nulls", "true")]).await.header("x-athena-next-cursor").is_none());
+}

@@ -38,6 +38,12 @@ async fn unknown_clients_are_named_in_the_routes_words() {
             "Client 'Nobody' is not available in the registry",
             "Postgres client 'Nobody' is not configured",
         ),
+        (
+            Method::POST,
+            "/query/sql",
+            "Postgres client not configured",
+            "Client 'Nobody' is not available in the registry",
+        ),
     ] {
         let asked = request(method, path, &[("X-Athena-Client", " Nobody ")], "{}");
         let reply = Reply::of(app.answer(asked).await).await;
@@ -136,6 +142,30 @@ async fn bad_bodies_say_what_is_wrong() {
             "/gateway/query",
             r#"{"query":" ;; "}"#,
             "Query cannot be empty or contain only semicolons.",
+        ),
+        (
+            Method::POST,
+            "/query/sql",
+            r#"{"query":" ;; ","driver":"native","db_name":"demo"}"#,
+            "Query cannot be empty or contain only semicolons.",
+        ),
+        (
+            Method::POST,
+            "/query/sql",
+            r#"{"query":"select 1","driver":"mysql","db_name":"demo"}"#,
+            "Driver 'mysql' is not supported. Use athena, postgresql, or supabase.",
+        ),
+        (
+            Method::POST,
+            "/query/sql",
+            r#"{"query":"select 1; select 2","driver":"native","db_name":"demo"}"#,
+            "The query holds several statements; this route runs one.",
+        ),
+        (
+            Method::POST,
+            "/query/sql",
+            r#"{"query":"select 1","driver":"Scylla","db_name":"demo"}"#,
+            "Driver 'scylla' does not fit the client 'demo', whose database is other_sql.",
         ),
     ] {
         let reply = send(&app, method, path, &[], body).await;

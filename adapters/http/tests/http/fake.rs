@@ -34,6 +34,8 @@ impl Drop for Dropped {
 
 #[derive(Default)]
 pub struct Script {
+    /// What kind of database it plays; none in particular when empty.
+    pub system: &'static str,
     pub dropped: Arc<AtomicBool>,
 }
 
@@ -46,6 +48,10 @@ fn rejected(reason: Reason, constraint: Option<&str>) -> PortError {
 
 #[async_trait::async_trait]
 impl Backend for Script {
+    fn system(&self) -> &'static str {
+        if self.system.is_empty() { "other_sql" } else { self.system }
+    }
+
     async fn execute(
         &self,
         plan: &Plan,
@@ -149,6 +155,7 @@ fn schema() -> Arc<Schema> {
         let column = |name: &str, sql: &str, kind| Column {
             name: name.into(),
             ty: ColumnType::new(sql, kind),
+            nullable: true,
             writable: true,
         };
         Relation {
@@ -196,7 +203,12 @@ struct CqlScript;
 #[async_trait::async_trait]
 impl SchemaReader for CqlScript {
     fn loaded(&self) -> Option<Arc<Schema>> {
-        let column = |name: &str, ty| Column { name: name.into(), ty: ColumnType::cql(ty), writable: true };
+        let column = |name: &str, ty| Column {
+            name: name.into(),
+            ty: ColumnType::cql(ty),
+            nullable: true,
+            writable: true,
+        };
         let columns = vec![column("id", CqlType::Int(32)), column("name", CqlType::Text)];
         let table = CqlTable { partition: [0].into(), ..CqlTable::default() };
         let relations = vec![Relation::of_cql("ks", "items", columns, table)];
@@ -217,10 +229,11 @@ pub fn lenient() -> HttpSettings {
     HttpSettings { require_audit_headers: AuditHeaders::Lenient, ..HttpSettings::default() }
 }
 
-/// An application with the clients `demo`, `cql` and `broken`.
+/// An application with the clients `demo`, `cql` (whose schema is CQL), `wide` (whose database says it is) and `broken`.
 pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let script = Arc::new(Script::default());
     let dropped = script.dropped.clone();
+    let wide = Arc::new(Script { system: "cassandra", ..Script::default() });
     let name = |text| ClientName::parse(text).unwrap();
     let registry = ClientRegistry::new([
         Client::new(
@@ -235,6 +248,10 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
             name("demo"),
             ClientState::Ready { backend: script.clone(), schema: script, circuit: Arc::default() },
         ),
+        Client::new(
+            name("wide"),
+            ClientState::Ready { backend: wide.clone(), schema: wide, circuit: Arc::default() },
+        ),
         Client::new(name("broken"), ClientState::Misconfigured { reason: "no variable".into() }),
     ]);
     let limits =
@@ -247,6 +264,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         decoding: Default::default(),
         authenticator: Default::default(),
         budgets: Default::default(),
+        cursors: Default::default(),
     };
     (app(settings, &Services::new(Arc::new(gateway))), dropped)
 }

@@ -87,6 +87,7 @@ fn the_specification_is_complete() {
         "/gateway/insert:",
         "/gateway/delete:",
         "/gateway/query:",
+        "/query/sql:",
         "X-Athena-Client",
         "X-Strip-Nulls",
         "X-Athena-Big-Numbers",

@@ -64,6 +64,7 @@ impl PostgresBackend {
             wants_rows: raw.statements == 1,
             announced: false,
             types: Vec::new(),
+            described: Vec::new(),
             as_text: None,
         };
         reading.scratch.big_numbers_as_text = plan.big_numbers_as_text;
@@ -71,8 +72,7 @@ impl PostgresBackend {
         let outcome = if raw.params.is_some() || raw.read_only {
             reading.extended(connection, raw, sink).await
         } else {
-            let script = sqlx::raw_sql(AssertSqlSafe(&*raw.query)).fetch_many(connection);
-            reading.rows(script, sink).await
+            reading.simple(connection, raw, sink).await
         };
         let outcome = match outcome {
             // Dropping `running` stops what is left of the statement and undoes it.
@@ -175,8 +175,10 @@ struct RawReading {
     announced: bool,
     /// Type of each column, with its number.
     types: Vec<(u32, ColumnType)>,
-    /// For columns that were asked for as text: the types and names they have.
-    as_text: Option<(Vec<u32>, Vec<String>)>,
+    /// Names of the columns, where the statement was described before it ran.
+    described: Vec<String>,
+    /// For columns that were asked for as text: the types they have.
+    as_text: Option<Vec<u32>>,
 }
 
 impl RawReading {
@@ -212,6 +214,9 @@ impl RawReading {
                 Either::Right(_) => {}
             }
         }
+        if !self.announced && !self.described.is_empty() {
+            sink.columns(&heads(self.described.iter().map(String::as_str)));
+        }
         // Rows that were read are no rows that were changed.
         if done.rows > 0 && done.affected == done.rows {
             done.affected = 0;
@@ -220,26 +225,18 @@ impl RawReading {
     }
 
     fn announce(&mut self, row: &PgRow, sink: &mut dyn RowStream) {
-        let mut labels = HashSet::new();
-        let mut heads = Vec::new();
+        match &self.as_text {
+            Some(_) => sink.columns(&heads(self.described.iter().map(String::as_str))),
+            None => sink.columns(&heads(row.columns().iter().map(|column| column.name()))),
+        }
         for (place, column) in row.columns().iter().enumerate() {
-            let own = column.type_info().oid().map_or(0, |oid| oid.0);
-            let (oid, name) = match &self.as_text {
-                Some((types, names)) => (types[place], names[place].as_str()),
-                None => (own, column.name()),
+            let oid = match &self.as_text {
+                Some(types) => types[place],
+                None => column.type_info().oid().map_or(0, |oid| oid.0),
             };
-            // Columns of one name would hide each other in an object.
-            let mut label = name.to_owned();
-            let mut number = 1;
-            while !labels.insert(label.clone()) {
-                number += 1;
-                label = format!("{name}_{number}");
-            }
-            heads.push(ColumnHead { label: label.into(), hidden: false });
             let known = self.catalog.as_ref().and_then(|catalog| catalog.types.get(&oid)).cloned();
             self.types.push((oid, known.unwrap_or_else(|| ColumnType::new("text", TypeKind::Other))));
         }
-        sink.columns(&heads);
         self.announced = true;
     }
 
@@ -264,6 +261,23 @@ impl RawReading {
         Ok(())
     }
 
+    /// A script, or one statement without parameters.
+    async fn simple(
+        &mut self,
+        connection: &mut PgConnection,
+        raw: &RawPlan,
+        sink: &mut dyn RowStream,
+    ) -> Result<Ending, Fault> {
+        if raw.tells_columns {
+            // This protocol, as the driver reads it, names columns with the first row only.
+            let text = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(raw.query.to_string()));
+            let described = (&mut *connection).prepare(text).await.map_err(Fault::Driver)?;
+            self.described = described.columns().iter().map(|column| column.name().to_owned()).collect();
+        }
+        let script = sqlx::raw_sql(AssertSqlSafe(&*raw.query)).fetch_many(connection);
+        self.rows(script, sink).await
+    }
+
     /// One statement with parameters, or read-only.
     async fn extended(
         &mut self,
@@ -281,7 +295,7 @@ impl RawReading {
             .iter()
             .map(|column| column.type_info().oid().map_or(0, |oid| oid.0))
             .collect();
-        let names: Vec<String> = described.columns().iter().map(|column| column.name().to_owned()).collect();
+        self.described = described.columns().iter().map(|column| column.name().to_owned()).collect();
         let expected: Vec<u32> = match described.parameters() {
             Some(Either::Left(types)) => types.iter().map(|ty| ty.oid().map_or(0, |oid| oid.0)).collect(),
             _ => Vec::new(),
@@ -301,7 +315,7 @@ impl RawReading {
                      `read_only`; cast it to text",
                 ))
             })?;
-            self.as_text = Some((types, names));
+            self.as_text = Some(types);
         }
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
         self.rows((&mut *connection).fetch_many(query), sink).await
@@ -335,6 +349,20 @@ impl RawReading {
         });
         Ok((sql, arguments))
     }
+}
+
+/// Columns of these names. Two of one name would hide each other in an object, so the second gets a number.
+fn heads<'n>(names: impl Iterator<Item = &'n str>) -> Vec<ColumnHead> {
+    let mut labels = HashSet::new();
+    let head = |name: &str| {
+        let (mut label, mut number) = (name.to_owned(), 1);
+        while !labels.insert(label.clone()) {
+            number += 1;
+            label = format!("{name}_{number}");
+        }
+        ColumnHead { label: label.into(), hidden: false }
+    };
+    names.map(head).collect()
 }
 
 /// The statement with every column as text; `None` for a statement that cannot stand in FROM.

@@ -60,6 +60,7 @@ fn relations(
         relations[*place].columns.push(Column {
             name: row.name.into(),
             ty: ty.unwrap_or_else(|| ColumnType::new("text", TypeKind::Other)),
+            nullable: row.nullable,
             writable: row.writable,
         });
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use athena_domain::Limits;
-use athena_domain::plan::{PlanOptions, Planner};
+use athena_domain::plan::{KeyValue, PlanOptions, Planner};
 use athena_domain::query::{Decoding, DeleteRequest, FetchRequest, InsertRequest, JsonText, UpdateRequest};
 use athena_domain::rows::RowFormat;
 use athena_domain::schema::{Column, Schema, UniqueIndex};
@@ -15,6 +15,7 @@ fn schema() -> Schema {
     let column = |name: &str, sql: &str, kind: TypeKind| Column {
         name: name.into(),
         ty: ColumnType::new(sql, kind),
+        nullable: name != "id" && name != "rank",
         writable: true,
     };
     let text = ColumnType::new("text", TypeKind::Text);
@@ -28,6 +29,7 @@ fn schema() -> Schema {
             column("tags", "text[]", TypeKind::Array(text.into())),
             column("meta", "jsonb", TypeKind::Jsonb),
             column("code", "bpchar", TypeKind::Text),
+            column("rank", "integer", TypeKind::Int(32)),
         ],
         primary_key: Box::new([0]),
         cql: None,
@@ -50,7 +52,12 @@ fn schema() -> Schema {
             .collect(),
         ..relation.clone()
     };
-    Schema::new(vec![relation, plain], HashMap::new(), vec!["public".into()])
+    let native = Relation {
+        name: "u".into(),
+        columns: vec![relation.columns[0].clone(), plain.columns[1].clone()],
+        ..relation.clone()
+    };
+    Schema::new(vec![relation, plain, native], HashMap::new(), vec!["public".into()])
 }
 
 fn plan(verb: &str, body: &str) -> Plan {
@@ -86,7 +93,7 @@ fn reads() {
     check(
         "fetch",
         r#"{"table_name":"t","columns":"id","conditions":[{"op":"in","column":"id","value":[1,null]},{"op":"in","column":"kind","value":["a"]},{"op":"neq","column":"code","value":"x"}],"current_page":2,"page_size":5,"sort_by":{"field":"name","direction":"desc","nulls":"last"}}"#,
-        r#"SELECT "id" FROM "public"."t" WHERE (("id" = ANY($1::text[]::bigint[]) OR "id" IS NULL) AND ("kind" = ANY($2::text[]::mood[])) AND ("code" <> $3::text::bpchar)) ORDER BY "name" DESC NULLS LAST,"id" LIMIT 5 OFFSET $4::int8"#,
+        r#"SELECT "id" FROM "public"."t" WHERE (("id" = ANY($1::text[]::bigint[]) OR "id" IS NULL) AND ("kind" = ANY($2::text[]::mood[])) AND ("code" <> $3::text::bpchar)) ORDER BY "t"."name" DESC NULLS LAST,"t"."id" LIMIT 5 OFFSET $4::int8"#,
     );
     check(
         "fetch",
@@ -95,12 +102,100 @@ fn reads() {
     );
 }
 
+/// The statement of the page behind a row with these values.
+fn behind(order: &str, values: &[(&str, Option<&str>)]) -> String {
+    let (schema, limits, options) = (schema(), Limits::default(), PlanOptions::default());
+    let planner = Planner { schema: &schema, limits: &limits, options: &options, authority: None };
+    let body =
+        format!(r#"{{"table_name":"t","columns":"id","sort_by":[{order}],"cursor":"","page_size":5}}"#);
+    let body = JsonText::parse(body.as_bytes()).unwrap();
+    let request = FetchRequest::decode(body, &limits, Decoding::default()).unwrap();
+    let key = |(column, value): &(&str, Option<&str>)| KeyValue {
+        column: (*column).into(),
+        value: value.map(Box::from),
+    };
+    let keys: Vec<KeyValue> = values.iter().map(key).collect();
+    let plan = planner.page(&request, Some(&keys)).unwrap().0;
+    let statement = render(&plan).unwrap();
+    assert_eq!(statement.binds, statement.arguments.len());
+    let sql = statement.sql;
+    let (start, end) = (sql.find(" WHERE ").unwrap() + 7, sql.find(" ORDER BY ").unwrap());
+    assert!(sql.starts_with(r#"SELECT "id","#) && sql.ends_with(" LIMIT 6"), "{sql}");
+    sql[start..end].to_owned()
+}
+
+#[test]
+fn a_page_begins_behind_a_row() {
+    let check = |order: &str, values: &[(&str, Option<&str>)], expected: &str| {
+        assert_eq!(behind(order, values), expected, "{order}");
+    };
+    let (id, rank) = (("id", Some("7")), ("rank", Some("3")));
+    check("", &[id], r#"("id" > $1::text::bigint)"#);
+    check(r#"{"field":"id","direction":"desc"}"#, &[id], r#"("id" < $1::text::bigint)"#);
+    // What an index answers at once.
+    check(r#"{"field":"rank"}"#, &[rank, id], r#"(("rank","id") > ($1::text::integer,$2::text::bigint))"#);
+    check(
+        r#"{"field":"rank","direction":"desc"},{"field":"id","direction":"desc"}"#,
+        &[rank, id],
+        r#"(("rank","id") < ($1::text::integer,$2::text::bigint))"#,
+    );
+    // Two directions.
+    check(
+        r#"{"field":"rank","direction":"desc"}"#,
+        &[rank, id],
+        r#"("rank" <= $1::text::integer AND ("rank" < $1::text::integer OR ("rank" = $1::text::integer AND ("id" > $2::text::bigint))))"#,
+    );
+    // Nulls behind the values, and before them.
+    let name = |value| ("name", value);
+    check(
+        r#"{"field":"name"}"#,
+        &[name(Some("a")), id],
+        r#"(("name" >= $1::text OR "name" IS NULL) AND (("name" > $1::text OR "name" IS NULL) OR ("name" = $1::text AND ("id" > $2::text::bigint))))"#,
+    );
+    check(
+        r#"{"field":"name","direction":"desc"}"#,
+        &[name(Some("a")), id],
+        r#"("name" <= $1::text AND ("name" < $1::text OR ("name" = $1::text AND ("id" > $2::text::bigint))))"#,
+    );
+    check(
+        r#"{"field":"name"}"#,
+        &[name(None), id],
+        r#"("name" IS NULL AND (false OR ("name" IS NULL AND ("id" > $1::text::bigint))))"#,
+    );
+    check(
+        r#"{"field":"name","nulls":"first"}"#,
+        &[name(None), id],
+        r#"("name" IS NOT NULL OR ("name" IS NULL AND ("id" > $1::text::bigint)))"#,
+    );
+    // The end of an order can be compared as rows where its beginning cannot.
+    check(
+        r#"{"field":"name"},{"field":"rank"}"#,
+        &[name(None), rank, id],
+        r#"("name" IS NULL AND (false OR ("name" IS NULL AND (("rank","id") > ($1::text::integer,$2::text::bigint)))))"#,
+    );
+}
+
+#[test]
+fn a_page_of_every_column_keeps_the_star() {
+    let body = r#"{"table_name":"u","cursor":""}"#;
+    let (schema, limits, options) = (schema(), Limits::default(), PlanOptions::default());
+    let planner = Planner { schema: &schema, limits: &limits, options: &options, authority: None };
+    let request =
+        FetchRequest::decode(JsonText::parse(body.as_bytes()).unwrap(), &limits, Decoding::default())
+            .unwrap();
+    let plan = planner.page(&request, None).unwrap().0;
+    assert_eq!(
+        render(&plan).unwrap().sql,
+        r#"SELECT *,"id"::text FROM "public"."u" ORDER BY "u"."id" LIMIT 101"#
+    );
+}
+
 #[test]
 fn writes() {
     check(
         "insert",
         r#"{"table_name":"t","insert_body":{"id":1,"name":"a"},"on_conflict":"id"}"#,
-        r#"INSERT INTO "public"."t" AS t ("id","name") VALUES ($1::int8,$2::text) ON CONFLICT ("id") DO UPDATE SET "name" = EXCLUDED."name" RETURNING "id","name","kind"::text,"tags","meta","code","id""#,
+        r#"INSERT INTO "public"."t" AS t ("id","name") VALUES ($1::int8,$2::text) ON CONFLICT ("id") DO UPDATE SET "name" = EXCLUDED."name" RETURNING "id","name","kind"::text,"tags","meta","code","rank","id""#,
     );
     check(
         "insert",
@@ -133,7 +228,7 @@ fn catalog_names_are_quoted_whatever_they_hold() {
     statement.select(&select).unwrap();
     assert_eq!(
         statement.sql,
-        r#"SELECT "id","n""ame","kind"::text,"tags","meta","code" FROM "public"."t""q" LIMIT 100"#
+        r#"SELECT "id","n""ame","kind"::text,"tags","meta","code","rank" FROM "public"."t""q" LIMIT 100"#
     );
 }
 

@@ -59,6 +59,7 @@ pub(super) fn schema(keyspace: &str, rows: Rows) -> Schema {
         let columns = columns.iter().map(|column| Column {
             name: column.column_name.as_str().into(),
             ty: ColumnType::cql(types.parse(&column.r#type)),
+            nullable: !matches!(column.kind.as_str(), "partition_key" | "clustering"),
             writable: !view,
         });
         Relation::of_cql(keyspace, name, columns.collect(), table)

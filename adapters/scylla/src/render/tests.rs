@@ -6,7 +6,12 @@ use athena_domain::schema::{Clustering, Column, ColumnType, CqlTable, CqlType};
 use super::*;
 
 fn relation() -> Arc<Relation> {
-    let column = |name: &str, ty| Column { name: name.into(), ty: ColumnType::cql(ty), writable: true };
+    let column = |name: &str, ty| Column {
+        name: name.into(),
+        ty: ColumnType::cql(ty),
+        nullable: true,
+        writable: true,
+    };
     let columns = vec![
         column("id", CqlType::Int(32)),
         column("At", CqlType::Timestamp),

@@ -46,6 +46,7 @@ pub(in crate::plan) fn raw(request: &RawRequest) -> Result<RawPlan, RequestError
         undoable: false,
         defines: DEFINING.contains(&first.as_str()),
         opens_transaction: false,
+        tells_columns: request.tells_columns,
     })
 }
 
@@ -110,7 +111,14 @@ mod tests {
     #[test]
     fn what_would_reach_others_or_write_is_refused() {
         let check = |query: &str, read_only: bool, field: Option<&str>| {
-            let request = RawRequest { query: query.into(), params: None, read_only, max_rows: None };
+            let request = RawRequest {
+                query: query.into(),
+                params: None,
+                read_only,
+                max_rows: None,
+                one_statement: false,
+                tells_columns: false,
+            };
             let refused = raw(&request).err().and_then(|error| error.field);
             assert_eq!(refused.as_deref(), field, "{query}");
         };

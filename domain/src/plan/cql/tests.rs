@@ -20,7 +20,7 @@ use crate::schema::{
 };
 
 fn column(name: &str, ty: CqlType) -> Column {
-    Column { name: name.into(), ty: ColumnType::cql(ty), writable: true }
+    Column { name: name.into(), ty: ColumnType::cql(ty), nullable: true, writable: true }
 }
 
 fn clustering(column: usize, descending: bool) -> Clustering {

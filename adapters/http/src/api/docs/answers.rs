@@ -37,6 +37,8 @@ pub struct RowsData {
     rows: Vec<Value>,
     /// Matching or changed rows, when `count` was asked for.
     count: Option<u64>,
+    /// The cursor to the next page, when `cursor` was given; null behind the last page.
+    next_cursor: Option<String>,
     /// `true` when a CQL database looked at rows that are not in the answer, which its owner has allowed.
     filtered: Option<bool>,
     /// `{"grouped": [{"label", "rows", "aggregation"}]}`, when `group_by` was given.
@@ -167,6 +169,49 @@ impl Example for QueryAnswer {
             "status": "success", "message": "Successfully executed query",
             "data": [{ "id": 42, "name": "Ada" }],
             "meta": { "backend": "sqlx", "statement_count": 1, "rows_affected": 0, "returned_row_count": 1 }
+        }))
+    }
+}
+
+/// Result of one statement.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct SqlAnswer {
+    /// `success`
+    status: String,
+    /// `Successfully executed query`
+    message: String,
+    /// The rows and what was done.
+    data: SqlData,
+}
+
+/// Rows of one statement.
+#[derive(Debug, Object)]
+pub struct SqlData {
+    /// The rows. For a statement of CQL without rows, one that says so: `{"status", "message"}`.
+    rows: Vec<Value>,
+    /// Names of the columns, in order, also where there is no row.
+    columns: Vec<String>,
+    /// As in the request.
+    db_name: String,
+    /// Milliseconds until the database was done.
+    duration_ms: u64,
+    /// Statements run.
+    statement_count: u64,
+    /// Rows inserted, changed or removed.
+    rows_affected: u64,
+    /// Rows in `rows`.
+    returned_row_count: u64,
+}
+
+impl Example for SqlAnswer {
+    fn example() -> Self {
+        example(json!({
+            "status": "success", "message": "Successfully executed query",
+            "data": {
+                "rows": [{ "id": 42, "name": "Ada" }], "columns": ["id", "name"], "db_name": "postgres_main",
+                "duration_ms": 3, "statement_count": 1, "rows_affected": 0, "returned_row_count": 1
+            }
         }))
     }
 }

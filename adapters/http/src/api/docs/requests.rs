@@ -33,6 +33,11 @@ pub struct FetchBody {
     offset: Option<u64>,
     /// Taken and without effect.
     total_pages: Option<u64>,
+    /// Reads page by page without skipping or repeating a row, whatever is inserted or deleted meanwhile: `""` asks for the first
+    /// page, `next_cursor` of an answer for the next one. Goes with `page_size`; not with `limit`, `offset`,
+    /// `current_page`, `group_by`, `head`, NDJSON or CSV. Table, columns, conditions, order and `page_size` stay the
+    /// same from page to page.
+    cursor: Option<String>,
     /// Order: `{"field" | "column", "direction": "asc" | "desc", "nulls": "first" | "last"}` or an array of
     /// them.
     sort_by: Json,
@@ -211,5 +216,33 @@ pub struct QueryBody {
 impl Example for QueryBody {
     fn example() -> Self {
         example(json!({ "query": "SELECT id, name FROM users WHERE active = $1", "params": [true] }))
+    }
+}
+
+/// One statement to run, and the database it is meant for.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct SqlBody {
+    /// One statement.
+    query: String,
+    /// Kind of the client's database: `native`, `postgres`, `postgresql` and `neon` are PostgreSQL, `scylla` and
+    /// `athena` CQL, `supabase` and `postgrest` Supabase.
+    driver: String,
+    /// The database's name: that of the client where `X-Athena-Client` is absent. Answered again.
+    db_name: String,
+    /// Values bound as `$1…`.
+    params: Option<Vec<Value>>,
+    /// Lets the database refuse every write.
+    read_only: Option<bool>,
+    /// Most rows to return; more is refused. Default `limits.max_rows`.
+    max_rows: Option<u64>,
+}
+
+impl Example for SqlBody {
+    fn example() -> Self {
+        example(json!({
+            "query": "SELECT id, name FROM users WHERE active = $1", "params": [true],
+            "driver": "postgresql", "db_name": "postgres_main"
+        }))
     }
 }

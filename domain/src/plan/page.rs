@@ -1,0 +1,100 @@
+//! Planning one page of a read that goes on where the page before ended.
+//!
+//! The place where a page ends is the values of its last row in the order, which ends with columns that no two rows
+//! share. So it stays a place whatever is inserted or deleted meanwhile: what stood behind it and is still there comes
+//! once, and what came does not come again.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bind, Datum, Operation, Order, Output, Plan, Planner};
+use crate::error::{RequestCode, RequestError};
+use crate::limits::DEFAULT_LIMIT;
+use crate::query::FetchRequest;
+use crate::schema::{ColumnType, Relation, TypeKind};
+
+/// What a row has in one column of its order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyValue {
+    /// Name of the column.
+    pub column: Box<str>,
+    /// The value as the database's own text; nothing for null.
+    pub value: Option<Box<str>>,
+}
+
+impl Planner<'_> {
+    /// Plans the page behind `after`, or the first one, and the count of all matching rows when it is asked for. The
+    /// read asks for one row more than the page holds, which tells whether there is a further one; behind the columns
+    /// of the answer stand hidden ones with the values of the order, as text.
+    ///
+    /// # Errors
+    /// As [`Planner::fetch`]; a relation whose rows cannot be told apart; a place in another order than that of the
+    /// request.
+    pub fn page(
+        &self,
+        request: &FetchRequest,
+        after: Option<&[KeyValue]>,
+    ) -> Result<(Plan, Option<Plan>), RequestError> {
+        let mut select = self.select(request)?;
+        let relation = select.relation.clone();
+        if self.speaks_cql() {
+            return Err(no_cursor_in_cql());
+        }
+        let identity = relation.identity().ok_or_else(|| no_identity(&relation))?;
+        let mut order: Vec<Order> = Vec::with_capacity(select.order.len() + identity.len());
+        let last = identity.iter().map(|&column| Order { column, descending: false, nulls: None });
+        for key in select.order.drain(..).chain(last) {
+            if !order.iter().any(|known| known.column == key.column) {
+                order.push(key);
+            }
+        }
+        let size = request.window.limit.unwrap_or(DEFAULT_LIMIT.min(self.limits.max_rows));
+        if size > self.limits.max_rows {
+            let what = format!("`page_size` is {size}");
+            return Err(RequestError::limit("max_rows", self.limits.max_rows, "page_size", what));
+        }
+        select.after = after.map(|place| place_in(&relation, &order, place)).transpose()?;
+        let text = ColumnType::new("text", TypeKind::Text);
+        select.outputs.extend(order.iter().map(|key| Output {
+            column: key.column,
+            cast: Some(text.clone()),
+            label: Arc::from(""),
+            hidden: true,
+        }));
+        select.order = order;
+        select.limit = Some(size.saturating_add(1));
+        let count = self.count(request, &select);
+        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
+    }
+}
+
+fn no_cursor_in_cql() -> RequestError {
+    let message = "pages of a CQL database cannot be gone on with by a cursor";
+    RequestError::field(RequestCode::NotSupportedByBackend, "cursor", message)
+        .hint("page with current_page and page_size, or read it whole with Accept: application/x-ndjson")
+}
+
+fn no_identity(relation: &Relation) -> RequestError {
+    let message = format!(
+        "'{}' has no primary key and no unique index without nulls, so that no cursor could tell its rows apart",
+        relation.name
+    );
+    RequestError::field(RequestCode::NotSupportedByBackend, "cursor", message)
+        .hint("page with current_page and page_size, or read it whole with Accept: application/x-ndjson")
+}
+
+/// The values of `place`, if they are those of `order`.
+fn place_in(relation: &Relation, order: &[Order], place: &[KeyValue]) -> Result<Vec<Bind>, RequestError> {
+    let names = order.iter().map(|key| &*relation.columns[key.column].name);
+    if !names.eq(place.iter().map(|key| &*key.column)) {
+        let message = format!("The key of '{}' has changed since the cursor was made.", relation.name);
+        return Err(RequestError::field(RequestCode::InvalidCursor, "cursor", message)
+            .hint("begin again with an empty cursor"));
+    }
+    let bind = |(key, given): (&Order, &KeyValue)| Bind {
+        datum: given.value.clone().map_or(Datum::Null, Datum::Text),
+        ty: relation.columns[key.column].ty.clone(),
+    };
+    Ok(order.iter().zip(place).map(bind).collect())
+}
