@@ -23,12 +23,12 @@ enum Host {
     Address(IpAddr),
 }
 
-/// A text that lists no hosts.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A text that lists no hosts. What it holds instead is not shown: it may be a URL with a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it must list host names, or suffixes such as .supabase.co, with commas in between; `{0}` is neither"
+    "must list host names, or suffixes such as .supabase.co, with commas in between; entry {0} is neither"
 )]
-pub struct InvalidHosts(String);
+pub struct InvalidHosts(usize);
 
 impl Default for HostRules {
     fn default() -> Self {
@@ -43,7 +43,8 @@ impl HostRules {
     /// [`InvalidHosts`].
     pub fn parse(list: &str, insecure: bool) -> Result<Self, InvalidHosts> {
         let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        let hosts: Vec<Host> = entries.map(host).collect::<Result<_, _>>()?;
+        let numbered = entries.zip(1..).map(|(entry, number)| host(entry).ok_or(InvalidHosts(number)));
+        let hosts: Vec<Host> = numbered.collect::<Result<_, _>>()?;
         if hosts.is_empty() {
             return Ok(Self::default());
         }
@@ -97,10 +98,10 @@ impl HostRules {
     }
 }
 
-fn host(entry: &str) -> Result<Host, InvalidHosts> {
+fn host(entry: &str) -> Option<Host> {
     let entry = entry.to_ascii_lowercase();
     if let Ok(address) = entry.trim_matches(['[', ']']).parse() {
-        return Ok(Host::Address(address));
+        return Some(Host::Address(address));
     }
     let suffix = entry.strip_prefix('*').unwrap_or(&entry);
     let labels = suffix.strip_prefix('.').unwrap_or(suffix);
@@ -109,9 +110,9 @@ fn host(entry: &str) -> Result<Host, InvalidHosts> {
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         });
     match (is_name, suffix.starts_with('.')) {
-        (true, true) => Ok(Host::Suffix(suffix.to_owned())),
-        (true, false) if suffix == entry => Ok(Host::Name(entry)),
-        _ => Err(InvalidHosts(entry)),
+        (true, true) => Some(Host::Suffix(suffix.to_owned())),
+        (true, false) if suffix == entry => Some(Host::Name(entry)),
+        _ => None,
     }
 }
 

@@ -66,8 +66,9 @@ fn the_environment_overrides_every_key() {
     };
     let uri = ("ATHENA_POSTGRES_CLIENTS__SHOP", "postgres://h/shop");
     let bare = quiet("", &[uri]);
-    // The two that only go together have a test of their own.
-    for key in KEYS.iter().filter(|key| key.effective && !key.name.starts_with("tls_")) {
+    // Those that only go together have tests of their own.
+    let alone = |key: &&Key| !key.name.starts_with("tls_") && key.name != "supabase_allow_insecure";
+    for key in KEYS.iter().filter(|key| key.effective).filter(alone) {
         let variables = [Some(key.override_variable()), key.variable.map(str::to_owned)];
         for variable in variables.into_iter().flatten() {
             let config = quiet("", &[uri, (&variable, other(key))]);
@@ -78,6 +79,15 @@ fn the_environment_overrides_every_key() {
             assert_eq!(empty, bare, "{variable}");
         }
     }
+}
+
+#[test]
+fn insecure_hosts_are_those_that_are_listed() {
+    let alone = quiet("gateway: {supabase_allow_insecure: true}\n", &[]);
+    assert_eq!(alone, quiet("", &[]), "without a list it has no effect");
+    let listed = "gateway: {supabase_allowed_hosts: 'localhost, 10.0.0.1'}\n";
+    let variable = ("ATHENA_GATEWAY__SUPABASE_ALLOW_INSECURE", "true");
+    assert_ne!(quiet(listed, &[variable]).gateway, quiet(listed, &[]).gateway);
 }
 
 #[test]
