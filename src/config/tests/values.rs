@@ -154,6 +154,8 @@ fn clients_of_every_kind() {
         ]
     );
     assert_eq!(config.clients[3].template.expose(), "postgres://u:${PW}@h/shop");
+    // What overrides the file holds no reference, and is none where the catalog expands it again.
+    assert_eq!(config.clients[2].template.expose(), "postgres://u:$${x@h/new");
 }
 
 #[test]
