@@ -1,7 +1,8 @@
 //! The bare CQL driver, for `bench/cql`: loads the table, and inserts as fast as it can.
 //!
 //! `cql HOST:PORT load ROWS` makes the keyspace `bench` and fills `events`.
-//! `cql HOST:PORT insert SECONDS AT_ONCE` writes rows of `inserts` one by one and prints how many in how many seconds.
+//! `cql HOST:PORT insert SECONDS AT_ONCE ROWS` writes `inserts`, so many rows of a partition by one statement or batch,
+//! and prints how many rows in how many seconds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,7 +27,7 @@ const NOTE: &str = "a note of some length, as notes are";
 const TABLES: &[&str] = &[
     "CREATE KEYSPACE IF NOT EXISTS bench WITH replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",
     "CREATE TABLE IF NOT EXISTS bench.events (part int, id bigint, kind text, amount decimal, note text, PRIMARY KEY (part, id))",
-    "CREATE TABLE IF NOT EXISTS bench.inserts (id bigint PRIMARY KEY, kind text, amount decimal, note text)",
+    "CREATE TABLE IF NOT EXISTS bench.inserts (part bigint, id int, kind text, amount decimal, note text, PRIMARY KEY (part, id))",
 ];
 
 #[tokio::main]
@@ -39,8 +40,10 @@ async fn main() -> Result<()> {
     let session = Arc::new(SessionBuilder::new().known_node(contact).build().await?);
     match arguments.get(1).map(String::as_str) {
         Some("load") => load(session, number(2)?).await,
-        Some("insert") => insert(session, number(2)?.unsigned_abs(), number(3)?).await,
-        _ => bail!("load ROWS, or insert SECONDS AT_ONCE"),
+        Some("insert") => {
+            insert(session, number(2)?.unsigned_abs(), number(3)?, i32::try_from(number(4)?)?).await
+        }
+        _ => bail!("load ROWS, or insert SECONDS AT_ONCE ROWS"),
     }
 }
 
@@ -81,8 +84,8 @@ async fn load(session: Arc<Session>, rows: i64) -> Result<()> {
     Ok(())
 }
 
-async fn insert(session: Arc<Session>, seconds: u64, at_once: i64) -> Result<()> {
-    let text = "INSERT INTO bench.inserts (id, kind, amount, note) VALUES (?, ?, ?, ?)";
+async fn insert(session: Arc<Session>, seconds: u64, at_once: i64, rows: i32) -> Result<()> {
+    let text = "INSERT INTO bench.inserts (part, id, kind, amount, note) VALUES (?, ?, ?, ?, ?)";
     let mut prepared = session.prepare(text).await?;
     prepared.set_consistency(Consistency::LocalQuorum);
     let next = Arc::new(AtomicI64::new(0));
@@ -92,9 +95,16 @@ async fn insert(session: Arc<Session>, seconds: u64, at_once: i64) -> Result<()>
         let (session, prepared, next) = (session.clone(), prepared.clone(), next.clone());
         work.spawn(async move {
             while started.elapsed() < Duration::from_secs(seconds) {
-                let id = next.fetch_add(1, Ordering::Relaxed);
-                let row = (id, format!("kind_{:02}", id % 100), amount(id), NOTE);
-                session.execute_unpaged(&prepared, row).await?;
+                let part = next.fetch_add(1, Ordering::Relaxed);
+                let row = |id: i32| (part, id, format!("kind_{:02}", id % 100), amount(part), NOTE);
+                if rows == 1 {
+                    session.execute_unpaged(&prepared, row(0)).await?;
+                    continue;
+                }
+                let mut batch = Batch::new(BatchType::Unlogged);
+                batch.set_consistency(Consistency::LocalQuorum);
+                (0..rows).for_each(|_| batch.append_statement(prepared.clone()));
+                session.batch(&batch, (0..rows).map(row).collect::<Vec<_>>()).await?;
             }
             anyhow::Ok(())
         });
@@ -102,6 +112,6 @@ async fn insert(session: Arc<Session>, seconds: u64, at_once: i64) -> Result<()>
     while let Some(done) = work.join_next().await {
         done??;
     }
-    println!("{}\t{:.3}", next.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
+    println!("{}\t{:.3}", next.load(Ordering::Relaxed) * i64::from(rows), started.elapsed().as_secs_f64());
     Ok(())
 }
