@@ -158,12 +158,6 @@ async fn bad_bodies_say_what_is_wrong() {
         (
             Method::POST,
             "/query/sql",
-            r#"{"query":"select 1; select 2","driver":"native","db_name":"demo"}"#,
-            "The query holds several statements; this route runs one.",
-        ),
-        (
-            Method::POST,
-            "/query/sql",
             r#"{"query":"select 1","driver":"Scylla","db_name":"demo"}"#,
             "Driver 'scylla' does not fit the client 'demo', whose database is other_sql.",
         ),
