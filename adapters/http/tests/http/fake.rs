@@ -35,6 +35,7 @@ impl Drop for Dropped {
 #[derive(Default)]
 pub struct Script {
     pub dropped: Arc<AtomicBool>,
+    system: &'static str,
 }
 
 fn rejected(reason: Reason, constraint: Option<&str>) -> PortError {
@@ -46,6 +47,10 @@ fn rejected(reason: Reason, constraint: Option<&str>) -> PortError {
 
 #[async_trait::async_trait]
 impl Backend for Script {
+    fn system(&self) -> &'static str {
+        self.system
+    }
+
     async fn execute(
         &self,
         plan: &Plan,
@@ -226,7 +231,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         Client::new(
             name("cql"),
             ClientState::Ready {
-                backend: script.clone(),
+                backend: Arc::new(Script { system: "cassandra", ..Script::default() }),
                 schema: Arc::new(CqlScript),
                 circuit: Arc::default(),
             },
