@@ -98,6 +98,14 @@ impl Client {
         }
     }
 
+    /// What kind of database it has ([`Backend::system`]), where it has one.
+    pub fn system(&self) -> Option<&'static str> {
+        match &self.state {
+            ClientState::Ready { backend, .. } => Some(backend.system()),
+            ClientState::Misconfigured { .. } | ClientState::Frozen | ClientState::Inactive => None,
+        }
+    }
+
     /// Whether its database answered when it was asked last.
     pub fn is_connected(&self) -> bool {
         match &self.state {

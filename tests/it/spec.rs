@@ -12,6 +12,7 @@ async fn the_root_says_what_is_there() {
     for field in ["version", "athena_api", "athena_deadpool", "athena_scylladb"] {
         assert!(root[field].is_string(), "{field}: {root}");
     }
+    assert_eq!(root["athena_scylladb"], "offline", "no client speaks CQL");
     let routes = root["routes"].as_array().unwrap();
     for path in ["/gateway/fetch", "/gateway/insert", "/openapi.yaml", "/openapi-wss.yaml", "/docs"] {
         assert!(routes.iter().any(|route| route["path"] == path), "{path} in {routes:?}");

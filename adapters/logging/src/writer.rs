@@ -105,8 +105,8 @@ impl Writer {
             let queued = self.queue.len();
             due = if queued == 0 { None } else { due.or(Some(now + self.settings.flush_interval)) };
             let full = self.queue.holds_batch();
-            // Without a spool, what is new waits in the queue behind what the store has not taken.
-            let may_flush = self.pending.is_empty() || self.spool.is_some();
+            // What neither store nor spool has taken is offered again after a pause; what is new waits behind it.
+            let may_flush = self.pending.is_empty();
             let backlog = self.has_backlog();
             if may_flush && (full || due.is_some_and(|due| due <= now)) {
                 due = None;
@@ -241,6 +241,9 @@ impl Writer {
         if let Err(error) = written {
             if !on_disk {
                 self.keep(batch).await;
+            } else if !self.pending.is_empty() {
+                // The spool may have room again.
+                self.spill().await;
             }
             self.failed(&error);
             return false;

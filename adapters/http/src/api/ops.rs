@@ -18,6 +18,9 @@ use super::docs;
 use super::documents::{self, Documents, Html, Redirect, Text, Yaml};
 use crate::error::{json_response, whole_seconds};
 
+/// What a client over CQL is by the name that its backend gives it.
+const CQL: &str = "cassandra";
+
 /// Whether the server takes requests: it starts, is ready, or is on its way out.
 #[derive(Debug, Clone, Default)]
 pub struct Probe(Arc<AtomicU8>);
@@ -98,7 +101,7 @@ impl OpsApi {
     #[oai(path = "/", method = "get", operation_id = "root")]
     async fn root(&self) -> Answer<Online> {
         let clients = self.registry.all();
-        let connected = clients.iter().any(|client| client.is_connected());
+        let connected = || clients.iter().filter(|client| client.is_connected());
         let states: Vec<_> =
             clients.iter().filter_map(|client| Some(client.circuit()?.status().state)).collect();
         let breakers = [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open].map(|state| {
@@ -110,8 +113,8 @@ impl OpsApi {
             "version": self.documents.version,
             "cargo_toml_version": self.documents.version,
             "athena_api": "online",
-            "athena_deadpool": state(connected),
-            "athena_scylladb": state(false),
+            "athena_deadpool": state(connected().next().is_some()),
+            "athena_scylladb": state(connected().any(|client| client.system() == Some(CQL))),
             "circuit_breakers": breakers.into_iter().collect::<Map<_, _>>(),
             "capabilities": documents::capabilities(),
             "routes": &self.documents.routes,

@@ -239,7 +239,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         Client::new(
             name("cql"),
             ClientState::Ready {
-                backend: script.clone(),
+                backend: Arc::new(Script { system: "cassandra", ..Script::default() }),
                 schema: Arc::new(CqlScript),
                 circuit: Arc::default(),
             },

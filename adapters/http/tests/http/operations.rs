@@ -2,6 +2,7 @@
 
 use athena_http::{DOCS_URL, specification};
 use poem::http::{Method, StatusCode};
+use serde_json::json;
 
 use crate::fake::{Reply, lenient, request, server};
 
@@ -15,7 +16,7 @@ async fn the_root_tells_what_is_served() {
     let body = get("/").await.json();
     assert_eq!(body["message"], "athena is online");
     assert_eq!(body["version"], "2.9.0");
-    assert_eq!(body["athena_deadpool"], "online");
+    assert_eq!((&body["athena_deadpool"], &body["athena_scylladb"]), (&json!("online"), &json!("online")));
     let routes = body["routes"].as_array().unwrap();
     for (path, method) in [
         ("/gateway/fetch", "POST"),

@@ -239,3 +239,20 @@ async fn a_spool_that_takes_nothing_while_the_store_is_slow_loses_nothing() {
     let counters = pipeline.counters();
     assert_eq!((counters.dropped_queue, counters.dropped_spool, counters.dropped_rejected), (0, 0, 0));
 }
+
+#[tokio::test]
+async fn a_spool_that_takes_nothing_while_the_store_is_away_is_not_tried_without_a_pause() {
+    let scratch = Scratch::new();
+    let store = Arc::new(MemoryLog::new());
+    store.set_away(true);
+    let settings = LogSettings { spool_max_bytes: 1, ..settings(Some(&scratch)) };
+    let pipeline = LogPipeline::start(store.clone(), settings);
+    (0..60).for_each(|number| pipeline.observe(&seen(number)));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Two for each attempt: the store's, and the spool's.
+    let failures = pipeline.counters().failures;
+    assert!(failures < 30, "{failures} failures within a second");
+    store.set_away(false);
+    until("everything", || pipeline.counters().written == 60).await;
+    assert_eq!(ids(&store), (0..60).collect::<Vec<_>>());
+}
