@@ -22,7 +22,7 @@ pub use budget_ledger::{BudgetLedger, BudgetStanding, BudgetUse};
 pub use client_store::{ClientFields, ClientStore, ClientStoreError, NewClient};
 pub use connector::{Connector, Opened};
 pub use control::Versions;
-pub use direct::DirectTargets;
+pub use direct::{DirectTarget, DirectTargets};
 pub use failure::{PortError, PortErrorKind, Reason, Rejection};
 pub use key_store::{
     EnforcementStore, Entropy, KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey,

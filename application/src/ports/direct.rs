@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::{Backend, SchemaReader};
 
+/// A database, and who knows its schema.
+pub type DirectTarget = (Arc<dyn Backend>, Arc<dyn SchemaReader>);
+
 /// Opens databases that requests name, with the caller's own key.
 pub trait DirectTargets: Send + Sync + 'static {
     /// Opens what is at `url`, for one request.
@@ -15,5 +18,5 @@ pub trait DirectTargets: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why the URL cannot be used, without anything of it or of the key.
-    fn open(&self, url: &str, key: &str) -> Result<(Arc<dyn Backend>, Arc<dyn SchemaReader>), String>;
+    fn open(&self, url: &str, key: &str) -> Result<DirectTarget, String>;
 }
