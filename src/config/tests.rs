@@ -159,11 +159,13 @@ fn the_bundled_file_says_what_the_code_does() {
     });
     let all = lines.collect::<Vec<_>>().join("\n");
     let redis = ("ATHENA_REDIS_URL", "redis://redis:6379");
-    let all = quiet(&all, &[uri[0], redis, ("SHOP_PASSWORD", "x"), ("OTLP_HEADERS", "x-token=abc")]);
+    let cursors = ("CURSOR_SECRET", "0123456789abcdef0123456789abcdef");
+    let all = quiet(&all, &[uri[0], redis, ("SHOP_PASSWORD", "x"), ("OTLP_HEADERS", "x-token=abc"), cursors]);
     assert_eq!(all.clients.len(), 2);
     assert_eq!(all.limits, bare.limits);
     assert_eq!(all.pool, bare.pool);
     assert_eq!(all.server.http_workers, Some(8));
+    assert!(all.gateway.cursor_secret.is_some());
     assert!(all.redis.is_some() && all.traces.endpoint.is_some() && all.retention.auth_log.is_some());
 }
 
