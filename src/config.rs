@@ -35,7 +35,7 @@ pub use error::{ConfigError, ConfigErrorKind, Inspected, Problem, Warning};
 pub use gateway::{AuditHeaders, GatewayConfig, ResponseShape, UnknownFields};
 pub use keys::{KEYS, Key};
 pub use locations::Platform;
-pub use logging::{LogFormat, LoggingConfig};
+pub use logging::{LogFormat, LoggingConfig, usual_spool};
 pub use pool::PoolConfig;
 pub use retention::RetentionConfig;
 pub use secret::{ConnectionUri, Secret};

@@ -1,6 +1,7 @@
 //! The private PostgreSQL of `--demo` and `--managed-postgres`.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use athena_cli::ServerOptions;
@@ -8,7 +9,7 @@ use athena_domain::ClientName;
 use athena_postgres::demo::Loaded;
 use athena_postgres::managed::{ManagedPostgres, ManagedSettings};
 
-use crate::config::{ClientConfig, Config, ConnectionUri, Secret};
+use crate::config::{ClientConfig, Config, ConnectionUri, Environment, LoggingConfig, Secret, usual_spool};
 
 /// Configuration of a gateway over a private database alone: on this machine only, with the audit headers
 /// optional, so that the first request fits on one line.
@@ -33,6 +34,8 @@ pub struct PrivateDatabase {
     /// The static admin key of this run, where the environment gives none.
     admin_key: Option<Secret>,
     sample: Option<Loaded>,
+    /// Where records wait for this control database.
+    spool: PathBuf,
 }
 
 impl PrivateDatabase {
@@ -48,15 +51,21 @@ impl PrivateDatabase {
             (None, Some(dir)) => (dir.clone(), "local", false),
             (None, None) => return Ok(None),
         };
+        let spool = dir.join("spool");
         let settings = ManagedSettings { pg_bin: options.pg_bin.clone(), reset, ..ManagedSettings::new(dir) };
         let postgres = ManagedPostgres::start(settings).await?;
         for database in [CONTROL_DATABASE, name] {
             postgres.ensure_database(database).await?;
         }
-        let uri = postgres.uri(name);
-        let sample = match options.demo {
-            Some(_) => Some(athena_postgres::demo::load(&uri).await?),
-            None => None,
+        let (uri, sample) = match options.demo {
+            Some(_) => {
+                // SQL of callers: the superuser's could run programs as whoever started this, and make itself keys.
+                postgres.ensure_owner(name, name).await?;
+                let uri = postgres.uri_as(name, name);
+                let sample = athena_postgres::demo::load(&uri).await?;
+                (uri, Some(sample))
+            }
+            None => (postgres.uri(name), None),
         };
         let client = client_at(name, &uri)?;
         let control = client_at(CONTROL_DATABASE, &postgres.uri(CONTROL_DATABASE))?;
@@ -64,7 +73,7 @@ impl PrivateDatabase {
             Some(_) => Some(Secret::new(random_key()?)),
             None => None,
         };
-        Ok(Some(Self { postgres, client, control, admin_key, sample }))
+        Ok(Some(Self { postgres, client, control, admin_key, sample, spool }))
     }
 
     /// Adds the private databases to a configuration.
@@ -77,6 +86,7 @@ impl PrivateDatabase {
         let gateway = &mut config.gateway;
         let logging = gateway.logging_client.get_or_insert_with(|| name.clone()).clone();
         gateway.auth_client.get_or_insert(logging);
+        keep_apart(&mut config.logging, usual_spool(&Environment::from_process()).as_deref(), &self.spool);
         if config.admin_key.is_none() {
             config.admin_key.clone_from(&self.admin_key);
         }
@@ -127,6 +137,14 @@ Next:
     }
 }
 
+/// Records wait beside the database they are for. In the usual place other gateways of this account leave theirs, and
+/// whoever finds records there writes them to its own control database.
+fn keep_apart(logging: &mut LoggingConfig, usual: Option<&Path>, own: &Path) {
+    if logging.spool_dir.as_deref() == usual {
+        logging.spool_dir = Some(own.to_owned());
+    }
+}
+
 fn client_at(name: &str, uri: &str) -> anyhow::Result<ClientConfig> {
     Ok(ClientConfig {
         name: ClientName::parse(name).context("the client's name is not one")?,
@@ -156,6 +174,7 @@ fn random_key() -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
     use std::process::Command;
 
     use super::*;
@@ -176,5 +195,18 @@ mod tests {
         assert_eq!(pasted(None, Some(set)), (true, format!("X-Athena-Key: {set}")));
         let (ok, told) = pasted(None, None);
         assert!(!ok && told.contains("ATHENA_KEY_12: is to hold the admin key"), "{told}");
+    }
+
+    #[test]
+    fn records_wait_beside_their_database_unless_told_otherwise() {
+        let environment = [("HOME", "/home/ada")].into_iter().collect::<Environment>();
+        let usual = usual_spool(&environment);
+        let (mut config, _) = Config::from_text("test", CONFIG, &environment, None).unwrap();
+        keep_apart(&mut config.logging, usual.as_deref(), Path::new("/demo/spool"));
+        assert_eq!(config.logging.spool_dir.as_deref(), Some(Path::new("/demo/spool")));
+
+        config.logging.spool_dir = Some(PathBuf::from("/elsewhere"));
+        keep_apart(&mut config.logging, usual.as_deref(), Path::new("/demo/spool"));
+        assert_eq!(config.logging.spool_dir.as_deref(), Some(Path::new("/elsewhere")));
     }
 }

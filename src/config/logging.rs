@@ -63,7 +63,7 @@ impl LoggingConfig {
             spool_dir: reader
                 .text("logging", "spool_dir")
                 .map(PathBuf::from)
-                .or_else(|| state_dir(environment)),
+                .or_else(|| usual_spool(environment)),
             spool_max_bytes: reader.integer(key("spool_max_bytes"), 256 << 20, 1 << 20..=1 << 40),
             format: reader.choice(
                 ("logging", "format"),
@@ -85,8 +85,9 @@ impl LoggingConfig {
     }
 }
 
-/// The place for state that outlives a process, as the desktop standard names it.
-fn state_dir(environment: &Environment) -> Option<PathBuf> {
+/// Where records wait unless the configuration says otherwise: the place for state that outlives a process, as the
+/// desktop standard names it.
+pub fn usual_spool(environment: &Environment) -> Option<PathBuf> {
     let state = environment.filled("XDG_STATE_HOME").map(PathBuf::from);
     let home = || environment.filled("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     state.or_else(home).map(|state| state.join("athena/spool"))

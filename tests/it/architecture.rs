@@ -28,7 +28,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("poem-openapi", &["adapters/http"]),
     ("deadpool-redis", &["adapters/redis"]),
     ("opentelemetry", &["adapters/traces"]),
-    ("reqwest", &["adapters/supabase", "adapters/traces", "tests/support"]),
+    ("reqwest", &[".", "adapters/supabase", "adapters/traces", "tests/support"]),
     ("clap", &["adapters/cli"]),
     ("config", &["."]),
     ("anyhow", &[".", "tests/support"]),

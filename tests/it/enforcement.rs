@@ -296,6 +296,11 @@ async fn nobody_makes_itself_a_key_through_the_gateway() {
             ("/gateway/insert", right.clone()),
             ("/gateway/query", json!({"query": "select * from api_keys"})),
             ("/query/sql", json!({"query": "select * from api_keys", "driver": "native", "db_name": "x"})),
+            (
+                "/gateway/update",
+                json!({"table_name": "api_key_auth_log", "update_body": {"client_name": "x"},
+                       "conditions": [{"operator": "neq", "column": "id", "value": null}]}),
+            ),
         ] {
             let answer = send(&free, path, body.clone()).await;
             answer.refused(403, "control_database_shielded");
@@ -303,7 +308,9 @@ async fn nobody_makes_itself_a_key_through_the_gateway() {
                 send(&bound, path, body).await.refused(403, "control_database_shielded");
             }
         }
-        assert_eq!(send(&free, "/gateway/fetch", json!({"table_name": "query_history"})).await.status, 200);
+        for table in ["query_history", "api_key_auth_log"] {
+            assert_eq!(send(&free, "/gateway/fetch", json!({"table_name": table})).await.status, 200);
+        }
     }
     assert_eq!(
         send(&bound, "/gateway/query", json!({"query": "select count(*) from api_keys"})).await.status,

@@ -148,9 +148,16 @@ impl ManagedPostgres {
     /// sqlx and libpq understand.
     #[must_use]
     pub fn uri(&self, database: &str) -> String {
+        self.uri_as("postgres", database)
+    }
+
+    /// The same for another role than the superuser.
+    #[must_use]
+    pub fn uri_as(&self, role: &str, database: &str) -> String {
         // A socket needs no TLS, and asking for it costs a round trip.
         format!(
-            "postgres://postgres@localhost:{}/{}?host={}&sslmode=disable",
+            "postgres://{}@localhost:{}/{}?host={}&sslmode=disable",
+            percent_encode(role.as_bytes()),
             self.port,
             percent_encode(database.as_bytes()),
             percent_encode(self.socket_dir.as_os_str().as_bytes()),
@@ -176,6 +183,28 @@ impl ManagedPostgres {
             self.create_database_from(database, "template1").await?;
         }
         Ok(!exists)
+    }
+
+    /// Makes `role`, an ordinary one, the owner of `database` and of what is in it: for callers whose SQL must reach
+    /// neither other databases nor files and programs of this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagedError::Sql`] when the server refuses.
+    pub async fn ensure_owner(&self, database: &str, role: &str) -> Result<(), ManagedError> {
+        let give = async {
+            let mut connection = PgConnection::connect(&self.uri(database)).await?;
+            sqlx::query("SELECT set_config('athena.owner', $1, false)")
+                .bind(role)
+                .execute(&mut connection)
+                .await?;
+            connection.execute(include_str!("managed/owner.sql")).await?;
+            connection.close().await
+        };
+        give.await.map_err(|source| ManagedError::Sql {
+            doing: format!("make `{role}` the owner of the database `{database}`"),
+            source,
+        })
     }
 
     /// Makes `database` as a copy of `template`, to which nobody may be connected.

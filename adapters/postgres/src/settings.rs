@@ -5,6 +5,7 @@ mod neon;
 mod uri;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -81,14 +82,22 @@ struct Own {
 }
 
 impl PostgresSettings {
-    /// Where the database is: host, port and name, as they are written; this machine has one name, sockets included.
+    /// Where the database is: host, port and name, as they are written; this machine has one name, sockets and every
+    /// address that leads to it by itself included.
     pub fn place(&self) -> String {
         let options = &self.options;
         let host = options.get_host().to_ascii_lowercase();
+        let host = host.trim_end_matches('.');
+        let by_itself = |address: IpAddr| {
+            let address = address.to_canonical();
+            // Connecting to "any address" connects to this machine.
+            address.is_loopback() || address.is_unspecified()
+        };
         let here = options.get_socket().is_some()
             || host.starts_with('/')
-            || matches!(&*host, "localhost" | "127.0.0.1" | "::1" | "[::1]");
-        let host = if here { "here" } else { &*host };
+            || host == "localhost"
+            || host.parse().is_ok_and(by_itself);
+        let host = if here { "here" } else { host };
         let database = options.get_database().unwrap_or(options.get_username());
         format!("postgres {host}:{}/{database}", options.get_port())
     }
@@ -99,7 +108,12 @@ impl PostgresSettings {
     /// [`InvalidUri`].
     pub fn from_uri(uri: &str) -> Result<Self, InvalidUri> {
         let read = uri::read(uri)?;
-        let options = PgConnectOptions::from_str(&read.driver).map_err(|_| InvalidUri::unreadable())?;
+        let mut options = PgConnectOptions::from_str(&read.driver).map_err(|_| InvalidUri::unreadable())?;
+        // The driver would look an IPv6 address up as a name, brackets included.
+        let bare = options.get_host().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if let Some(bare) = bare.map(str::to_owned) {
+            options = options.host(&bare);
+        }
         let parameters = match read.pooler {
             Pooler::Session => Vec::new(),
             Pooler::Transaction => read.parameters,

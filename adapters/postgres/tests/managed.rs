@@ -167,6 +167,45 @@ async fn a_cluster_keeps_its_databases_from_one_run_to_the_next() {
 }
 
 #[tokio::test]
+async fn an_owner_has_its_database_and_nothing_beyond() {
+    let scratch = Scratch::new();
+    let cluster = scratch.start().await;
+    cluster.ensure_database("shop").await.expect("create");
+    // What an earlier release has left to the superuser.
+    let left =
+        "CREATE TYPE state AS ENUM ('a'); CREATE DOMAIN word AS text; CREATE TYPE pair AS (a int, b int);
+                CREATE TABLE things (id serial PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, s state);
+                CREATE VIEW seen AS SELECT * FROM things; CREATE SEQUENCE free;
+                CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
+                CREATE SCHEMA more; CREATE TABLE more.parts (id int) PARTITION BY RANGE (id);
+                CREATE TABLE more.part PARTITION OF more.parts DEFAULT";
+    let mut connection = PgConnection::connect(&cluster.uri("shop")).await.expect("connect");
+    connection.execute(left).await.expect("make");
+    for _ in 0..2 {
+        cluster.ensure_owner("shop", "o'wner \"1\"").await.expect("give");
+    }
+
+    let mut owner = PgConnection::connect(&cluster.uri_as("o'wner \"1\"", "shop")).await.expect("connect");
+    let all = "ALTER TYPE state ADD VALUE 'b'; ALTER DOMAIN word SET NOT NULL; ALTER TYPE pair ADD ATTRIBUTE c int;
+               ALTER TABLE things ADD COLUMN t text; INSERT INTO things DEFAULT VALUES; DROP VIEW seen;
+               DROP SEQUENCE free; DROP FUNCTION one(); INSERT INTO more.parts VALUES (1); DROP TABLE more.part;
+               COMMENT ON SCHEMA public IS 'mine'; CREATE SCHEMA third";
+    owner.execute(all).await.expect("own");
+    for beyond in [
+        "CREATE TEMP TABLE o (t text); COPY o FROM PROGRAM 'id'",
+        "SELECT pg_read_file('postgresql.conf')",
+        "SET SESSION AUTHORIZATION postgres",
+        "CREATE ROLE other",
+        "SELECT * FROM pg_authid",
+    ] {
+        let refused = owner.execute(beyond).await.expect_err(beyond);
+        let code = refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+        assert_eq!(code.as_deref(), Some("42501"), "{beyond}: {refused}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_but_the_owner_gets_to_the_socket() {
     let scratch = Scratch::new();
     let cluster = scratch.start().await;

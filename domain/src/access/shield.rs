@@ -3,6 +3,7 @@
 
 use super::authority::denied;
 use super::decision::AuthReason;
+use super::scope::KeyOperation;
 use crate::error::RequestError;
 
 /// Tables of the control database that hold secrets or decide about callers.
@@ -18,14 +19,31 @@ const TABLES: [&str; 9] = [
     "_sqlx_migrations",
 ];
 
-/// Refuses a table that decides about callers.
+/// Tables that say what callers have done, and which batches of that have been written: to be read, not to be forged
+/// or emptied by those they tell of.
+const RECORDS: [&str; 8] = [
+    "gateway_request_log",
+    "gateway_operation_log",
+    "gateway_log_batches",
+    "gateway_connection_registry_realtime",
+    "api_key_auth_log",
+    "client_connections",
+    "client_statistics",
+    "client_table_statistics",
+];
+
+/// Refuses a table that decides about callers, and changes of one that tells of them.
 ///
 /// # Errors
 /// [`crate::RequestCode::Denied`].
-pub(crate) fn shield(table: &str) -> Result<(), RequestError> {
-    match TABLES.contains(&table) {
-        true => Err(shielded("table_name", &format!("the table '{table}'"))),
-        false => Ok(()),
+pub(crate) fn shield(table: &str, operation: KeyOperation) -> Result<(), RequestError> {
+    let reads = matches!(operation, KeyOperation::Fetch | KeyOperation::Schema);
+    if TABLES.contains(&table) {
+        Err(shielded("table_name", &format!("the table '{table}'")))
+    } else if RECORDS.contains(&table) && !reads {
+        Err(shielded("table_name", &format!("a change of the table '{table}'")))
+    } else {
+        Ok(())
     }
 }
 
@@ -37,4 +55,23 @@ pub(crate) fn shielded(field: &str, what: &str) -> RequestError {
         format!("This is the gateway's own database: {what} needs an API key, demanded and bound to this client by name."),
     )
     .hint("Use the admin routes, or connect to the database directly.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_can_be_read_and_nothing_else() {
+        for table in RECORDS {
+            assert!(shield(table, KeyOperation::Fetch).is_ok(), "{table}");
+            for change in [KeyOperation::Insert, KeyOperation::Update, KeyOperation::Delete] {
+                assert!(shield(table, change).is_err(), "{table} {}", change.as_str());
+            }
+        }
+        for table in TABLES {
+            assert!(shield(table, KeyOperation::Fetch).is_err(), "{table}");
+        }
+        assert!(shield("query_history", KeyOperation::Delete).is_ok());
+    }
 }

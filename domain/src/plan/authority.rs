@@ -22,7 +22,7 @@ impl Planner<'_> {
         let found = open.as_ref().or_else(|| self.schema.relation(name));
         if self.options.shielded {
             let table = found.map_or(name.name.as_str(), |relation| &relation.name);
-            shield(table)?;
+            shield(table, operation)?;
         }
         if let Some(authority) = &self.authority {
             let default_schema = self.schema.default_schema();

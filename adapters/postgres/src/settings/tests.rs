@@ -151,3 +151,34 @@ fn ways_to_one_database_are_one_place() {
         assert_ne!(place(another), one, "{another}");
     }
 }
+
+#[test]
+fn an_ipv6_address_is_one() {
+    let settings = PostgresSettings::from_uri("postgres://user@[2001:db8::7]:6543/shop").expect("a URI");
+    assert_eq!(settings.options(4).get_host(), "2001:db8::7");
+    assert_eq!(settings.place(), "postgres 2001:db8::7:6543/shop");
+}
+
+#[test]
+fn this_machine_has_one_name() {
+    let place = |host: &str| {
+        let settings = PostgresSettings::from_uri(&format!("postgres://user@{host}:6543/shop")).expect(host);
+        settings.place()
+    };
+    for host in [
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "127.0.0.1",
+        "127.8.8.8",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[0:0::1]",
+        "[::ffff:127.0.0.1]",
+    ] {
+        assert_eq!(place(host), "postgres here:6543/shop", "{host}");
+    }
+    assert_eq!(place("db.example.com"), "postgres db.example.com:6543/shop");
+    assert_eq!(place("db.example.com."), place("DB.example.com"));
+}
