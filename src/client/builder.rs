@@ -216,6 +216,9 @@ fn gateway(config: &ClientConfig) -> Result<Config, AthenaError> {
     let within = request_timeout - Duration::from_secs(1);
     let acquire = config.pool.connection_timeout.min(within);
     let min = config.pool.min_connections.min(config.pool.max_connections);
+    // So many failures in a row nobody sees.
+    let threshold =
+        if config.health.enabled { config.health.circuit_breaker_threshold.max(1) } else { 1_000_000 };
     let variables = [
         (URI_VARIABLE, uri),
         (KEY_VARIABLE, config.connection.key.as_ref().map(|key| key.expose().to_owned()).unwrap_or_default()),
@@ -223,6 +226,9 @@ fn gateway(config: &ClientConfig) -> Result<Config, AthenaError> {
         ("ATHENA_POOL__MIN_CONNECTIONS", min.to_string()),
         ("ATHENA_POOL__ACQUIRE_TIMEOUT_SECS", seconds(acquire)),
         ("ATHENA_POOL__IDLE_TIMEOUT_SECS", seconds(config.pool.idle_timeout)),
+        ("ATHENA_GATEWAY__CIRCUIT_BREAKER_THRESHOLD", threshold.to_string()),
+        ("ATHENA_GATEWAY__CIRCUIT_BREAKER_TIMEOUT_SECS", seconds(config.health.circuit_breaker_timeout)),
+        ("ATHENA_GATEWAY__CIRCUIT_BREAKER_CHECK_INTERVAL_SECS", seconds(config.health.check_interval)),
         ("ATHENA_LIMITS__REQUEST_TIMEOUT_SECS", seconds(request_timeout)),
         ("ATHENA_LIMITS__STATEMENT_TIMEOUT_SECS", seconds(within)),
     ];

@@ -1,5 +1,7 @@
 //! The client library, in the program's own process and over HTTP: the same requests, the same rows.
 
+use std::time::Duration;
+
 use athena_rs::client::query_builder::OrderDirection;
 use athena_rs::client::{Health, RemoteGateway};
 use athena_rs::{AthenaClient, BackendType, ErrorKind};
@@ -195,6 +197,33 @@ async fn numbers_come_as_strings_when_asked() {
     let rows = athena.select("orders").columns(["total"]).where_eq("id", 3).execute().await.unwrap();
     assert_eq!(rows.rows, [json!({"total": "12345678901234567890.25"})]);
     assert_eq!(athena.config().pool.max_connections, 2);
+}
+
+#[tokio::test]
+async fn a_database_that_fails_is_left_alone_as_the_settings_say() {
+    // Nobody listens on port 1.
+    let build = |enabled: bool| {
+        AthenaClient::builder()
+            .backend(BackendType::Native)
+            .url("postgres://u@127.0.0.1:1/db")
+            .health_tracking(enabled)
+            .circuit_breaker_threshold(2)
+            .circuit_breaker_timeout(Duration::from_secs(300))
+            .build()
+    };
+    let codes = async |athena: AthenaClient| {
+        let mut codes = Vec::new();
+        for _ in 0..4 {
+            let error = athena.select("orders").execute().await.unwrap_err();
+            codes.push((error.code.unwrap(), error.retry_after.is_some()));
+        }
+        codes
+    };
+    let away = ("connection_error".to_owned(), true);
+    let left_alone = ("circuit_open".to_owned(), true);
+    let tracked = codes(build(true).await.unwrap()).await;
+    assert_eq!(tracked, [away.clone(), away.clone(), left_alone.clone(), left_alone]);
+    assert_eq!(codes(build(false).await.unwrap()).await, vec![away; 4]);
 }
 
 #[tokio::test]
