@@ -173,6 +173,11 @@ async fn slow_and_wrong_statements_take_the_database_from_nobody() {
     for _ in 0..4 {
         gateway.query("SELECT pg_sleep(30)").await.refused(504, "query_canceled");
         gateway.query("SELEC").await.refused(400, "syntax_error");
+        // Code in the database that only talks like a server that is away or full.
+        for code in ["08006", "53300", "57P01"] {
+            let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$");
+            assert_eq!(gateway.query(&raise).await.status, 400, "{code}");
+        }
     }
     let slow: Vec<_> = (0..4).map(|_| gateway.query("SELECT pg_sleep(30)")).collect();
     for answer in futures_util::future::join_all(slow).await {

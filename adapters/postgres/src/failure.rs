@@ -56,6 +56,12 @@ fn database_kind(error: &PgDatabaseError) -> PortErrorKind {
     }
     match sql_state::judge(error.code(), error.message()) {
         Verdict::Refused(reason) => PortErrorKind::Rejected(Box::new(rejection(error, reason))),
+        // A function that raises such a code says nothing of the server, and must not make it look as if it were away.
+        Verdict::Failed(PortErrorKind::Unavailable | PortErrorKind::TooManyConnections)
+            if error.r#where().is_some() =>
+        {
+            PortErrorKind::Rejected(Box::new(rejection(error, Reason::Raised)))
+        }
         Verdict::Failed(kind) => kind,
     }
 }
