@@ -34,13 +34,13 @@ pub struct AthenaError {
     /// What may be done about it.
     pub kind: ErrorKind,
     /// The code of the gateway's error, such as `unique_violation`; they are in its documentation.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// What went wrong.
     pub message: String,
     /// What to try.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// Name of the request in the gateway's log.
-    pub trace_id: Option<String>,
+    pub trace_id: Option<Box<str>>,
     /// When to come back.
     pub retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -49,11 +49,11 @@ pub struct AthenaError {
 /// The gateway's error body, as far as it is read here.
 #[derive(Deserialize)]
 pub(super) struct ErrorBody {
-    code: Option<String>,
+    code: Option<Box<str>>,
     message: Option<String>,
     error: Option<String>,
-    hint: Option<String>,
-    trace_id: Option<String>,
+    hint: Option<Box<str>>,
+    trace_id: Option<Box<str>>,
     status_code: Option<u16>,
 }
 

@@ -215,7 +215,7 @@ async fn a_database_that_fails_is_left_alone_as_the_settings_say() {
         let mut codes = Vec::new();
         for _ in 0..4 {
             let error = athena.select("orders").execute().await.unwrap_err();
-            codes.push((error.code.unwrap(), error.retry_after.is_some()));
+            codes.push((error.code.unwrap().into_string(), error.retry_after.is_some()));
         }
         codes
     };
