@@ -190,7 +190,7 @@ impl Databases {
         };
         let (backend, schema) = athena_supabase::open(&settings)?;
         let place = settings.place();
-        let breaker = self.breaker;
+        let breaker = settings.breaker.over(self.breaker);
         Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
     }
 }

@@ -16,7 +16,7 @@ pub mod update;
 pub mod value;
 
 pub use body::{Decoding, JsonText, Object};
-pub use columns::{SelectItem, Selection};
+pub use columns::{MAX_COLUMNS, SelectItem, Selection};
 pub use condition::{CompareOp, Condition, IsTest};
 pub use delete::DeleteRequest;
 pub use fetch::FetchRequest;

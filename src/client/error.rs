@@ -110,8 +110,7 @@ impl AthenaError {
         if body.trace_id.as_deref() != Some(request_id) {
             return None;
         }
-        let status = body.status_code?;
-        Some(Self::of_answer(status, line, None))
+        Some(Self::of_answer(body.status_code.unwrap_or(500), line, None))
     }
 }
 

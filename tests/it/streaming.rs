@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use athena_rs::client::RemoteGateway;
+use athena_rs::{AthenaClient, ErrorKind};
+use athena_test_support::TestDatabase;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tokio::io::AsyncReadExt as _;
 
-use crate::harness::Gateway;
+use crate::harness::{CLIENT, Gateway};
 
 const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, pad text, note json);
     INSERT INTO big SELECT n, repeat('x', 200), '{\"a\":\n null}' FROM generate_series(1, 20000) n;
@@ -84,6 +87,7 @@ async fn an_answer_that_breaks_off_says_so() {
         (lines.status, &last["status"], &last["code"]),
         (200, &json!("error"), &json!("data_exception"))
     );
+    assert_eq!(last["status_code"], 400);
     // JSON cannot say it: the connection ends before the answer does.
     let response =
         accept(&gateway, "application/json", r#"{"table_name":"broken","limit":6000}"#).send().await.unwrap();
@@ -93,6 +97,19 @@ async fn an_answer_that_breaks_off_says_so() {
         .fetch(r#"{"table_name":"broken","conditions":[{"gte_column":"id","gte_value":5000}]}"#)
         .await
         .refused(400, "data_exception");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_an_error_of_the_library() {
+    let gateway = Gateway::with(BIG).await;
+    let database = TestDatabase::with(BIG).await;
+    let remote = RemoteGateway::new(gateway.base.as_str(), CLIENT).acting_for("acme", "acme-eu");
+    let clients =
+        [AthenaClient::new(database.uri(), "").await.unwrap(), AthenaClient::remote(remote).unwrap()];
+    for athena in clients {
+        let error = athena.select("broken").execute().await.unwrap_err();
+        assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Invalid, Some("data_exception")));
+    }
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ pub fn last_line(error: Error, scene: &Scene<'_>) -> String {
     let error = failure.error.unwrap_or_else(|| failure.message.clone());
     let line = json!({
         "status": "error", "code": failure.code, "message": failure.message, "error": error,
-        "trace_id": scene.request_id,
+        "status_code": failure.status.as_u16(), "trace_id": scene.request_id,
     });
     format!("{line}\n")
 }

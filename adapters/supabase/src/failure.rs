@@ -66,6 +66,8 @@ impl Said {
         rejection.hint = self.hint.as_deref().map(sanitise);
         rejection.detail = self.details.as_deref().map(|detail| sanitise(detail).into());
         rejection.constraint = constraint;
+        // Names are read out of words that a trigger may have chosen: nothing tells its words from the database's.
+        rejection.told_by_code = true;
         match (reason, self.code.as_str()) {
             (Reason::NotNull, _) => rejection.column = quoted(),
             (Reason::UndefinedTable, "42P01") => rejection.table = quoted(),

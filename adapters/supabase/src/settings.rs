@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use athena_domain::breaker::BreakerOverrides;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
@@ -14,7 +15,8 @@ pub(crate) const REST: &str = "/rest/v1";
 const USUAL_MAX_ROWS: u64 = 1000;
 
 const OPTIONS: &str = "key_env, schema, max_rows, statement_timeout_secs, connect_timeout_secs, max_concurrent, \
-                       queue_length, queue_wait_ms";
+                       queue_length, queue_wait_ms, circuit_breaker_threshold, circuit_breaker_timeout_secs, \
+                       circuit_breaker_check_interval_secs";
 
 /// A URI that names no PostgREST. The text holds no value of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +50,8 @@ pub struct SupabaseSettings {
     pub queue_length: Option<usize>,
     /// `queue_wait_ms`: longest wait for a turn. Not enforced in this crate.
     pub queue_wait: Option<Duration>,
+    /// `circuit_breaker_…`: of its circuit breaker. Not enforced in this crate.
+    pub breaker: BreakerOverrides,
 }
 
 impl SupabaseSettings {
@@ -100,6 +104,7 @@ impl SupabaseSettings {
             max_concurrent: None,
             queue_length: None,
             queue_wait: None,
+            breaker: BreakerOverrides::default(),
         };
         settings.read(url.query().unwrap_or_default(), variable)?;
         if is_supabase && settings.key.is_none() {
@@ -116,6 +121,12 @@ impl SupabaseSettings {
             let Ok(value) = percent_decode_str(value).decode_utf8() else {
                 return invalid(format!("an option of the URI is not text; known are {OPTIONS}"));
             };
+            if let Some(taken) = self.breaker.take(name, &value) {
+                if let Err(expected) = taken {
+                    return invalid(format!("the option `{name}` of the URI must be {expected}"));
+                }
+                continue;
+            }
             match name {
                 "key_env" => {
                     let key = variable(&value).filter(|key| !key.trim().is_empty());
@@ -162,6 +173,7 @@ impl SupabaseSettings {
             max_concurrent: None,
             queue_length: None,
             queue_wait: None,
+            breaker: BreakerOverrides::default(),
         }
     }
 
@@ -206,6 +218,14 @@ mod tests {
         };
         let read = SupabaseSettings::from_uri(uri, Duration::from_secs(30), variable);
         read.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_circuit_breaker_of_its_own() {
+        let settings = read("postgrest+https://h?circuit_breaker_threshold=2").unwrap();
+        assert_ne!(settings.breaker, BreakerOverrides::default());
+        let refused = read("postgrest+https://h?circuit_breaker_threshold=0").unwrap_err();
+        assert!(refused.contains("circuit_breaker_threshold"), "{refused}");
     }
 
     #[test]

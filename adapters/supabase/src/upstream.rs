@@ -64,6 +64,8 @@ pub(crate) struct Upstream {
     key_of_caller: bool,
     pub statement_timeout: Duration,
     connected: AtomicBool,
+    /// Whether the last request was refused because of the key: then an answer to a check says nothing.
+    key_refused: AtomicBool,
     under_way: AtomicUsize,
 }
 
@@ -109,6 +111,7 @@ impl Upstream {
             key_of_caller,
             statement_timeout: settings.statement_timeout,
             connected: AtomicBool::new(false),
+            key_refused: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
         })
     }
@@ -168,13 +171,17 @@ impl Upstream {
         let response = request.send().await.map_err(|error| self.unsent(error, writes))?;
         let status = response.status().as_u16();
         if response.status().is_success() {
+            self.key_refused.store(false, Ordering::Relaxed);
             return Ok(response);
         }
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.map(str::to_owned);
         let said = refusal(response).await;
         let asked = Asked { writes, key_of_caller: self.key_of_caller };
-        Err(answered(status, retry_after.as_deref(), &said, asked))
+        let fault = answered(status, retry_after.as_deref(), &said, asked);
+        let key_refused = is_refusal(status) && fault.error.kind == PortErrorKind::Unavailable;
+        self.key_refused.store(key_refused, Ordering::Relaxed);
+        Err(fault)
     }
 
     fn unsent(&self, error: reqwest::Error, writes: bool) -> Fault {
@@ -214,16 +221,32 @@ impl Upstream {
     pub(crate) async fn ping(&self, deadline: Instant) -> Result<(), PortError> {
         let request = self.http.head(format!("{}/", self.base)).headers(self.headers.clone());
         let outcome = match timeout_at(deadline, request.send()).await {
-            // What it says of its root is a matter of its configuration.
-            Ok(Ok(response)) if response.status().as_u16() < 500 => Ok(()),
-            Ok(Ok(response)) => Err(PortError::new(PORT, PortErrorKind::Unavailable)
-                .caused_by(format!("the upstream answered {}", response.status().as_u16()))),
+            Ok(Ok(response)) => self.judge(response.status().as_u16()),
             Ok(Err(error)) => Err(broken(error, false).error),
             Err(_) => Err(late(false)),
         };
         self.connected.store(outcome.is_ok(), Ordering::Relaxed);
         outcome
     }
+}
+
+impl Upstream {
+    /// What the answer to a check says.
+    fn judge(&self, status: u16) -> Result<(), PortError> {
+        let kind = match status {
+            429 => PortErrorKind::Throttled { retry_after: 1 },
+            500.. => PortErrorKind::Unavailable,
+            // The next request will show whether the key is good again; nothing else can.
+            _ if is_refusal(status) && self.key_refused.load(Ordering::Relaxed) => PortErrorKind::Internal,
+            // What it says of its root is otherwise a matter of its configuration: many show it to no key.
+            _ => return Ok(()),
+        };
+        Err(PortError::new(PORT, kind).caused_by(format!("the upstream answered a check with {status}")))
+    }
+}
+
+fn is_refusal(status: u16) -> bool {
+    matches!(status, 401 | 403)
 }
 
 /// An exchange under way.

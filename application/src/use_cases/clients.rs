@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_domain::ClientName;
-use athena_domain::catalog::ClientRecord;
+use athena_domain::catalog::{ClientRecord, check_borrowed};
 
 use crate::catalog::Catalog;
 use crate::circuit::Circuit;
@@ -194,6 +194,7 @@ impl ManageClients {
 
     fn check_target(&self, name: &str, uri: Option<&str>) -> Result<(), ClientError> {
         let (Some(uri), Some(name)) = (uri, ClientName::parse(name)) else { return Ok(()) };
+        check_borrowed(uri).map_err(ClientError::Target)?;
         self.catalog.connector().open(&name, uri).map(drop).map_err(ClientError::Target)
     }
 }

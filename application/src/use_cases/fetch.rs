@@ -66,10 +66,13 @@ impl Fetch {
         let ((mut select, count), mut schema) = self.gateway.plan(&target, &context, None, plan).await?;
         let mut counted = self.count_if_asked(&target, count.as_ref(), &context).await;
         if matches!(&counted, Err(Error::Port(error)) if is_stale(error)) {
-            let newer = self.gateway.plan(&target, &context, Some(&schema), plan).await?;
-            let ((again, count), newer) = newer;
-            (select, schema) = (again, newer);
-            counted = self.count_if_asked(&target, count.as_ref(), &context).await;
+            let ((again, count), newer) =
+                self.gateway.plan(&target, &context, Some(&schema), plan).await?;
+            // Without a newer reading the answer would be the same.
+            if !Arc::ptr_eq(&schema, &newer) {
+                (select, schema) = (again, newer);
+                counted = self.count_if_asked(&target, count.as_ref(), &context).await;
+            }
         }
         let (filtered, count) = (select.filters(), counted?);
         let max_bytes = (style.format == RowFormat::Json).then_some(self.gateway.limits.max_response_bytes);
@@ -79,6 +82,8 @@ impl Fetch {
             if outcome.as_ref().is_err_and(is_stale) && sink.rows() == 0 {
                 let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(&request, style.format);
                 match gateway.plan(&target, &context, Some(&schema), plan).await {
+                    // Without a newer reading the answer would be the same.
+                    Ok((_, newer)) if Arc::ptr_eq(&schema, &newer) => {}
                     Ok(((again, _), _)) => {
                         outcome = target.execute(&again, &mut sink, &context).await;
                     }
@@ -126,9 +131,12 @@ impl Fetch {
         let mut rows = Gather::new(self.gateway.limits.max_response_bytes);
         let mut outcome = target.execute(&select, &mut rows, context).await;
         if outcome.as_ref().is_err_and(is_stale) {
-            ((select, count), _) = self.gateway.plan(target, context, Some(&schema), plan).await?;
-            rows = Gather::new(self.gateway.limits.max_response_bytes);
-            outcome = target.execute(&select, &mut rows, context).await;
+            let (again, newer) = self.gateway.plan(target, context, Some(&schema), plan).await?;
+            if !Arc::ptr_eq(&schema, &newer) {
+                (select, count) = again;
+                rows = Gather::new(self.gateway.limits.max_response_bytes);
+                outcome = target.execute(&select, &mut rows, context).await;
+            }
         }
         outcome?;
         let count = self.count_if_asked(target, count.as_ref(), context).await?;

@@ -34,7 +34,7 @@ impl TargetTexts {
         match filled(&self.pg_uri) {
             // Kept a second time by older versions, references and all.
             Some(uri) if Some(&uri) == template.as_ref() => {}
-            Some(uri) => return Ok(uri),
+            Some(uri) => return check_borrowed(&uri).map(|()| uri),
             None => {
                 if let Some(name) = filled(&self.pg_uri_env_var) {
                     let value = variable(&name).map(|value| value.trim().to_owned());
@@ -58,6 +58,30 @@ impl TargetTexts {
         self.pg_uri.as_deref().is_none_or(|uri| Some(uri) == template)
             && named.is_none_or(|named| Some(named.as_str()) == template)
     }
+}
+
+/// How the variables are called that a URI of the catalog may send to its host.
+pub const BORROWED_PREFIX: &str = "ATHENA_REST_KEY_";
+
+/// Refuses a URI that was written into the catalog and would send a variable of this process to its host, unless the
+/// variable is named for that: who may name databases may not read the environment by it.
+///
+/// # Errors
+/// How such a variable must be called.
+pub fn check_borrowed(uri: &str) -> Result<(), String> {
+    // What reads URIs drops tabs and line ends wherever they stand.
+    let uri: String = uri.chars().filter(|c| !c.is_control()).collect();
+    let query = uri.split_once('?').map_or("", |(_, query)| query);
+    let names = query.split('&').filter_map(|pair| pair.strip_prefix("key_env="));
+    for name in names {
+        if !name.starts_with(BORROWED_PREFIX) {
+            return Err(format!(
+                "key_env of a client outside the configuration must be the name of a variable that begins with \
+                 {BORROWED_PREFIX}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What stands in the place of a secret.
@@ -153,6 +177,15 @@ mod tests {
         check(Some("postgres://h/${P}"), None, Some("postgres://h/${P}"), Ok("postgres://h/p"));
         check(None, Some("UNSET"), Some("postgres://c/d"), Err("environment variable UNSET is not set"));
         check(None, None, None, Err("no connection target is given"));
+        // The environment is the operator's.
+        let refused = "key_env of a client outside the configuration must be the name of a variable that begins with \
+                       ATHENA_REST_KEY_";
+        check(Some("postgrest+https://h?schema=a&key_env=SET"), None, None, Err(refused));
+        check(Some("postgrest+https://h?key_\tenv=SET"), None, None, Err(refused));
+        let good = "postgrest+https://h?key_env=ATHENA_REST_KEY_SHOP";
+        check(Some(good), None, None, Ok(good));
+        let template = "postgrest+https://h?key_env=SET";
+        check(Some(template), None, Some(template), Ok(template));
     }
 
     #[test]

@@ -18,8 +18,7 @@ impl Planner<'_> {
         operation: KeyOperation,
         names: impl FnOnce() -> Names<'n>,
     ) -> Result<Arc<Relation>, RequestError> {
-        let open = self.schema.is_open().then(|| Arc::new(self.open_relation(name, &names())));
-        let found = open.as_ref().or_else(|| self.schema.relation(name));
+        let found = self.schema.relation(name);
         if self.options.shielded {
             let table = found.map_or(name.name.as_str(), |relation| &relation.name);
             shield(table, operation)?;
@@ -35,6 +34,9 @@ impl Planner<'_> {
                 },
             };
             authority.permit_table(operation, place)?;
+        }
+        if self.schema.is_open() {
+            return self.open_relation(name, &names()).map(Arc::new);
         }
         found.cloned().ok_or_else(|| {
             RequestError::field(

@@ -1,6 +1,7 @@
 //! Planning without a catalog: an open schema knows no relation, so that each request is planned against one made of
 //! the names that it mentions, and of those that the caller's key does. Whether they exist, the database itself says.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Planner;
@@ -8,7 +9,7 @@ use crate::access::TablePlace;
 use crate::error::{RequestCode, RequestError};
 use crate::query::{
     Assignment, Condition, ConflictTarget, DeleteRequest, FetchRequest, Identifier, InsertRequest,
-    RelationName, Selection, UpdateRequest,
+    MAX_COLUMNS, RelationName, Selection, UpdateRequest,
 };
 use crate::schema::{Column, ColumnType, Relation};
 use crate::shape::case::camel_to_snake;
@@ -89,20 +90,26 @@ impl<'r> Names<'r> {
 
 impl Planner<'_> {
     /// A relation of these names, of those that the caller's key limits it to, and of `*`.
-    pub(super) fn open_relation(&self, name: &RelationName, names: &Names<'_>) -> Relation {
+    ///
+    /// # Errors
+    /// More names than any table has columns: each is looked for among all others.
+    pub(super) fn open_relation(
+        &self,
+        name: &RelationName,
+        names: &Names<'_>,
+    ) -> Result<Relation, RequestError> {
         let default_schema = self.schema.default_schema();
         let schema = name.schema.as_ref().map_or(default_schema, Identifier::as_str);
         let table = name.name.as_str();
-        let mut columns =
-            vec![Column { name: Arc::from("*"), ty: ColumnType::dynamic(), nullable: true, writable: false }];
+        let column =
+            |name: &str| Column { name: name.into(), ty: ColumnType::dynamic(), nullable: true, writable: true };
+        let mut columns = vec![Column { writable: false, ..column("*") }];
+        let mut known: HashSet<Arc<str>> = HashSet::from([columns[0].name.clone()]);
         let mut add = |name: &str| {
-            if !columns.iter().any(|column| &*column.name == name) {
-                columns.push(Column {
-                    name: name.into(),
-                    ty: ColumnType::dynamic(),
-                    nullable: true,
-                    writable: true,
-                });
+            if !known.contains(name) && columns.len() <= MAX_COLUMNS {
+                let column = column(name);
+                known.insert(column.name.clone());
+                columns.push(column);
             }
         };
         let mut mentioned = names.0.clone();
@@ -119,14 +126,18 @@ impl Planner<'_> {
         for name in mentioned {
             if self.options.camel_to_snake { add(&camel_to_snake(name)) } else { add(name) }
         }
-        Relation {
+        if columns.len() > MAX_COLUMNS {
+            let message = format!("The request names more than the {MAX_COLUMNS} columns that a table has at most.");
+            return Err(RequestError::field(RequestCode::InvalidPayload, "table_name", message));
+        }
+        Ok(Relation {
             schema: schema.into(),
             name: table.into(),
             columns,
             primary_key: Box::default(),
             unique: Vec::new(),
             cql: None,
-        }
+        })
     }
 
     /// Refuses what needs to be known of the database, or done inside it, where it is only reached through an

@@ -1,5 +1,6 @@
 //! Planning inserts, updates and deletes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::bind::{Bind, bind};
@@ -20,6 +21,9 @@ use crate::schema::Relation;
 /// Most binds of one statement: PostgreSQL counts them in 16 bits.
 const MAX_BINDS: usize = 65_535;
 
+/// Most values of one insert whose rows leave some out: a short body must not become a large one.
+const MAX_CELLS: usize = 4_000_000;
+
 impl Planner<'_> {
     /// Plans new rows. The answer ends with a hidden column, the row's id, when the table has one.
     ///
@@ -33,8 +37,9 @@ impl Planner<'_> {
             let changes = upsert.set.as_ref().is_none_or(|set| !set.is_empty());
             authority.permit_operation(if changes { KeyOperation::Update } else { KeyOperation::Fetch })?;
         }
-        let rows: Vec<Vec<(usize, &Assignment)>> =
-            request.rows.iter().map(|row| self.assigned(&relation, row)).collect::<Result<_, _>>()?;
+        let mut known = HashMap::new();
+        let rows = request.rows.iter().map(|row| self.assigned(&relation, row, &mut known));
+        let rows: Vec<Vec<(usize, &Assignment)>> = rows.collect::<Result<_, _>>()?;
         let mut columns: Vec<usize> = rows.iter().flatten().map(|(column, _)| *column).collect();
         columns.sort_unstable();
         columns.dedup();
@@ -195,24 +200,25 @@ impl Planner<'_> {
         if head { Ok(Vec::new()) } else { self.outputs(relation, columns) }
     }
 
-    /// Finds the columns of a row; a column given twice under two spellings is refused.
+    /// Finds the columns of a row and sorts by them; a column given twice under two spellings is refused. `known`
+    /// remembers what was found, as rows mostly have the same names.
     fn assigned<'a>(
         &self,
         relation: &Relation,
         row: &'a [Assignment],
+        known: &mut HashMap<&'a str, usize>,
     ) -> Result<Vec<(usize, &'a Assignment)>, RequestError> {
         let mut places: Vec<(usize, &Assignment)> = Vec::with_capacity(row.len());
         for assignment in row {
-            let place = self.column(relation, &assignment.column)?;
-            if places.iter().any(|(earlier, _)| *earlier == place) {
-                return Err(RequestError::invalid(
-                    &*assignment.field,
-                    format!(
-                        "`{}` sets the column '{}' a second time",
-                        assignment.field, relation.columns[place].name
-                    ),
-                ));
-            }
+            let name = assignment.column.as_str();
+            let place = match known.get(name) {
+                Some(&place) => place,
+                None => {
+                    let place = self.column(relation, &assignment.column)?;
+                    known.insert(name, place);
+                    place
+                }
+            };
             if !relation.columns[place].writable {
                 return Err(RequestError::field(
                     RequestCode::InvalidPayload,
@@ -225,11 +231,17 @@ impl Planner<'_> {
             }
             places.push((place, assignment));
         }
+        places.sort_by_key(|(place, _)| *place);
+        if let Some([_, (place, twice)]) = places.array_windows().find(|[a, b]| a.0 == b.0) {
+            let message =
+                format!("`{}` sets the column '{}' a second time", twice.field, relation.columns[*place].name);
+            return Err(RequestError::invalid(&*twice.field, message));
+        }
         Ok(places)
     }
 
     fn set(&self, relation: &Relation, set: &[Assignment]) -> Result<Vec<(usize, Bind)>, RequestError> {
-        let assigned = self.assigned(relation, set)?;
+        let assigned = self.assigned(relation, set, &mut HashMap::new())?;
         assigned
             .into_iter()
             .map(|(place, a)| Ok((place, bind(&a.value, &relation.columns[place].ty, &a.field)?)))
@@ -244,8 +256,8 @@ impl Planner<'_> {
         default_to_null: bool,
     ) -> Result<InsertSource, RequestError> {
         let cell = |row: &[(usize, &Assignment)], column: usize| -> Result<Option<Bind>, RequestError> {
-            let given = row.iter().find(|(place, _)| *place == column);
-            given.map(|(_, a)| bind(&a.value, &relation.columns[column].ty, &a.field)).transpose()
+            let given = row.binary_search_by_key(&column, |(place, _)| *place).ok().map(|at| row[at].1);
+            given.map(|a| bind(&a.value, &relation.columns[column].ty, &a.field)).transpose()
         };
         if let [row] = rows {
             let binds: Vec<Bind> = columns
@@ -255,6 +267,16 @@ impl Planner<'_> {
             return Ok(InsertSource::Row(binds));
         }
         let complete = rows.iter().all(|row| row.len() == columns.len());
+        let cells = rows.len().saturating_mul(columns.len());
+        if !complete && cells > MAX_CELLS {
+            let message = format!(
+                "insert payload is invalid: {} rows with {} columns between them are {cells} values, of which the \
+                 payload leaves most out; send {MAX_CELLS} at most in one request",
+                rows.len(),
+                columns.len()
+            );
+            return Err(RequestError::field(RequestCode::InvalidPayload, "insert_body", message));
+        }
         if (complete || default_to_null) && !self.speaks_cql() {
             let mut texts = Vec::with_capacity(columns.len());
             for &column in columns {

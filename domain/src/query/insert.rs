@@ -1,7 +1,7 @@
 //! PUT `/gateway/insert`.
 
 use super::body::{Decoding, JsonText, Object};
-use super::columns::Selection;
+use super::columns::{MAX_COLUMNS, Selection};
 use super::condition::{self, Condition};
 use super::fetch::{self, Count};
 use super::identifier::{Identifier, RelationName};
@@ -156,6 +156,7 @@ fn parse_rows(payload: JsonText<'_>) -> Result<Vec<Row>, RequestError> {
 /// Reads an object of column → value.
 pub(super) fn parse_assignments(object: JsonText<'_>, field: &str) -> Result<Vec<Assignment>, RequestError> {
     let fields = object.expect_object(field)?.rest();
+    refuse_too_many(fields.len(), field)?;
     let mut assignments = Vec::with_capacity(fields.len());
     for (name, value) in fields {
         let path = format!("{field}.{name}");
@@ -163,6 +164,15 @@ pub(super) fn parse_assignments(object: JsonText<'_>, field: &str) -> Result<Vec
         assignments.push(Assignment { column, value: value.value(&path)?, field: path.into() });
     }
     Ok(assignments)
+}
+
+/// Refuses more columns than any table has: each is looked for among all others.
+pub(super) fn refuse_too_many(columns: usize, field: &str) -> Result<(), RequestError> {
+    if columns > MAX_COLUMNS {
+        let message = format!("`{field}` sets {columns} columns; a table has {MAX_COLUMNS} at most");
+        return Err(RequestError::field(RequestCode::InvalidPayload, field, message));
+    }
+    Ok(())
 }
 
 fn take_upsert(

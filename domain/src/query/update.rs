@@ -1,11 +1,13 @@
 //! POST `/gateway/update`.
 
+use std::collections::HashMap;
+
 use super::body::{Decoding, JsonText, Object};
 use super::columns::Selection;
 use super::condition::Condition;
 use super::fetch::{self, Count};
-use super::identifier::RelationName;
-use super::insert::{Assignment, parse_assignments};
+use super::identifier::{Identifier, RelationName};
+use super::insert::{Assignment, parse_assignments, refuse_too_many};
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
 use crate::shape::Grouping;
@@ -101,11 +103,18 @@ fn take_payload(body: &mut Object<'_>) -> Result<(Vec<Assignment>, Selection), R
                 ));
             }
             let mut merged: Vec<Assignment> = Vec::new();
+            let mut places: HashMap<Identifier, usize> = HashMap::new();
             for (index, entry) in value.expect_array("columns")?.into_iter().enumerate() {
                 for assignment in parse_assignments(entry, &format!("columns[{index}]"))? {
-                    merged.retain(|earlier| earlier.column != assignment.column);
-                    merged.push(assignment);
+                    match places.get(&assignment.column) {
+                        Some(&place) => merged[place] = assignment,
+                        None => {
+                            places.insert(assignment.column.clone(), merged.len());
+                            merged.push(assignment);
+                        }
+                    }
                 }
+                refuse_too_many(merged.len(), "columns")?;
             }
             set = Some((merged, "columns"));
         }

@@ -51,13 +51,16 @@ fn read(select: SelectPlan, rules: CqlRules, limits: &Limits) -> Result<CqlRead,
     let mut outputs = select.outputs;
     let mut distinct = Vec::new();
     if !access.disjoint {
-        if select.limit.is_none() {
+        let remembered = select.limit.map(|limit| select.offset.saturating_add(limit));
+        if remembered.is_none_or(|rows| rows > limits.max_rows) {
             return Err(refuse(
                 "conditions",
-                "one row may match several alternatives of `or`, and without a limit too many rows would have to be \
-                 remembered to return none twice"
-                    .to_owned(),
-                "give a `limit`, or send the alternatives as requests of their own".to_owned(),
+                format!(
+                    "one row may match several alternatives of `or`, and more than `limits.max_rows` ({}) rows would \
+                     have to be remembered to return none twice",
+                    limits.max_rows
+                ),
+                "give a smaller `limit`, or send the alternatives as requests of their own".to_owned(),
             ));
         }
         for &column in &relation.primary_key {

@@ -196,3 +196,32 @@ fn camel_case_is_rewritten_where_that_is_asked_for() {
     assert_eq!(columns, ["*", "user_id", "created_at"]);
     assert_eq!(names(&select.relation, &select.outputs), ["user_id:user_id"]);
 }
+
+#[test]
+fn more_names_than_a_table_has_columns_are_refused_at_once() {
+    let fields = |count: usize| (0..count).map(|n| format!("\"c{n}\":1")).collect::<Vec<_>>().join(",");
+    let insert = |rows: &str| plan("insert", &format!(r#"{{"table_name":"t","insert_body":{rows}}}"#));
+    assert!(insert(&format!("{{{}}}", fields(1500))).is_ok());
+    let error = insert(&format!("{{{}}}", fields(1601))).unwrap_err();
+    assert_eq!((error.code, error.field.as_deref()), (RequestCode::InvalidPayload, Some("insert_body")));
+    // Each row has few, all of them together do not.
+    let rows: Vec<_> = (0..1601).map(|n| format!("{{\"c{n}\":1}}")).collect();
+    let error = insert(&format!("[{}]", rows.join(","))).unwrap_err();
+    assert_eq!((error.code, error.field.as_deref()), (RequestCode::InvalidPayload, Some("table_name")));
+    // Few names, and rows that leave nearly all of them out.
+    let sparse = format!("[{{{}}}{}]", fields(1500), ",{}".repeat(3000));
+    let error = insert(&sparse).unwrap_err();
+    assert_eq!((error.code, error.field.as_deref()), (RequestCode::InvalidPayload, Some("insert_body")));
+    let columns: Vec<_> = (0..1601).map(|n| format!("{{\"c{n}\":1}}")).collect();
+    let update = format!(
+        r#"{{"table_name":"t","columns":[{}],"conditions":[{{"eq_column":"a","eq_value":1}}]}}"#,
+        columns.join(",")
+    );
+    let error = plan("update", &update).unwrap_err();
+    assert_eq!((error.code, error.field.as_deref()), (RequestCode::InvalidPayload, Some("columns")));
+    // Who may not use the table is told that, not how many columns one has.
+    let nothing = key(None, None);
+    let other = ApiKey { scope: Scope::from_parts(None, Some(&["other".to_owned()]), None, None).unwrap(), ..nothing };
+    let body = format!(r#"{{"table_name":"t","insert_body":[{}]}}"#, rows.join(","));
+    assert!(plan_as(Some(&other), false, "insert", &body).unwrap_err().denied.is_some());
+}
