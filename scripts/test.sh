@@ -33,6 +33,7 @@ fi
 failed=() left_out=()
 [ -n "$ATHENA_PGBOUNCER" ] || left_out+=("what needs PgBouncer")
 [ -n "$ATHENA_REDIS_SERVER" ] || left_out+=("what needs Redis")
+[ -n "$ATHENA_TEST_CQL" ] || left_out+=("what needs a CQL server")
 cargo test --workspace --no-fail-fast "$@" || failed+=("cargo test --workspace")
 
 # The binary that the tests were built with: building it alone would compile half of it again.

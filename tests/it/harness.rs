@@ -24,7 +24,7 @@ pub const ADMIN_KEY: &str = "admin-key-marker-of-tests";
 pub const DATABASE_PASSWORD: &str = "password-marker-of-tests";
 
 /// The variable that holds [`SUPABASE_KEY`] in every gateway of tests.
-pub const SUPABASE_KEY_ENV: &str = "SUPABASE_TEST_KEY";
+pub const SUPABASE_KEY_ENV: &str = "ATHENA_REST_KEY_TEST";
 
 /// The key of every Supabase project in tests; the suite watches for its marker.
 pub const SUPABASE_KEY: &str = "supabase-secret-marker";

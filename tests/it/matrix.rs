@@ -217,9 +217,9 @@ async fn outcome(case: &Case, side: &Side, reference: &Result<Value, String>) ->
 async fn the_support_matrix_is_what_it_says() {
     let mut sides = vec![Side::postgres().await];
     for (name, options) in [("CQL", ""), ("CQL, `allow_filtering`", "?allow_filtering=true")] {
-        let Some(side) = Side::cql(name, options).await else { return };
-        sides.push(side);
+        sides.extend(Side::cql(name, options).await);
     }
+    let has_cql = sides.len() > 1;
     sides.push(Side::postgrest().await);
     let cases = cases::all();
     assert!(cases.len() >= 150, "{} requests", cases.len());
@@ -250,6 +250,10 @@ async fn the_support_matrix_is_what_it_says() {
         rows.entry(case.group).or_default().push((case.name.clone(), outcomes));
     }
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+    if !has_cql {
+        eprintln!("LEFT OUT: docs/support-matrix.md is compared only where there is a CQL server");
+        return;
+    }
     let document = document(&sides.iter().map(|side| side.name).collect::<Vec<_>>(), &groups, &rows);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/support-matrix.md");
     if std::env::var_os("ATHENA_WRITE_MATRIX").is_some() {

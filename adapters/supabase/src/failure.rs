@@ -270,6 +270,9 @@ mod tests {
             };
         let unique = rejection("23505", "duplicate key value violates unique constraint \"users_email_key\"");
         assert_eq!(unique.constraint.as_deref(), Some("users_email_key"));
+        let mut told = unique;
+        told.hide_values(false);
+        assert_eq!(told.constraint, None, "a trigger may have said it");
         let check =
             rejection("23514", "new row for relation \"t\" violates check constraint \"t_age_check\"");
         assert_eq!(check.constraint.as_deref(), Some("t_age_check"));

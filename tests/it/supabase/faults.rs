@@ -78,6 +78,24 @@ async fn the_upstreams_no_to_our_key_is_not_the_callers_fault_and_tells_nothing(
 }
 
 #[tokio::test]
+async fn an_upstream_that_refuses_the_key_is_not_back_because_it_answers_checks() {
+    let database = TestDatabase::with(SQL).await;
+    let server = Postgrest::with(&database.uri(), "another key", Preferences::Known, None).await;
+    let uri = rest_uri(server.address(), "&circuit_breaker_threshold=3");
+    let gateway = Gateway::over(&[("rest", &uri)], "").await;
+    for _ in 0..3 {
+        send(&gateway, "rest", "fetch", ROW).await.refused(503, "connection_error");
+    }
+    let reads = || server.seen().iter().filter(|request| request.target.contains("things")).count();
+    let before = reads();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        send(&gateway, "rest", "fetch", ROW).await.refused(503, "circuit_open");
+    }
+    assert_eq!(reads(), before);
+}
+
+#[tokio::test]
 async fn a_slow_upstream_is_waited_for_as_long_as_a_statement_may_take() {
     let both = Both::with(Preferences::Known, None, "&statement_timeout_secs=1").await;
     both.server.next([Fault::Slowly(64, Duration::from_millis(5))]);
