@@ -96,7 +96,8 @@ impl AdminKey {
             "invalid_admin_key",
             "authorization",
             "Invalid or missing API key. Use X-Athena-Key.",
-        ))
+        )
+        .hint("This route asks for the static admin key (ATHENA_KEY_12), not for an API key that begins with ath_."))
     }
 }
 

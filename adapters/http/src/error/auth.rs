@@ -45,8 +45,8 @@ pub fn refused(judgement: &Judgement, client: &ClientName) -> Box<Failure> {
         )
         .error("Gateway API key enforcement could not be evaluated.")
         .hint(
-            "The database of gateway.auth_client has not answered since the gateway started. Check it, or remove \
-             gateway.auth_client and gateway.logging_client to run without API keys.",
+            "The control database, the client that gateway.auth_client or gateway.logging_client names, has not \
+             answered since the gateway started. Check its address, or remove both to run without API keys.",
         )
         .retry_after(5),
         // The rest is decided elsewhere or is no refusal.
