@@ -221,8 +221,11 @@ impl Sessions {
         let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
         if complained.is_none_or(|last| last.elapsed() > REMINDER) {
             *complained = Some(Instant::now());
-            let cause = error.source.as_ref().map(tracing::field::display);
-            tracing::warn!(client = %self.name, cause, "no connection to the client's database");
+            let cause = error.source.as_ref().map(ToString::to_string);
+            // A pooler says this, no PostgreSQL does.
+            let fix = cause.as_deref().filter(|cause| cause.contains("unsupported startup parameter"));
+            let fix = fix.map(|_| "it is behind a pooler: add pooler=transaction to the client's URI");
+            tracing::warn!(client = %self.name, cause, fix, "no connection to the client's database");
         }
     }
 

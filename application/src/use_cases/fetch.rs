@@ -66,8 +66,7 @@ impl Fetch {
         let ((mut select, count), mut schema) = self.gateway.plan(&target, &context, None, plan).await?;
         let mut counted = self.count_if_asked(&target, count.as_ref(), &context).await;
         if matches!(&counted, Err(Error::Port(error)) if is_stale(error)) {
-            let ((again, count), newer) =
-                self.gateway.plan(&target, &context, Some(&schema), plan).await?;
+            let ((again, count), newer) = self.gateway.plan(&target, &context, Some(&schema), plan).await?;
             // Without a newer reading the answer would be the same.
             if !Arc::ptr_eq(&schema, &newer) {
                 (select, schema) = (again, newer);

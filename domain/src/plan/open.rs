@@ -101,8 +101,12 @@ impl Planner<'_> {
         let default_schema = self.schema.default_schema();
         let schema = name.schema.as_ref().map_or(default_schema, Identifier::as_str);
         let table = name.name.as_str();
-        let column =
-            |name: &str| Column { name: name.into(), ty: ColumnType::dynamic(), nullable: true, writable: true };
+        let column = |name: &str| Column {
+            name: name.into(),
+            ty: ColumnType::dynamic(),
+            nullable: true,
+            writable: true,
+        };
         let mut columns = vec![Column { writable: false, ..column("*") }];
         let mut known: HashSet<Arc<str>> = HashSet::from([columns[0].name.clone()]);
         let mut add = |name: &str| {
@@ -127,7 +131,8 @@ impl Planner<'_> {
             if self.options.camel_to_snake { add(&camel_to_snake(name)) } else { add(name) }
         }
         if columns.len() > MAX_COLUMNS {
-            let message = format!("The request names more than the {MAX_COLUMNS} columns that a table has at most.");
+            let message =
+                format!("The request names more than the {MAX_COLUMNS} columns that a table has at most.");
             return Err(RequestError::field(RequestCode::InvalidPayload, "table_name", message));
         }
         Ok(Relation {

@@ -233,8 +233,10 @@ impl Planner<'_> {
         }
         places.sort_by_key(|(place, _)| *place);
         if let Some([_, (place, twice)]) = places.array_windows().find(|[a, b]| a.0 == b.0) {
-            let message =
-                format!("`{}` sets the column '{}' a second time", twice.field, relation.columns[*place].name);
+            let message = format!(
+                "`{}` sets the column '{}' a second time",
+                twice.field, relation.columns[*place].name
+            );
             return Err(RequestError::invalid(&*twice.field, message));
         }
         Ok(places)

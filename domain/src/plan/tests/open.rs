@@ -221,7 +221,10 @@ fn more_names_than_a_table_has_columns_are_refused_at_once() {
     assert_eq!((error.code, error.field.as_deref()), (RequestCode::InvalidPayload, Some("columns")));
     // Who may not use the table is told that, not how many columns one has.
     let nothing = key(None, None);
-    let other = ApiKey { scope: Scope::from_parts(None, Some(&["other".to_owned()]), None, None).unwrap(), ..nothing };
+    let other = ApiKey {
+        scope: Scope::from_parts(None, Some(&["other".to_owned()]), None, None).unwrap(),
+        ..nothing
+    };
     let body = format!(r#"{{"table_name":"t","insert_body":[{}]}}"#, rows.join(","));
     assert!(plan_as(Some(&other), false, "insert", &body).unwrap_err().denied.is_some());
 }
