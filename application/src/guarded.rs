@@ -39,7 +39,11 @@ impl Backend for Guarded {
     ) -> Result<Done, PortError> {
         let ticket = self.circuit.admit()?;
         let outcome = self.inner.execute(plan, sink, deadline, waits).await;
-        ticket.settle(health(&outcome));
+        ticket.settle(match health(&outcome) {
+            // One of several servers may have gone, and with it many requests at once; the others answer still.
+            Health::Ill if self.inner.status().nodes > 1 => Health::Doubtful,
+            health => health,
+        });
         outcome
     }
 

@@ -132,9 +132,9 @@ impl Gateway {
         // Soon, so that what a test leaves behind is there to be searched for secrets.
         let soon = if yaml.contains("logging:") { "" } else { "logging: {flush_interval_ms: 20}" };
         let secretly = |uri: &str| match uri.strip_prefix("cql://") {
-            // The server asks nobody for a password, and takes none amiss.
-            Some(place) => format!("cql://athena:{DATABASE_PASSWORD}@{place}"),
-            None => uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1),
+            // The server asks nobody for a password, and takes none amiss; one that asks has a user in its URI.
+            Some(place) if !place.contains('@') => format!("cql://athena:{DATABASE_PASSWORD}@{place}"),
+            _ => uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1),
         };
         let clients: BTreeMap<&str, String> =
             clients.iter().map(|(name, uri)| (*name, secretly(uri))).collect();

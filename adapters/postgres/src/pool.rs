@@ -264,8 +264,7 @@ impl Sessions {
             idle: status.available,
             max: status.max_size,
             waiting: status.waiting,
-            queued: 0,
-            rejected: 0,
+            ..BackendStatus::default()
         }
     }
 }

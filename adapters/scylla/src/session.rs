@@ -14,6 +14,7 @@ use scylla::client::caching_session::{CachingSession, CachingSessionBuilder};
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::load_balancing::DefaultPolicy;
+use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::statement::Statement;
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::Mutex;
@@ -32,6 +33,14 @@ const REMINDER: Duration = Duration::from_secs(60);
 /// Shortest time between two attempts to reach a database that is out of reach.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// After so long without an answer to a read another node is asked too, once. A node that hangs costs its readers no
+/// more than that, and a slow database at most twice the slow reads.
+const SECOND_OPINION: Duration = Duration::from_millis(500);
+
+/// How often an idle connection is asked for a sign of life, and how long that may take. A node that hangs delays
+/// every statement that is new, as the driver prepares it on all nodes, until its connections are given up.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
 /// A session, and when it was used last.
 pub(crate) struct Session {
     inner: CachingSession,
@@ -49,6 +58,11 @@ impl Session {
 
     pub(crate) fn driver(&self) -> &scylla::client::session::Session {
         self.inner.get_session()
+    }
+
+    /// Whether any node is connected. The driver tries again by itself, with pauses that grow to ten seconds.
+    fn is_connected(&self) -> bool {
+        self.driver().get_cluster_state().get_nodes_info().iter().any(|node| node.is_connected())
     }
 
     fn touch(&self) {
@@ -98,9 +112,14 @@ impl Link {
         &self.settings
     }
 
+    /// The session, unless it has lost every node: a new one finds out at once whether they are back.
+    fn usable(&self) -> Option<Arc<Session>> {
+        self.current.load_full().filter(|session| session.is_connected())
+    }
+
     /// The session, made now when there is none.
     pub(crate) async fn session(&self, deadline: Instant) -> Result<Arc<Session>, PortError> {
-        if let Some(session) = self.current.load_full() {
+        if let Some(session) = self.usable() {
             session.touch();
             return Ok(session);
         }
@@ -108,7 +127,7 @@ impl Link {
         let mut opening = tokio::time::timeout_at(deadline, self.opening.lock())
             .await
             .map_err(|_| PortError::new(PORT, PortErrorKind::TimedOut))?;
-        if let Some(session) = self.current.load_full() {
+        if let Some(session) = self.usable() {
             session.touch();
             return Ok(session);
         }
@@ -145,12 +164,19 @@ impl Link {
         }
     }
 
-    /// The session without using it; one made for this alone when there is none.
+    /// The session without using it; one made for this alone when there is none. One that has lost every node gives
+    /// way to the new one.
     pub(crate) async fn borrowed(&self) -> Result<Arc<Session>, PortError> {
-        match self.current.load_full() {
-            Some(session) => Ok(session),
-            None => self.open().await,
+        if let Some(session) = self.usable() {
+            return Ok(session);
         }
+        let lost = self.current.load_full();
+        let session = self.open().await?;
+        if lost.is_some() {
+            // Unless it was closed as idle meanwhile, or somebody else has been first.
+            self.current.compare_and_swap(&lost, Some(session.clone()));
+        }
+        Ok(session)
     }
 
     async fn open(&self) -> Result<Arc<Session>, PortError> {
@@ -163,6 +189,11 @@ impl Link {
             .consistency(settings.consistency)
             .request_timeout(Some(settings.timeout()))
             .load_balancing_policy(balancing.build())
+            // The driver leaves out what is not said to be idempotent, and that is every write.
+            .speculative_execution_policy(Some(Arc::new(SimpleSpeculativeExecutionPolicy {
+                max_retry_count: 1,
+                retry_interval: SECOND_OPINION,
+            })))
             .build();
         let mut builder = SessionBuilder::new()
             .known_nodes(&settings.nodes)
@@ -170,6 +201,8 @@ impl Link {
             .default_execution_profile_handle(profile.into_handle())
             .connection_timeout(settings.connect_timeout)
             .hostname_resolution_timeout(Some(settings.connect_timeout))
+            .keepalive_interval(KEEPALIVE)
+            .keepalive_timeout(KEEPALIVE)
             // What the gateway knows of tables it reads itself; the driver wants to know where replicas are.
             .keyspaces_to_fetch([settings.keyspace.clone()])
             .fetch_full_schema_metadata(false)
@@ -234,6 +267,7 @@ impl Link {
         // A connection carries many statements at once, so that none is ever taken.
         BackendStatus {
             connected: self.connected.load(Ordering::Relaxed),
+            nodes: open,
             open,
             idle: if running == 0 { open } else { 0 },
             max: open.max(1),

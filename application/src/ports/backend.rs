@@ -32,6 +32,8 @@ pub struct Done {
 pub struct BackendStatus {
     /// Whether the last exchange with the database succeeded; false until the first one.
     pub connected: bool,
+    /// Servers that are connected, any of which can answer; zero where the database is one server.
+    pub nodes: usize,
     /// Connections open.
     pub open: usize,
     /// Connections that wait for work.

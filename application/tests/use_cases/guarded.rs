@@ -32,6 +32,8 @@ const SETTINGS: BreakerSettings = BreakerSettings {
 struct Moody {
     requests: Mutex<Option<PortErrorKind>>,
     pings: Mutex<Option<PortErrorKind>>,
+    /// Servers that are connected, where it has several.
+    nodes: AtomicUsize,
     /// Requests that are never answered.
     stuck: Mutex<bool>,
     asked: AtomicUsize,
@@ -84,7 +86,8 @@ impl Backend for Moody {
     }
 
     fn status(&self) -> BackendStatus {
-        BackendStatus { connected: true, ..BackendStatus::default() }
+        let nodes = self.nodes.load(Ordering::SeqCst);
+        BackendStatus { connected: true, nodes, ..BackendStatus::default() }
     }
 }
 
@@ -312,6 +315,25 @@ async fn slow_statements_open_nothing_and_a_silent_database_does() {
     moody.pings(Some(PortErrorKind::TimedOut));
     for _ in 0..3 {
         assert_eq!(ask(&opened).await, Err(PortErrorKind::TimedOut));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(matches!(ask(&opened).await, Err(PortErrorKind::CircuitOpen { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_server_of_several_takes_the_others_from_nobody() {
+    let (_catalog, moody, opened) = watched().await;
+    moody.nodes.store(2, Ordering::SeqCst);
+    moody.requests(Some(PortErrorKind::Lost));
+    for _ in 0..20 {
+        assert_eq!(ask(&opened).await, Err(PortErrorKind::Lost));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!((opened.circuit.status().openings, moody.pinged.lock().unwrap().len()), (0, 2));
+    // Nor is it waited for when all of them are gone.
+    moody.pings(Some(PortErrorKind::Unavailable));
+    for _ in 0..3 {
+        assert_eq!(ask(&opened).await, Err(PortErrorKind::Lost));
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(matches!(ask(&opened).await, Err(PortErrorKind::CircuitOpen { .. })));

@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An empty or prepared keyspace. It is not dropped: that would take longer than to make it, and
 /// `scripts/ensure-cql.sh wipe` removes all of them.
 pub struct TestKeyspace {
-    contact: &'static str,
+    contact: String,
+    credentials: Option<(&'static str, &'static str)>,
     name: String,
     session: Session,
 }
@@ -29,25 +30,41 @@ impl TestKeyspace {
     /// # Panics
     /// When the server refuses a statement.
     pub async fn with(cql: &str) -> Option<Self> {
+        Some(Self::on(contact().await?.to_owned(), 1, None, cql).await)
+    }
+
+    /// The same on the server at `contact`, which may be several nodes with commas, with so many replicas.
+    pub(crate) async fn on(
+        contact: String,
+        replicas: usize,
+        credentials: Option<(&'static str, &'static str)>,
+        cql: &str,
+    ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let contact = contact().await?;
-        let session = SessionBuilder::new()
-            .known_node(contact)
-            .fetch_schema_metadata(false)
-            .build()
-            .await
-            .expect("the CQL server answers");
+        let mut session =
+            SessionBuilder::new().known_nodes(contact.split(',')).fetch_schema_metadata(false);
+        if let Some((user, password)) = credentials {
+            session = session.user(user, password);
+        }
+        let session = session.build().await.expect("the CQL server answers");
+        // A table made before all of them know each other is unknown to some for a while.
+        while session.get_cluster_state().get_nodes_info().iter().filter(|node| node.is_connected()).count()
+            < replicas
+        {
+            session.refresh_metadata().await.expect("what the server knows of the others");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         // The server outlives a run of the tests, so that process ids may come again.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis();
         let name = format!("test_{now}_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let keyspace = Self { contact, name, session };
-        let replication = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}";
+        let keyspace = Self { contact, credentials, name, session };
+        let replication = format!("{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replicas}}}");
         keyspace.run(&format!("CREATE KEYSPACE {} WITH replication = {replication}", keyspace.name)).await;
         keyspace.session.use_keyspace(&keyspace.name, true).await.expect("the new keyspace");
         for statement in cql.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
             keyspace.run(statement.trim_end_matches(';')).await;
         }
-        Some(keyspace)
+        keyspace
     }
 
     /// Runs one statement.
@@ -77,18 +94,27 @@ impl TestKeyspace {
     /// `host:port` of the server.
     #[must_use]
     pub fn contact(&self) -> &str {
-        self.contact
+        &self.contact
     }
 
     /// Puts a proxy in front of the server, through which faults can be made; connect to its [`TcpProxy::uri`].
     pub async fn proxied(&self) -> TcpProxy {
-        TcpProxy::in_front_of_keyspace(self.contact, &self.name).await
+        TcpProxy::in_front_of_keyspace(&self.contact, &self.name).await
     }
 
     /// Where the gateway connects.
     #[must_use]
     pub fn uri(&self) -> String {
-        format!("cql://{}/{}", self.contact, self.name)
+        match self.credentials {
+            Some((user, password)) => self.uri_as(user, password),
+            None => format!("cql://{}/{}", self.contact, self.name),
+        }
+    }
+
+    /// The same as this user.
+    #[must_use]
+    pub fn uri_as(&self, user: &str, password: &str) -> String {
+        format!("cql://{user}:{password}@{}/{}", self.contact, self.name)
     }
 }
 

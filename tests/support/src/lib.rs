@@ -6,6 +6,7 @@
 //! `ATHENA_TEST_CQL` (`host:port`) does the same for CQL.
 //! Everything here panics when it fails: a test cannot go on without it.
 
+mod cassandra;
 mod cql;
 mod database;
 mod pgbouncer;
@@ -16,6 +17,7 @@ mod proxy;
 mod redis;
 mod server;
 
+pub use cassandra::PrivateCassandra;
 pub use cql::TestKeyspace;
 pub use database::TestDatabase;
 pub use pgbouncer::PgBouncer;
