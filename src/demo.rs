@@ -137,8 +137,7 @@ Next:
     }
 }
 
-/// Records wait beside the database they are for. In the usual place other gateways of this account leave theirs, and
-/// whoever finds records there writes them to its own control database.
+/// Records wait beside the database they are for, so that a directory that is removed takes them with it.
 fn keep_apart(logging: &mut LoggingConfig, usual: Option<&Path>, own: &Path) {
     if logging.spool_dir.as_deref() == usual {
         logging.spool_dir = Some(own.to_owned());

@@ -28,6 +28,7 @@ mod reload;
 mod schema_changes;
 mod sdk;
 mod spec;
+mod spool;
 mod sql;
 mod streaming;
 mod supabase;

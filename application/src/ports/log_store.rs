@@ -94,6 +94,10 @@ impl BatchId {
     }
 }
 
+/// Name of a store that stays with its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StoreId(pub u128);
+
 /// Entries that are written together or not at all.
 #[derive(Debug, Clone, Copy)]
 pub struct LogBatch<'a> {
@@ -314,4 +318,15 @@ pub trait LogStore: Send + Sync + 'static {
     /// `Rejected` when the database refuses what the batch holds, so that sending it again is in vain;
     /// anything else may pass.
     async fn write(&self, batch: &LogBatch<'_>) -> Result<(), PortError>;
+
+    /// Which store this is, so that what was meant for another one is not written here. Nothing where it has no name
+    /// yet.
+    ///
+    /// - MUST be the same for as long as the data is, wherever the store is reached.
+    /// - MUST NOT be the name of a store that was made by itself.
+    /// - MUST come to an end by itself when the database does not answer.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    async fn identity(&self) -> Result<Option<StoreId>, PortError>;
 }

@@ -81,8 +81,12 @@ fn starts_is_healthy_and_stops(file: &str, mut environment: Vec<(String, String)
     let mut server = Running(run(&image::command()).spawn().unwrap());
     let asked = Instant::now();
     // Once the process has taken its spool, it can write there.
-    let spool = state.join("spool/000/lock");
-    while !health() || !spool.is_file() {
+    let spool = state.join("spool");
+    let taken = || {
+        let roots = std::fs::read_dir(&spool).into_iter().flatten().flatten();
+        roots.into_iter().any(|root| root.path().join("000/lock").is_file())
+    };
+    while !health() || !taken() {
         assert!(server.0.try_wait().unwrap().is_none(), "the server with {file} has ended");
         assert!(
             asked.elapsed() < Duration::from_secs(20),

@@ -1,5 +1,6 @@
 //! Connections to the control database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind};
@@ -39,6 +40,7 @@ const CACHED_STATEMENTS: usize = 100;
 pub struct ControlDatabase {
     pool: PgPool,
     options: PgConnectOptions,
+    address: Arc<str>,
     patience: Duration,
 }
 
@@ -67,7 +69,7 @@ impl ControlDatabase {
             .idle_timeout(IDLE_TIMEOUT)
             .max_lifetime(MAX_LIFETIME)
             .connect_lazy_with(options.clone());
-        Ok(Self { pool, options, patience: PATIENCE })
+        Ok(Self { pool, options, address: settings.address().into(), patience: PATIENCE })
     }
 
     /// The same database, of which keys and clients have to come within `patience` of getting a connection.
@@ -93,6 +95,11 @@ impl ControlDatabase {
                 Err(PortError::new(PORT, PortErrorKind::Unavailable).caused_by("no answer in time"))
             }
         }
+    }
+
+    /// Where it is: host or socket, port and database, as they are written.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The connections, for statements of at most half a minute.

@@ -5,7 +5,7 @@ mod counts;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use athena_application::ports::{LogBatch, LogEntry, LogStore, PortError, PortErrorKind};
+use athena_application::ports::{LogBatch, LogEntry, LogStore, PortError, PortErrorKind, Reason, StoreId};
 use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
 
@@ -81,6 +81,22 @@ impl LogStore for PostgresLogStore {
         match tokio::time::timeout(PATIENCE, self.write_in_time(batch)).await {
             Ok(written) => written.map_err(|error| self.database.error(error)),
             Err(_) => Err(PortError::new("log store", PortErrorKind::TimedOut)),
+        }
+    }
+
+    async fn identity(&self) -> Result<Option<StoreId>, PortError> {
+        let asked = self.database.in_time(|connection| {
+            Box::pin(async {
+                sqlx::query_scalar("SELECT id FROM athena_control_identity ORDER BY id LIMIT 1")
+                    .fetch_optional(connection)
+                    .await
+            })
+        });
+        match asked.await {
+            Ok(id) => Ok(id.map(|id: Uuid| StoreId(id.as_u128()))),
+            // Its schema is older.
+            Err(error) if error.reason() == Some(Reason::UndefinedTable) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }

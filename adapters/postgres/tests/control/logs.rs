@@ -30,6 +30,21 @@ async fn the_log_keeps_its_contract() {
     let Logs { control: _control, store, statistics } = logs().await;
     contract::batches_are_written_once(&store, &statistics).await;
     contract::statistics_follow_the_batches(&store, &statistics).await;
+    contract::stores_have_names_of_their_own(&store, &logs().await.store).await;
+}
+
+#[tokio::test]
+async fn a_name_stays_with_the_data_and_is_missing_where_the_schema_is_older() {
+    let Logs { control, store, .. } = logs().await;
+    let name = store.identity().await.unwrap();
+    control.run(&athena_postgres::control::provision_script()).await;
+    assert_eq!(store.identity().await.unwrap(), name);
+    let again = PostgresLogStore::new(ControlDatabase::open(&control.server.uri()).unwrap());
+    assert_eq!(again.identity().await.unwrap(), name);
+    let old = Control::empty().await;
+    assert_eq!(PostgresLogStore::new(old.database.clone()).identity().await.unwrap(), None);
+    let away = ControlDatabase::open("postgres://nobody@127.0.0.1:1/none").unwrap();
+    assert!(PostgresLogStore::new(away).identity().await.is_err());
 }
 
 #[tokio::test]
