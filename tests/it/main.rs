@@ -27,6 +27,7 @@ mod reads;
 mod reload;
 mod schema_changes;
 mod sdk;
+mod shield;
 mod spec;
 mod spool;
 mod sql;
