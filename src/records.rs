@@ -10,7 +10,7 @@ use athena_domain::access::AccessState;
 use athena_logging::{LogCounters, LogPipeline, LogSettings};
 use athena_metrics::{Metrics, Reading, Readings};
 use athena_postgres::control::{
-    ControlDatabase, PostgresLogStore, PostgresPoolHistory, RetentionWindows, keep_tidy,
+    ControlDatabase, PostgresLogStore, PostgresPoolHistory, RetentionWindows, TidySettings, keep_tidy,
 };
 use athena_traces::{TraceCounters, TraceSettings, Traces};
 use futures_util::future::join_all;
@@ -62,8 +62,8 @@ impl Records {
         let RetentionConfig { inactive_after, purge_interval, .. } = config.retention;
         let mut tasks = Vec::new();
         for database in database.into_iter().chain(&control.auth) {
-            let windows = windows(&config.retention);
-            tasks.push(tokio::spawn(keep_tidy(database.clone(), windows, purge_interval, inactive_after)));
+            let settings = TidySettings::hourly(windows(&config.retention), inactive_after, purge_interval);
+            tasks.push(tokio::spawn(keep_tidy(database.clone(), settings)));
         }
         if let (Some(database), Some(every)) = (database, config.pool.monitor_interval) {
             let registry = control.catalog.registry().clone();
