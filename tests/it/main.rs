@@ -5,6 +5,7 @@ mod architecture;
 mod breaker;
 mod budgets;
 mod catalog;
+mod child;
 mod client_tls;
 mod control_schema;
 mod cql;
