@@ -57,15 +57,12 @@ impl PrivateDatabase {
         for database in [CONTROL_DATABASE, name] {
             postgres.ensure_database(database).await?;
         }
-        let (uri, sample) = match options.demo {
-            Some(_) => {
-                // SQL of callers: the superuser's could run programs as whoever started this, and make itself keys.
-                postgres.ensure_owner(name, name).await?;
-                let uri = postgres.uri_as(name, name);
-                let sample = athena_postgres::demo::load(&uri).await?;
-                (uri, Some(sample))
-            }
-            None => (postgres.uri(name), None),
+        // SQL of callers: the superuser's could run programs as whoever started this, and make itself keys.
+        postgres.ensure_owner(name, name).await?;
+        let uri = postgres.uri_as(name, name);
+        let sample = match options.demo {
+            Some(_) => Some(athena_postgres::demo::load(&uri).await?),
+            None => None,
         };
         let client = client_at(name, &uri)?;
         let control = client_at(CONTROL_DATABASE, &postgres.uri(CONTROL_DATABASE))?;

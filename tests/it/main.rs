@@ -18,6 +18,7 @@ mod injection;
 mod keys_admin;
 mod limits;
 mod logs;
+mod managed;
 mod matrix;
 mod operating;
 mod outage;
