@@ -866,6 +866,29 @@ CREATE TRIGGER athena_auth_log_forgets_keys AFTER DELETE ON api_keys
 -- "time" says the same and has an index.
 DROP INDEX IF EXISTS api_key_auth_log_created_at_idx;
 
+-- Migration 8
+
+-- Which database this is. The name stays with the data, also where it is moved: a gateway that has kept
+-- records on disk gives them to no other.
+
+SET LOCAL search_path = public, pg_temp;
+SET LOCAL client_min_messages = warning;
+
+CREATE TABLE IF NOT EXISTS athena_control_identity (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid()
+);
+INSERT INTO athena_control_identity
+SELECT gen_random_uuid() WHERE NOT EXISTS (SELECT FROM athena_control_identity);
+
+-- Migration 9
+
+-- Samples of pools are thrown away by age.
+
+SET LOCAL search_path = public, pg_temp;
+SET LOCAL client_min_messages = warning;
+
+CREATE INDEX IF NOT EXISTS client_connections_recorded_at_idx ON client_connections (recorded_at);
+
 -- What the gateways find when they look for migrations to run.
 
 CREATE TABLE IF NOT EXISTS _sqlx_migrations (
@@ -884,7 +907,9 @@ VALUES
     (4, 'keys and policy', true, '\xb4cb19741aa50a4087c17f5eb48a4673150091b62dc1b89c7f92ec83cf51bf3d2f3c6b2642accbf796f9ead3252fdd32', -1),
     (5, 'logs', true, '\xd863074cda4ff627189d20381d07838c6dfcf3f1f51e6ea8dd6ec96a9124ef3e7113781b1ce8e92b9764198dcae6a343', -1),
     (6, 'change versions', true, '\x8084295e76033b8bee36a12f5ae385cc988531dbec90ed4d57ee2b935e9d9314e7cd006d8861f0ca5d1e19e6da9faabb', -1),
-    (7, 'cheaper auth log', true, '\x714c05c670c1d57ffccaca7cf49d05b58fa0cce306f813e19baf3da184ece3763d75baf46aa236ca46fd8740c61137a7', -1)
+    (7, 'cheaper auth log', true, '\x714c05c670c1d57ffccaca7cf49d05b58fa0cce306f813e19baf3da184ece3763d75baf46aa236ca46fd8740c61137a7', -1),
+    (8, 'identity', true, '\x073eafd9a03917467e4950f436dcb27932fe0938dee23a05b83cb98c5ed5998e23e19ef413f353afb3060cdcd94fdaf9', -1),
+    (9, 'sample times', true, '\x2263b0faaf175f20c53bb614717ceb984fc1f2cdb6f5516e3b3906d368ac8a7d102836a8269aa7587684375586abc150', -1)
 ON CONFLICT (version) DO NOTHING;
 
 COMMIT;

@@ -57,15 +57,12 @@ impl PrivateDatabase {
         for database in [CONTROL_DATABASE, name] {
             postgres.ensure_database(database).await?;
         }
-        let (uri, sample) = match options.demo {
-            Some(_) => {
-                // SQL of callers: the superuser's could run programs as whoever started this, and make itself keys.
-                postgres.ensure_owner(name, name).await?;
-                let uri = postgres.uri_as(name, name);
-                let sample = athena_postgres::demo::load(&uri).await?;
-                (uri, Some(sample))
-            }
-            None => (postgres.uri(name), None),
+        // SQL of callers: the superuser's could run programs as whoever started this, and make itself keys.
+        postgres.ensure_owner(name, name).await?;
+        let uri = postgres.uri_as(name, name);
+        let sample = match options.demo {
+            Some(_) => Some(athena_postgres::demo::load(&uri).await?),
+            None => None,
         };
         let client = client_at(name, &uri)?;
         let control = client_at(CONTROL_DATABASE, &postgres.uri(CONTROL_DATABASE))?;
@@ -137,8 +134,7 @@ Next:
     }
 }
 
-/// Records wait beside the database they are for. In the usual place other gateways of this account leave theirs, and
-/// whoever finds records there writes them to its own control database.
+/// Records wait beside the database they are for, so that a directory that is removed takes them with it.
 fn keep_apart(logging: &mut LoggingConfig, usual: Option<&Path>, own: &Path) {
     if logging.spool_dir.as_deref() == usual {
         logging.spool_dir = Some(own.to_owned());

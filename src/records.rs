@@ -9,7 +9,9 @@ use athena_application::slow_queries::SlowQueries;
 use athena_domain::access::AccessState;
 use athena_logging::{LogCounters, LogPipeline, LogSettings};
 use athena_metrics::{Metrics, Reading, Readings};
-use athena_postgres::control::{PostgresLogStore, PostgresPoolHistory, RetentionWindows, keep_tidy};
+use athena_postgres::control::{
+    ControlDatabase, PostgresLogStore, PostgresPoolHistory, RetentionWindows, TidySettings, keep_tidy,
+};
 use athena_traces::{TraceCounters, TraceSettings, Traces};
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
@@ -60,8 +62,8 @@ impl Records {
         let RetentionConfig { inactive_after, purge_interval, .. } = config.retention;
         let mut tasks = Vec::new();
         for database in database.into_iter().chain(&control.auth) {
-            let windows = windows(&config.retention);
-            tasks.push(tokio::spawn(keep_tidy(database.clone(), windows, purge_interval, inactive_after)));
+            let settings = TidySettings::hourly(windows(&config.retention), inactive_after, purge_interval);
+            tasks.push(tokio::spawn(keep_tidy(database.clone(), settings)));
         }
         if let (Some(database), Some(every)) = (database, config.pool.monitor_interval) {
             let registry = control.catalog.registry().clone();
@@ -86,8 +88,9 @@ impl Records {
 
 /// Logging to the control database; what belongs to keys goes where the keys are.
 fn pipelines(config: &Config, control: &ControlPlane) -> Vec<Arc<LogPipeline>> {
-    let start = |store, spool, keys_only| {
+    let start = |store, database: &ControlDatabase, spool, keys_only| {
         let mut settings = LogSettings { keys_only, ..settings(config) };
+        settings.spool_for = database.address().into();
         settings.spool_dir = settings.spool_dir.map(|directory| directory.join(spool));
         Arc::new(LogPipeline::start(Arc::new(store), settings))
     };
@@ -96,11 +99,17 @@ fn pipelines(config: &Config, control: &ControlPlane) -> Vec<Arc<LogPipeline>> {
             "while the control database is away, records wait in memory only: name a directory in logging.spool_dir"
         );
     }
-    let requests = control.logging.clone().map(|database| match control.keys_elsewhere {
-        true => start(PostgresLogStore::without_keys(database), "", false),
-        false => start(PostgresLogStore::new(database), "", false),
+    let requests = control.logging.as_ref().map(|database| {
+        let store = match control.keys_elsewhere {
+            true => PostgresLogStore::without_keys(database.clone()),
+            false => PostgresLogStore::new(database.clone()),
+        };
+        start(store, database, "", false)
     });
-    let keys = control.auth.clone().map(|database| start(PostgresLogStore::of_keys(database), "keys", true));
+    let of_keys = |database: &ControlDatabase| {
+        start(PostgresLogStore::of_keys(database.clone()), database, "keys", true)
+    };
+    let keys = control.auth.as_ref().map(of_keys);
     requests.into_iter().chain(keys).collect()
 }
 
@@ -197,6 +206,7 @@ fn settings(config: &Config) -> LogSettings {
         flush_interval: logging.flush_interval,
         batch_entries: logging.batch_entries,
         spool_dir: logging.spool_dir.clone(),
+        spool_for: Box::default(),
         spool_max_bytes: logging.spool_max_bytes,
         keys_only: false,
     }

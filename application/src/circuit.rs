@@ -1,10 +1,12 @@
 //! One client's circuit breaker with a clock: shared by whoever asks the database, checks it or tells of it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use athena_domain::breaker::{Breaker, BreakerSettings, BreakerState, Health, Permit};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::ports::{PortError, PortErrorKind};
@@ -23,6 +25,33 @@ pub struct Circuit {
     /// While nothing is wrong twice the epoch plus one, so that a request costs one load; zero otherwise.
     calm: AtomicU64,
     refused: AtomicU64,
+    /// Rung when something about it may want a check, and by which name.
+    bell: OnceLock<(Arc<Bell>, Box<str>)>,
+}
+
+/// Tells whoever checks databases which of them to look at.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    names: Mutex<BTreeSet<Box<str>>>,
+    rung: Notify,
+}
+
+impl Bell {
+    fn ring(&self, name: &str) {
+        if self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into()) {
+            self.rung.notify_one();
+        }
+    }
+
+    /// Resolves once it has been rung.
+    pub(crate) async fn rung(&self) {
+        self.rung.notified().await;
+    }
+
+    /// The names it was rung for.
+    pub(crate) fn take(&self) -> BTreeSet<Box<str>> {
+        std::mem::take(&mut self.names.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// How a circuit breaker is doing.
@@ -50,7 +79,13 @@ impl Circuit {
         let breaker = Breaker::new(settings);
         let calm = AtomicU64::new(calm_word(&breaker));
         let (began, refused) = (Instant::now(), AtomicU64::new(0));
-        Self { client: client.into(), began, breaker: Mutex::new(breaker), calm, refused }
+        let breaker = Mutex::new(breaker);
+        Self { client: client.into(), began, breaker, calm, refused, bell: OnceLock::new() }
+    }
+
+    /// Rings this bell from now on, by this name, whenever the database may have to be checked.
+    pub(crate) fn ring(&self, bell: &Arc<Bell>, name: &str) {
+        drop(self.bell.set((bell.clone(), name.into())));
     }
 
     /// Lets a request through.
@@ -115,10 +150,18 @@ impl Circuit {
         // Read under the lock, so that no moment is older than what the breaker knows.
         let now = self.began.elapsed();
         let before = breaker.state(now);
+        let (was_calm, check_was) = (breaker.calm_permit().is_some(), breaker.check_at());
         let outcome = change(&mut breaker, now);
         self.calm.store(calm_word(&breaker), Ordering::Release);
         let (after, retry_after) = (breaker.state(now), breaker.retry_after(now));
+        let is_wanted = breaker.check_at().is_some() && breaker.check_at() != check_was;
+        let is_new = was_calm && breaker.calm_permit().is_none();
         drop(breaker);
+        if (is_wanted || is_new)
+            && let Some((bell, name)) = self.bell.get()
+        {
+            bell.ring(name);
+        }
         match (before, after) {
             (BreakerState::Closed | BreakerState::HalfOpen, BreakerState::Open) => tracing::warn!(
                 client = %self.client, ?retry_after,

@@ -18,8 +18,11 @@ pub struct Context {
     pub deadline: Instant,
     /// Whether integers beyond 2^53 and exact decimals are to be strings.
     pub big_numbers_as_text: bool,
-    /// Whether the tables that decide about callers are shut.
-    pub shielded: bool,
+    /// Whether the client is known to lead to a control database, whatever its schema says.
+    pub control: bool,
+    /// Whether the caller's key is demanded and names the client, so that the tables of a control database are open to
+    /// it.
+    pub bound: bool,
     /// Who asks.
     pub caller: Caller,
     /// The database that the request itself names, if it does.

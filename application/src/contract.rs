@@ -32,7 +32,9 @@ pub use flow::{
     a_stopped_sink_gets_no_further_row, a_stopped_write_is_kept_or_fails, requests_run_side_by_side,
 };
 pub use key_store::{AccessStore, key_store};
-pub use log_store::{batches_are_written_once, log_entry, statistics_follow_the_batches};
+pub use log_store::{
+    batches_are_written_once, log_entry, statistics_follow_the_batches, stores_have_names_of_their_own,
+};
 pub use pages::pages_go_on_where_they_ended;
 pub use reads::reads_answer_as_asked;
 pub use recorder::{Recorder, canonical};

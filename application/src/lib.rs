@@ -31,4 +31,4 @@ pub use context::{Caller, Context, Denial, Trail};
 pub use cursor::Cursors;
 pub use error::Error;
 pub use registry::{Client, ClientInfo, ClientRegistry, ClientState};
-pub use use_cases::Gateway;
+pub use use_cases::{DIRECT_CLIENT, Gateway};

@@ -29,7 +29,8 @@ pub use key_store::{
     PolicyRecord, RightRecord, RightStore, StoredSecret,
 };
 pub use log_store::{
-    BatchId, LogBatch, LogEntry, LogStore, LoggedAuth, LoggedKey, LoggedOperation, NOT_FOUND, REDACTED, Text,
+    BatchId, LogBatch, LogEntry, LogStore, LoggedAuth, LoggedKey, LoggedOperation, NOT_FOUND, REDACTED,
+    StoreId, Text,
 };
 pub use metrics::{MetricsSource, Rendered};
 pub use observer::{

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use athena_domain::ClientName;
 use athena_domain::catalog::Source;
+use tokio::sync::Notify;
 
 use crate::circuit::Circuit;
 use crate::error::{Absence, Error};
@@ -124,6 +125,7 @@ pub struct ClientRegistry {
     snapshot: ArcSwap<Clients>,
     /// Whether an administrator may have said something about the clients that nobody has read yet.
     is_unread: AtomicBool,
+    changed: Notify,
 }
 
 impl ClientRegistry {
@@ -139,6 +141,12 @@ impl ClientRegistry {
     pub fn replace(&self, clients: impl IntoIterator<Item = Arc<Client>>) {
         let by_key: Clients = clients.into_iter().map(|client| (client.name.key().into(), client)).collect();
         self.snapshot.store(Arc::new(by_key));
+        self.changed.notify_one();
+    }
+
+    /// Resolves once other clients have been taken since it last did; for the one who watches over their databases.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Whether what an administrator has stopped is not known yet: then nobody is served.

@@ -1,6 +1,7 @@
 //! What the gateway does, one file per deed.
 
 pub mod clients;
+mod control_tables;
 mod delete;
 mod fetch;
 mod grouped;
@@ -61,7 +62,7 @@ pub struct Gateway {
 }
 
 /// The client of requests that name their database themselves (contract 4.3).
-const DIRECT_CLIENT: &str = "custom_supabase";
+pub const DIRECT_CLIENT: &str = "custom_supabase";
 
 /// A client whose database can be asked.
 #[derive(Clone)]
@@ -104,20 +105,17 @@ impl Gateway {
         Context {
             deadline: Instant::now() + self.limits.request_timeout,
             big_numbers_as_text,
-            shielded: false,
+            control: false,
+            bound: false,
             caller: Caller::default(),
             direct: None,
             trail: Arc::default(),
         }
     }
 
-    /// Whether the tables that decide about callers are shut to this caller on this client.
-    pub fn shields(&self, client: &ClientName, caller: &Caller) -> bool {
-        if self.is_direct(client) {
-            return false;
-        }
-        let own = self.registry.find(client).map_or(true, |client| client.is_control);
-        own && !caller.is_bound_to(client)
+    /// Whether the client leads to a database of the gateway's own, as far as its address says.
+    pub fn is_control(&self, client: &ClientName) -> bool {
+        !self.is_direct(client) && self.registry.find(client).map_or(true, |client| client.is_control)
     }
 
     /// Checks that a client exists and has a target.
@@ -193,20 +191,7 @@ impl Gateway {
         plan: impl Fn(Planner<'_>) -> Result<T, RequestError>,
     ) -> Result<(T, Arc<Schema>), Error> {
         let _planning = context.trail.plans();
-        let options = PlanOptions {
-            big_numbers_as_text: context.big_numbers_as_text,
-            shielded: context.shielded,
-            ..self.options.clone()
-        };
-        let attempt = |schema: &Schema| {
-            let planner =
-                |authority| plan(Planner { schema, limits: &self.limits, options: &options, authority });
-            if let (Some(would_be), None) = (context.caller.would_be_authority(), context.trail.denial()) {
-                // Nobody is refused here; what would be is noted.
-                drop(planner(Some(would_be)).inspect_err(|error| context.trail.deny(error)));
-            }
-            planner(context.caller.authority()).inspect_err(|error| context.trail.deny(error))
-        };
+        let attempt = async |schema: &Schema| self.attempt(target, context, schema, &plan).await;
         let schema = match (target.schema.loaded(), stale) {
             (Some(schema), None) => schema,
             (_, stale) => {
@@ -217,16 +202,49 @@ impl Gateway {
                 target.schema.refresh(stale, context.deadline).await?
             }
         };
-        match attempt(&schema) {
+        match attempt(&schema).await? {
             Err(error) if may_be_new(error.code, schema.dialect()) => {
                 match target.schema.refresh(Some(&schema), context.deadline).await {
-                    Ok(newer) if !Arc::ptr_eq(&newer, &schema) => Ok((attempt(&newer)?, newer)),
+                    Ok(newer) if !Arc::ptr_eq(&newer, &schema) => Ok((attempt(&newer).await??, newer)),
                     // Nothing newer, or nobody to ask: what is known says no.
                     Ok(_) | Err(_) => Err(error.into()),
                 }
             }
             outcome => Ok((outcome?, schema)),
         }
+    }
+
+    /// Plans with this schema.
+    async fn attempt<T>(
+        &self,
+        target: &Target,
+        context: &Context,
+        schema: &Schema,
+        plan: &impl Fn(Planner<'_>) -> Result<T, RequestError>,
+    ) -> Result<Result<T, RequestError>, Error> {
+        let options = |shielded| PlanOptions {
+            big_numbers_as_text: context.big_numbers_as_text,
+            shielded,
+            ..self.options.clone()
+        };
+        let planner = |options: &PlanOptions, authority| {
+            plan(Planner { schema, limits: &self.limits, options, authority })
+        };
+        let is_control = if context.control { Some(true) } else { schema.is_control() };
+        let mut options_of_request = options(!context.bound && is_control != Some(false));
+        let mut outcome = planner(&options_of_request, context.caller.authority());
+        if is_control.is_none()
+            && outcome.as_ref().is_err_and(RequestError::is_shielded)
+            && !self.keeps_control_tables(target, context, schema).await?
+        {
+            options_of_request = options(false);
+            outcome = planner(&options_of_request, context.caller.authority());
+        }
+        if let (Some(would_be), None) = (context.caller.would_be_authority(), context.trail.denial()) {
+            // Nobody is refused here; what would be is noted.
+            drop(planner(&options_of_request, Some(would_be)).inspect_err(|error| context.trail.deny(error)));
+        }
+        Ok(outcome.inspect_err(|error| context.trail.deny(error)))
     }
 }
 

@@ -128,6 +128,11 @@ pub struct RequestError {
 }
 
 impl RequestError {
+    /// Whether it is refused for being about a control database.
+    pub fn is_shielded(&self) -> bool {
+        self.denied.as_ref().is_some_and(|denied| denied.reason == AuthReason::ControlDatabase)
+    }
+
     /// A refusal with no field and no hint.
     pub fn new(code: RequestCode, message: impl Into<String>) -> Self {
         let message = shortened(message.into(), MESSAGE_MAX);

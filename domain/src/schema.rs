@@ -175,6 +175,9 @@ impl Relation {
     }
 }
 
+/// Tables by which a control database is known: of this gateway's, and of one that has not been brought forward yet.
+const CONTROL_TABLES: [&str; 2] = ["athena_control_version", "api_key_right_grants"];
+
 /// Everything known about one database at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Schema {
@@ -245,6 +248,16 @@ impl Schema {
     /// Every relation, in no particular order.
     pub fn relations(&self) -> impl Iterator<Item = &Arc<Relation>> {
         self.relations.values()
+    }
+
+    /// Whether the database has tables that a gateway decides about callers by; nothing where that is not known.
+    pub fn is_control(&self) -> Option<bool> {
+        match self.dialect {
+            Dialect::Rest => None,
+            // Whoever may use them: the catalog lists what nobody may read, too.
+            Dialect::Sql => Some(CONTROL_TABLES.iter().any(|table| self.at("public", table).is_some())),
+            _ => Some(false),
+        }
     }
 
     /// Number of relations.

@@ -46,7 +46,8 @@ impl Plane {
         plane
     }
 
-    async fn gateway(data: &TestDatabase, control_uri: &str, yaml: &str) -> Gateway {
+    /// A gateway over these databases.
+    pub async fn gateway(data: &TestDatabase, control_uri: &str, yaml: &str) -> Gateway {
         let data_uri = data.uri();
         let clients = [(CLIENT, data_uri.as_str()), ("athena_logging", control_uri)];
         let yaml =

@@ -36,6 +36,15 @@ pub fn http() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
 }
 
+/// The URI with a password that must not turn up anywhere.
+pub fn secretly(uri: &str) -> String {
+    match uri.strip_prefix("cql://") {
+        // The server asks nobody for a password, and takes none amiss; one that asks has a user in its URI.
+        Some(place) if !place.contains('@') => format!("cql://athena:{DATABASE_PASSWORD}@{place}"),
+        _ => uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1),
+    }
+}
+
 /// A running gateway.
 pub struct Gateway {
     /// `http://127.0.0.1:port`
@@ -131,11 +140,6 @@ impl Gateway {
         witness::listen();
         // Soon, so that what a test leaves behind is there to be searched for secrets.
         let soon = if yaml.contains("logging:") { "" } else { "logging: {flush_interval_ms: 20}" };
-        let secretly = |uri: &str| match uri.strip_prefix("cql://") {
-            // The server asks nobody for a password, and takes none amiss; one that asks has a user in its URI.
-            Some(place) if !place.contains('@') => format!("cql://athena:{DATABASE_PASSWORD}@{place}"),
-            _ => uri.replacen("://postgres@", &format!("://postgres:{DATABASE_PASSWORD}@"), 1),
-        };
         let clients: BTreeMap<&str, String> =
             clients.iter().map(|(name, uri)| (*name, secretly(uri))).collect();
         let uris = clients.values().filter(|uri| uri.starts_with("postgres")).cloned().collect();

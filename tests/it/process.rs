@@ -1,23 +1,13 @@
 //! The binary as an operator meets it: commands, configuration errors, draining.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use athena_rs::run::CLOSING;
 use athena_test_support::{Mode, TestDatabase};
 use serde_json::Value;
 
-fn athena() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_athena_rs"));
-    command.env_clear().current_dir(std::env::temp_dir());
-    command
-}
-
-fn output(command: &mut Command) -> (bool, String, String) {
-    let out = command.output().unwrap();
-    (out.status.success(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
-}
+use crate::child::{Process, athena, output};
+use crate::harness::{ADMIN_KEY, secretly};
 
 #[test]
 fn commands_without_a_configuration() {
@@ -38,10 +28,11 @@ fn faults_of_the_configuration_are_named_without_a_secret() {
     let (ok, _, error) = output(athena().arg("server").arg("--config").arg(&missing));
     assert!(!ok && error.contains("missing.yaml"), "{error}");
     let wrong = dir.join("wrong.yaml");
-    std::fs::write(&wrong, "api: {port: many}\npostgres_clients: {a: 'postgres://u:hunter2@h/d'}\n").unwrap();
+    std::fs::write(&wrong, "api: {port: many}\npostgres_clients: {a: 'postgres://u:secret-marker@h/d'}\n")
+        .unwrap();
     let (ok, _, error) = output(athena().arg("server").arg("--config").arg(&wrong));
     assert!(
-        !ok && error.contains("api.port") && error.contains("wrong.yaml") && !error.contains("hunter2"),
+        !ok && error.contains("api.port") && error.contains("wrong.yaml") && !error.contains("secret-marker"),
         "{error}"
     );
 }
@@ -71,14 +62,13 @@ fn tempdir() -> TempDir {
 }
 
 struct Server {
-    child: Child,
+    process: Process,
     base: String,
-    log: BufReader<std::process::ChildStderr>,
 }
 
 impl Server {
     fn start(uri: &str) -> Self {
-        let uri = serde_json::to_string(uri).unwrap();
+        let uri = serde_json::to_string(&secretly(uri)).unwrap();
         // A section is a list of single keys, or a map.
         Self::configured(&format!(
             "api:\n    - host: 127.0.0.1\n    - port: 4052\nlogging: {{format: json}}\npostgres_clients:\n    - main: {uri}\n"
@@ -89,48 +79,27 @@ impl Server {
         let dir = tempdir();
         let config = dir.join("config.yaml");
         std::fs::write(&config, text).unwrap();
-        let mut child = athena()
-            .args(["--api-only", "--port", "0", "--config"])
-            .arg(&config)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        let base = loop {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended");
-            if line.contains("listening") {
-                let event: Value = serde_json::from_str(&line).unwrap();
-                break format!("http://{}", event["address"].as_str().unwrap());
-            }
-        };
-        Self { child, base, log }
+        let mut command = athena();
+        command.env("ATHENA_KEY_12", ADMIN_KEY).args(["--api-only", "--port", "0", "--config"]).arg(&config);
+        let process = Process::start(&mut command);
+        let event: Value = serde_json::from_str(&process.line("listening")).unwrap();
+        let base = format!("http://{}", event["address"].as_str().unwrap());
+        Self { process, base }
     }
 
     /// Asks it to stop, and waits until it has, for this long at most.
     async fn stop(&mut self, within: Duration) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.process.signal("-TERM");
         let start = Instant::now();
         let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.process.ended() {
                 break status;
             }
             assert!(start.elapsed() < within, "the server does not end");
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         assert!(status.success());
-        let mut rest = String::new();
-        self.log.read_to_string(&mut rest).unwrap();
-        assert!(rest.contains("athena has stopped"), "{rest}");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.process.line("athena has stopped");
     }
 }
 
@@ -175,7 +144,7 @@ async fn a_stop_ends_in_time_whoever_hangs_and_loses_no_record() {
     let dir = tempdir();
     let spool = dir.join("spool");
     let configuration = |drain: u64| {
-        let clients = serde_json::json!({"main": data.uri(), "control": proxy.uri()});
+        let clients = serde_json::json!({"main": secretly(&data.uri()), "control": secretly(proxy.uri())});
         format!(
             "api: {{host: 127.0.0.1, shutdown_timeout_secs: {drain}}}\ngateway: {{logging_client: control}}\n\
              logging: {{format: json, flush_interval_ms: 20, spool_dir: {}}}\npostgres_clients: {clients}\n",
@@ -229,7 +198,7 @@ async fn old_records_are_deleted_on_demand() {
     sqlx::query(fill).execute(database.pool()).await.unwrap();
     let dir = tempdir();
     let config = dir.join("retention.yaml");
-    let uri = serde_json::to_string(&control.uri()).unwrap();
+    let uri = serde_json::to_string(&secretly(&control.uri())).unwrap();
     let text = format!(
         "gateway: {{logging_client: control}}\nretention: {{request_log_days: 4}}\npostgres_clients: {{control: {uri}}}\n"
     );

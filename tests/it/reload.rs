@@ -1,8 +1,6 @@
 //! The binary with two listeners, and a configuration that changes under it.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -10,8 +8,12 @@ use athena_test_support::TestDatabase;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::child::{Process, athena};
+use crate::harness::{ADMIN_KEY, secretly};
+use crate::witness;
+
 struct Server {
-    child: Child,
+    process: Process,
     data: String,
     admin: String,
     dir: PathBuf,
@@ -19,8 +21,6 @@ struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
         drop(std::fs::remove_dir_all(&self.dir));
     }
 }
@@ -32,7 +32,7 @@ const CATALOG: &str = "logging: {format: json}\ngateway: {logging_client: contro
 
 fn write(path: &Path, more: &str, clients: &[(&str, &str)]) {
     let clients: serde_json::Map<String, Value> =
-        clients.iter().map(|(name, uri)| ((*name).to_owned(), json!(uri))).collect();
+        clients.iter().map(|(name, uri)| ((*name).to_owned(), json!(secretly(uri)))).collect();
     let text = format!(
         "api: {{host: 127.0.0.1, admin_port: 0}}\n{more}\npostgres_clients: {}\n",
         Value::Object(clients)
@@ -48,28 +48,17 @@ impl Server {
         std::fs::create_dir_all(&dir).unwrap();
         let config = dir.join("config.yaml");
         write(&config, more, clients);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_athena_rs"))
-            .env_clear()
-            .env("ATHENA_KEY_12", "admin-key")
-            .current_dir(&dir)
-            .args(["--api-only", "--port", "0", "--config"])
-            .arg(&config)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut address = |said: &str| loop {
-            let line = lines.next().expect("the server runs").unwrap();
-            if line.contains(said) {
-                let event: Value = serde_json::from_str(&line).unwrap();
-                let text = event["address"].as_str().unwrap();
-                break format!("http://{}", text.trim_start_matches("Some(").trim_end_matches(')'));
-            }
+        let mut command = athena();
+        command.env("ATHENA_KEY_12", ADMIN_KEY).current_dir(&dir);
+        command.args(["--api-only", "--port", "0", "--config"]).arg(&config);
+        let process = Process::start(&mut command);
+        let address = |said: &str| {
+            let event: Value = serde_json::from_str(&process.line(said)).unwrap();
+            let text = event["address"].as_str().unwrap();
+            format!("http://{}", text.trim_start_matches("Some(").trim_end_matches(')'))
         };
         let (data, admin) = (address("athena is listening"), address("a listener of their own"));
-        // Somebody has to read on, or the server's log would fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, data, admin, dir }
+        Self { process, data, admin, dir }
     }
 
     /// A server over a control database whose catalog has heard of every client.
@@ -90,14 +79,15 @@ impl Server {
 
     async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let http = crate::harness::http().build().unwrap();
-        let request =
-            http.request(method, format!("{}{path}", self.admin)).header("X-Athena-Key", "admin-key");
+        let request = http.request(method, format!("{}{path}", self.admin)).header("X-Athena-Key", ADMIN_KEY);
         let request = match body {
             Some(body) => request.json(&body),
             None => request,
         };
         let answer = request.send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        witness::check(&text);
+        (status, serde_json::from_str(&text).unwrap())
     }
 
     /// The answer to a reload.
@@ -121,7 +111,7 @@ impl Server {
 }
 
 async fn status(request: reqwest::RequestBuilder) -> u16 {
-    request.header("X-Athena-Key", "admin-key").send().await.unwrap().status().as_u16()
+    request.header("X-Athena-Key", ADMIN_KEY).send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
@@ -151,8 +141,7 @@ async fn two_listeners_and_a_file_that_changes() {
     assert_eq!((fetch(data, "first").await, fetch(data, "second").await), (200, 400));
 
     server.configure(LOGGING, &[("first", &uri), ("second", &uri)]);
-    let pid = server.child.id().to_string();
-    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    server.process.signal("-HUP");
     for round in 0.. {
         if fetch(data, "second").await == 200 {
             break;
@@ -161,7 +150,7 @@ async fn two_listeners_and_a_file_that_changes() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let reload = async || {
-        let request = http.post(format!("{admin}/admin/reload")).header("X-Athena-Key", "admin-key");
+        let request = http.post(format!("{admin}/admin/reload")).header("X-Athena-Key", ADMIN_KEY);
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
     };

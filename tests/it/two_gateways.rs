@@ -12,8 +12,11 @@ use crate::harness::{Answer, CLIENT, Gateway};
 const SQL: &str =
     "CREATE TABLE things (id bigint PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'one');";
 
-/// How long the other gateway may take on a busy machine; what it takes is printed, and should be below a second.
-const BOUND: Duration = Duration::from_secs(5);
+/// How long the other gateway may take from the answer to a change on.
+const BOUND: Duration = Duration::from_secs(1);
+
+/// When nobody waits for it any more.
+const NEVER: Duration = Duration::from_secs(10);
 
 /// For how long an old secret works on.
 const OVERLAP: Duration = Duration::from_secs(6);
@@ -32,15 +35,16 @@ async fn status(gateway: &Gateway, key: &str) -> u16 {
     fetch(gateway, CLIENT, "things", key).await.status
 }
 
-/// Asks until the status is the expected one, and tells how long that took.
-async fn obeys(gateway: &Gateway, key: &str, expected: u16) -> Duration {
-    let began = Instant::now();
+/// Asks until the status is the expected one, and tells how long after the `change` was answered the question was put
+/// that found it so.
+async fn obeys(gateway: &Gateway, change: Instant, key: &str, expected: u16) -> Duration {
     loop {
+        let asked = Instant::now();
         let seen = status(gateway, key).await;
         if seen == expected {
-            return began.elapsed();
+            return asked - change;
         }
-        assert!(began.elapsed() < BOUND, "{seen} instead of {expected}");
+        assert!(change.elapsed() < NEVER, "{seen} instead of {expected}");
     }
 }
 
@@ -76,19 +80,31 @@ struct Rotated {
 async fn keys_made_and_rotated_on_one_gateway_are_obeyed_by_the_other_and_nobody_else_notices() {
     let plane = Plane::start(SQL).await;
     plane.policy("enforce").await;
-    let (one, two) = (&plane.gateway, &plane.sibling("").await);
+    let two = &plane.sibling("").await;
     let (steady, _) = plane.key(json!({"name": "steady", "rights": ["*"]})).await;
     while status(two, &steady).await != 200 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let mut longest = obeyed_under_load(&plane, two, &steady).await;
+    if longest >= BOUND {
+        // A busy machine may stop anybody for a second, but not twice.
+        println!("the other gateway obeyed after {longest:?}; measured once more");
+        longest = obeyed_under_load(&plane, two, &steady).await;
+    }
+    assert!(longest < BOUND, "the other gateway obeyed after {longest:?}");
+}
 
+/// Makes and rotates keys while both gateways are busy; the longest time until the other one obeyed.
+async fn obeyed_under_load(plane: &Plane, two: &Gateway, steady: &str) -> Duration {
+    let one = &plane.gateway;
     let load = Load::default();
     let story = async {
         let (mut longest, mut rotated) = (Duration::ZERO, Vec::new());
         for _ in 0..KEYS {
             let (old, id) = plane.key(json!({"name": "k", "rights": ["*"]})).await;
+            let made = Instant::now();
+            longest = longest.max(obeys(two, made, &old, 200).await);
             assert_eq!(status(one, &old).await, 200, "a key is in force with its answer");
-            longest = longest.max(obeys(two, &old, 200).await);
 
             let path = format!("/admin/api-keys/{id}/rotate");
             let rotate = async |overlap: Duration| {
@@ -98,14 +114,18 @@ async fn keys_made_and_rotated_on_one_gateway_are_obeyed_by_the_other_and_nobody
             };
             // Without an overlap the old secret ends at once.
             let second = rotate(Duration::ZERO).await;
+            let rotation = Instant::now();
+            // Both at once, so that neither question is late for the other's sake.
+            let (new, gone) =
+                tokio::join!(obeys(two, rotation, &second, 200), obeys(two, rotation, &old, 401));
+            longest = longest.max(new).max(gone);
             assert_eq!((status(one, &second).await, status(one, &old).await), (200, 401));
-            longest = longest.max(obeys(two, &second, 200).await).max(obeys(two, &old, 401).await);
 
             let began = Instant::now();
             let new = rotate(OVERLAP).await;
             let between = (began, Instant::now());
+            longest = longest.max(obeys(two, between.1, &new, 200).await);
             assert_eq!((status(one, &new).await, status(one, &second).await), (200, 200));
-            longest = longest.max(obeys(two, &new, 200).await);
             rotated.push(Rotated { old: second, new, between });
         }
 
@@ -137,10 +157,10 @@ async fn keys_made_and_rotated_on_one_gateway_are_obeyed_by_the_other_and_nobody
         longest
     };
     let ((), (), (), (), longest) = tokio::join!(
-        load.run(one, CLIENT, "things", &steady),
-        load.run(two, CLIENT, "things", &steady),
-        load.run(two, CLIENT, "things", &steady),
-        load.run(two, "athena_logging", "query_history", &steady),
+        load.run(one, CLIENT, "things", steady),
+        load.run(two, CLIENT, "things", steady),
+        load.run(two, CLIENT, "things", steady),
+        load.run(two, "athena_logging", "query_history", steady),
         story,
     );
     println!(
@@ -149,4 +169,5 @@ async fn keys_made_and_rotated_on_one_gateway_are_obeyed_by_the_other_and_nobody
     );
     assert_eq!(*load.failures.borrow(), [""; 0]);
     assert!(load.answered.get() > 100, "{} requests are no load", load.answered.get());
+    longest
 }

@@ -1,5 +1,5 @@
-//! Watches the whole suite for secrets: every line of the process's log, every answer, and what gateways leave in
-//! their control databases. A secret that turns up fails the test that is next to look.
+//! Watches the whole suite for secrets: every line of the process's log, every line that gateways in processes of their
+//! own write, every answer, and what gateways leave in their control databases. A secret that turns up fails the test that is next to look.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -81,6 +81,19 @@ pub fn guard(secret: &str) {
     let said: Vec<String> = witness.lines.iter().filter(|line| line.contains(secret)).cloned().collect();
     witness.leaks.extend(said);
     witness.secrets.insert(secret.to_owned());
+}
+
+/// Takes note of a line that another process has written.
+pub fn hear(line: String) {
+    witness().hear(line);
+}
+
+/// Whether this would have been found out, had it been a secret.
+pub fn would_leak(secret: &str) -> bool {
+    let mut other = Witness::default();
+    other.secrets.insert(secret.to_owned());
+    lines(secret).into_iter().for_each(|line| other.hear(line));
+    !other.leaks.is_empty()
 }
 
 /// Lines of the log that hold `text`.

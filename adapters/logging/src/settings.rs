@@ -17,6 +17,8 @@ pub struct LogSettings {
     pub batch_entries: usize,
     /// Where batches wait on disk while the store is away; without it they wait in the queue.
     pub spool_dir: Option<PathBuf>,
+    /// Where the store is, in words without a secret: the spool gives batches of another place to nobody here.
+    pub spool_for: Box<str>,
     /// Bytes that the spool may take on disk; past it the oldest batch is dropped and counted. A file
     /// counts as whole blocks of 4 KiB.
     pub spool_max_bytes: u64,
@@ -32,6 +34,7 @@ impl Default for LogSettings {
             flush_interval: Duration::from_millis(500),
             batch_entries: 1_000,
             spool_dir: None,
+            spool_for: Box::default(),
             spool_max_bytes: 256 << 20,
             keys_only: false,
         }

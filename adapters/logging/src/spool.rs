@@ -2,19 +2,23 @@
 //!
 //! One file a batch, written whole under another name, synced, renamed, and the directory synced: after a
 //! crash it is there whole or not at all. The name holds its place in the order and how many entries it
-//! has. A gateway locks a directory of its own below the configured one; the lock goes with the process.
-//! What a gateway has left that is gone is taken over by the next one that looks.
+//! has. A gateway locks a directory of its own below that of its store; the lock goes with the process.
+//! What a gateway has left that is gone is taken over by the next one of the same store that looks.
+//!
+//! A store is known by its place, also while it is away, and by the name that it gives itself, once it has been
+//! asked. Batches of another place or another name are left where they are.
 
 mod directory;
+mod owner;
 mod segment;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use athena_application::ports::{BatchId, LogEntry};
+use athena_application::ports::{BatchId, LogEntry, StoreId};
 
 use crate::counters::Counted;
 use segment::Segment;
@@ -24,8 +28,13 @@ const BLOCK: u64 = 4096;
 
 /// The batches of one gateway that wait on disk, oldest first.
 pub(crate) struct Spool {
+    /// Where all gateways of the store have their directories.
     root: PathBuf,
     directory: PathBuf,
+    /// The store whose batches these are, once it has said so.
+    owner: Option<StoreId>,
+    /// Directories of other stores that were told of.
+    told: HashSet<PathBuf>,
     /// Held for as long as the directory is ours.
     _lock: File,
     segments: VecDeque<Segment>,
@@ -36,14 +45,23 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Takes a directory below `root`: one that a gateway has left, else a new one.
+    /// Takes a directory below `shared` for the store at this place: one that a gateway has left, else a new one.
     ///
     /// # Errors
     /// When nothing can be written there.
-    pub fn open(root: &Path, max_bytes: u64, counted: Arc<Counted>) -> io::Result<Self> {
-        let (directory, lock) = directory::take(root)?;
+    pub fn open(shared: &Path, place: &str, max_bytes: u64, counted: Arc<Counted>) -> io::Result<Self> {
+        let root = owner::root(shared, place)?;
+        let (directory, lock) = directory::take(&root)?;
+        for (foreign, batches) in owner::foreign(shared, &root) {
+            tracing::warn!(
+                directory = %foreign.display(), batches, of = owner::place_of(&foreign),
+                "the spool holds records of another control database; they are left for a gateway of that one"
+            );
+        }
         let mut spool = Self {
-            root: root.to_owned(),
+            owner: owner::read(&directory)?,
+            told: HashSet::new(),
+            root,
             directory,
             _lock: lock,
             segments: VecDeque::new(),
@@ -133,10 +151,57 @@ impl Spool {
         }
     }
 
-    /// Takes over what gateways have left that are gone. Returns whether there was anything.
+    /// Takes note of which store the batches are to be written to. What waits for one of another name is set aside; a
+    /// store that has no name is that of batches that were kept for none.
+    ///
+    /// # Errors
+    /// When that cannot be noted, or the store has no name and the batches are of one that has: nothing may be
+    /// written then.
+    pub fn belongs_to(&mut self, store: Option<StoreId>) -> io::Result<()> {
+        match (self.owner, store) {
+            (owner, store) if owner == store => return Ok(()),
+            (Some(_), None) => return Err(io::Error::other("the store does not say which one it is")),
+            (None, _) => {}
+            (Some(_), Some(_)) => {
+                let aside = self.segments.len();
+                while let Some(segment) = self.segments.pop_front() {
+                    let path = self.directory.join(segment.name());
+                    std::fs::rename(&path, path.with_extension(owner::FOREIGN))?;
+                    self.bytes = self.bytes.saturating_sub(segment.size);
+                    self.count();
+                }
+                if aside > 0 {
+                    tracing::error!(
+                        batches = aside, directory = %self.directory.display(),
+                        "another control database answers where the one was that the spool has records of; \
+                         they are set aside (*.foreign)"
+                    );
+                }
+            }
+        }
+        if let Some(store) = store {
+            owner::write(&self.directory, store)?;
+        }
+        self.owner = store;
+        Ok(())
+    }
+
+    /// Takes over what gateways of the same store have left that are gone. Returns whether there was anything.
     pub fn adopt(&mut self) -> bool {
         let mut found = false;
         for (directory, lock) in directory::abandoned(&self.root, &self.directory) {
+            let theirs = owner::read(&directory);
+            if !matches!(theirs, Ok(theirs) if theirs.is_none() || theirs == self.owner) {
+                let waits = directory::segments(&directory).is_ok_and(|segments| !segments.is_empty());
+                if waits && self.told.insert(directory.clone()) {
+                    tracing::warn!(
+                        directory = %directory.display(),
+                        "the spool holds records of another control database that was at the same place; \
+                         they are left alone"
+                    );
+                }
+                continue;
+            }
             for segment in directory::segments(&directory).unwrap_or_default() {
                 let own = Segment { number: self.reserve(), ..segment.clone() };
                 let (from, to) = (directory.join(segment.name()), self.directory.join(own.name()));

@@ -66,6 +66,8 @@ pub(crate) struct Writer {
     settings: LogSettings,
     asked: watch::Receiver<Option<Instant>>,
     spool: Option<Arc<Mutex<Spool>>>,
+    /// Whether the store has said which one it is since it was away last.
+    identified: bool,
     /// Batches that neither the store nor the spool has taken, oldest first: one that the spool refused while the
     /// store was busy with another, and that one.
     pending: VecDeque<Batch>,
@@ -90,6 +92,7 @@ impl Writer {
             settings,
             asked,
             spool: None,
+            identified: false,
             pending: VecDeque::new(),
             pause: Duration::ZERO,
             next_try,
@@ -121,7 +124,10 @@ impl Writer {
             }
             if self.spool.is_some() && adoption <= now {
                 adoption = now + ADOPTION;
-                self.with_spool(Spool::adopt).await;
+                // Of a store that is away it is not known what is its.
+                if self.identified || self.identify().await.is_ok() {
+                    self.with_spool(Spool::adopt).await;
+                }
                 continue;
             }
             let wakes = [
@@ -171,7 +177,9 @@ impl Writer {
         let Some(root) = self.settings.spool_dir.clone() else { return };
         let (max_bytes, counted, shown) =
             (self.settings.spool_max_bytes, self.counted.clone(), root.display().to_string());
-        let opened = tokio::task::spawn_blocking(move || Spool::open(&root, max_bytes, counted)).await;
+        let place = self.settings.spool_for.clone();
+        let opened =
+            tokio::task::spawn_blocking(move || Spool::open(&root, &place, max_bytes, counted)).await;
         match opened {
             Ok(Ok(spool)) => self.spool = Some(Arc::new(Mutex::new(spool))),
             Ok(Err(error)) => {
@@ -230,6 +238,16 @@ impl Writer {
 
     /// The oldest batch that waits to the store. False when it has to go on waiting.
     async fn replay(&mut self) -> bool {
+        if self.spool.is_some()
+            && !self.identified
+            && let Err(error) = self.identify().await
+        {
+            if !self.pending.is_empty() {
+                self.spill().await;
+            }
+            self.failed(&error);
+            return false;
+        }
         let (on_disk, batch) = match self.with_spool(Spool::oldest).await.flatten() {
             Some((number, id, entries)) => (true, Batch { number, id, held: Held::Spooled(entries) }),
             None => match self.pending.pop_front() {
@@ -259,11 +277,32 @@ impl Writer {
         true
     }
 
-    /// Writes a batch. While that takes long, the queue empties into the spool.
+    /// Asks the store which one it is, before anything of the spool is given to it.
+    async fn identify(&mut self) -> Result<(), PortError> {
+        let store = Arc::clone(&self.store);
+        let id = self.meanwhile(store.identity()).await?;
+        let noted = self.with_spool(move |spool| spool.belongs_to(id)).await;
+        match noted {
+            Some(Err(error)) => Err(PortError::new("log spool", PortErrorKind::Unavailable).caused_by(error)),
+            Some(Ok(())) | None => {
+                self.identified = id.is_some();
+                Ok(())
+            }
+        }
+    }
+
     async fn write(&mut self, id: BatchId, entries: &[LogEntry<'_>]) -> Result<(), PortError> {
         let store = Arc::clone(&self.store);
         let counted = Arc::clone(&self.counted);
-        let mut writing = std::pin::pin!(settle(&*store, &counted, id, entries));
+        self.meanwhile(settle(&*store, &counted, id, entries)).await
+    }
+
+    /// Waits for the store. While that takes long, the queue empties into the spool.
+    async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let mut work = std::pin::pin!(work);
         let mut late = std::pin::pin!(passed(self.asked.clone()));
         // What waits longer than this behind a slow write is safer on disk.
         let mut slow = tokio::time::interval(self.settings.flush_interval.max(SLOW));
@@ -271,7 +310,7 @@ impl Writer {
         loop {
             tokio::select! {
                 biased;
-                written = &mut writing => return written,
+                done = &mut work => return done,
                 () = &mut late => return Err(PortError::new("logging", PortErrorKind::TimedOut)),
                 () = self.queue.rung(), if self.spool.is_some() => {
                     if self.queue.floods() {
@@ -338,6 +377,8 @@ impl Writer {
 
     fn failed(&mut self, error: &PortError) {
         self.counted.failures.add(1);
+        // Another one may answer when there is an answer again.
+        self.identified = false;
         if self.pause.is_zero() {
             let spooled = self.spool.is_some();
             tracing::warn!(%error, spooled, "the log store does not take entries; they wait");

@@ -1,20 +1,28 @@
 //! Finished requests in memory.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use athena_application::ports::{
     BatchId, ClientStatistics, LogBatch, LogEntry, LogStore, PortError, PortErrorKind, Reason, Rejection,
-    StatisticsStore, TableStatistics,
+    StatisticsStore, StoreId, TableStatistics,
 };
 use time::OffsetDateTime;
 
 const PORT: &str = "memory log";
 
 /// A log store, and the statistics of what it holds.
-#[derive(Default)]
 pub struct MemoryLog {
+    id: StoreId,
     state: Mutex<State>,
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self { id: StoreId(NEXT.fetch_add(1, Ordering::Relaxed).into()), state: Mutex::default() }
+    }
 }
 
 #[derive(Default)]
@@ -65,6 +73,13 @@ impl LogStore for MemoryLog {
             state.entries.extend(batch.entries.iter().cloned().map(LogEntry::into_owned));
         }
         Ok(())
+    }
+
+    async fn identity(&self) -> Result<Option<StoreId>, PortError> {
+        match self.lock().away {
+            true => Err(PortError::new(PORT, PortErrorKind::Unavailable)),
+            false => Ok(Some(self.id)),
+        }
     }
 }
 

@@ -8,4 +8,5 @@ async fn the_log_keeps_its_contract() {
     let log = MemoryLog::new();
     contract::batches_are_written_once(&log, &log).await;
     contract::statistics_follow_the_batches(&log, &log).await;
+    contract::stores_have_names_of_their_own(&log, &MemoryLog::new()).await;
 }

@@ -8,7 +8,7 @@ mod requests;
 use std::sync::Arc;
 
 use athena_application::ports::{BackendStatus, MetricsSource, Observation, Observer, Rendered};
-use athena_application::{CircuitStatus, ClientRegistry, ClientState};
+use athena_application::{CircuitStatus, ClientRegistry, ClientState, DIRECT_CLIENT};
 use athena_domain::breaker::BreakerState;
 use prometheus::core::Collector;
 use prometheus::{
@@ -147,6 +147,11 @@ impl Observer for Metrics {
 
 impl MetricsSource for Metrics {
     fn render(&self) -> Rendered {
+        // Clients that are gone take their numbers with them; requests for no client, and for a database that they name
+        // themselves, stay.
+        let clients = self.clients.snapshot();
+        self.requests
+            .forget(&|client| client.is_empty() || client == DIRECT_CLIENT || clients.contains_key(client));
         let mut families = self.registry.gather();
         families.extend(self.now().gather());
         let mut text = Vec::new();

@@ -1,10 +1,11 @@
 //! What is counted and timed of every request.
 
+use std::collections::HashMap;
+
 use athena_application::ports::Observation;
 use athena_domain::access::Mode;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-};
+use prometheus::core::{Collector as _, MetricVec, MetricVecBuilder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::made;
 
@@ -23,7 +24,7 @@ pub struct Requests {
     broken: IntCounter,
     refused: IntCounterVec,
     would_refuse: IntCounterVec,
-    waited: Histogram,
+    waited: HistogramVec,
 }
 
 impl Requests {
@@ -38,8 +39,6 @@ impl Requests {
                 HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels),
             )
         };
-        let wait =
-            HistogramOpts::new("athena_pool_wait_seconds", "Time that operations waited for a connection.");
         let in_flight =
             IntGauge::new("athena_http_requests_in_flight", "Requests whose answers have not left whole.");
         Self {
@@ -82,8 +81,20 @@ impl Requests {
                 "Requests let through that would have been refused: clients in the mode `warn`.",
                 &["reason", "client"],
             ),
-            waited: made(registry, Histogram::with_opts(wait.buckets(SECONDS.to_vec()))),
+            waited: times(
+                "athena_pool_wait_seconds",
+                "Time that operations waited for a connection.",
+                &["client"],
+            ),
         }
+    }
+
+    /// Forgets the numbers of clients that are not known any more; whether there were any.
+    pub fn forget(&self, is_known: &dyn Fn(&str) -> bool) -> bool {
+        let counters = [&self.total, &self.bytes, &self.rows, &self.refused, &self.would_refuse]
+            .map(|vec| forget(vec, is_known));
+        let times = [&self.seconds, &self.database, &self.waited].map(|vec| forget(vec, is_known));
+        counters.into_iter().chain(times).any(|forgot| forgot)
     }
 
     /// Counts a request that has come.
@@ -110,7 +121,7 @@ impl Requests {
             self.rows
                 .with_label_values(&[operation.name, client])
                 .inc_by(operation.rows.max(operation.affected));
-            self.waited.observe(seen.stages.pool.as_secs_f64());
+            self.waited.with_label_values(&[client]).observe(seen.stages.pool.as_secs_f64());
         }
         if let Some(auth) = &seen.auth {
             let reason = auth.reason.name();
@@ -124,6 +135,20 @@ impl Requests {
             }
         }
     }
+}
+
+fn forget<B: MetricVecBuilder>(vec: &MetricVec<B>, is_known: &dyn Fn(&str) -> bool) -> bool {
+    let mut forgot = false;
+    for family in vec.collect() {
+        for metric in family.get_metric() {
+            let labels: HashMap<&str, &str> =
+                metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
+            if labels.get("client").is_some_and(|client| !is_known(client)) {
+                forgot |= vec.remove(&labels).is_ok();
+            }
+        }
+    }
+    forgot
 }
 
 /// A status among its like: a histogram costs a series per bucket, so it has one per class, not one per code.

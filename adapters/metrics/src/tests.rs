@@ -51,10 +51,20 @@ fn observation(client: &str, known: bool, status: u16) -> Arc<Observation> {
     })
 }
 
+fn clients(names: &[&str]) -> impl Iterator<Item = Arc<athena_application::Client>> {
+    let client = |name: &&str| {
+        let name = ClientName::parse(name).unwrap();
+        Arc::new(athena_application::Client::new(name, ClientState::Frozen))
+    };
+    names.iter().map(client).collect::<Vec<_>>().into_iter()
+}
+
 fn metrics() -> Metrics {
     let reading = |name, value| Reading { name, help: "Something.", value };
     let readings = move || vec![reading("athena_log_queued", 7), reading("athena_log_written_total", 9)];
-    Metrics::new("1.2.3", Arc::default(), Box::new(readings))
+    let registry = ClientRegistry::default();
+    registry.replace(clients(&["Demo", "Other"]));
+    Metrics::new("1.2.3", Arc::new(registry), Box::new(readings))
 }
 
 #[test]
@@ -91,4 +101,28 @@ fn requests_are_counted_by_route_client_and_status() {
     let timed = text.lines().filter(|line| line.starts_with(series));
     assert_eq!(timed.count(), 5, "{text}");
     assert!(!text.contains("made-up") && !text.contains("secret-table"), "{text}");
+}
+
+#[test]
+fn clients_that_are_gone_take_their_numbers_with_them() {
+    let metrics = metrics();
+    for client in ["Demo", "Other", "custom_supabase"] {
+        metrics.begins();
+        metrics.observe(&observation(client, true, 200));
+    }
+    metrics.observe(&observation("nobody", false, 401));
+    let series = |client: &str| {
+        let text = metrics.render().text;
+        text.lines().filter(|line| line.contains(&format!("client=\"{client}\""))).count()
+    };
+    let (demo, other) = (series("demo"), series("other"));
+    assert_eq!((demo, series("custom_supabase")), (other, other));
+    let text = metrics.render().text;
+    assert!(text.contains(r#"athena_pool_wait_seconds_count{client="demo"} 1"#), "{text}");
+    metrics.clients.replace(clients(&["Demo"]));
+    assert_eq!((series("demo"), series("other"), series("custom_supabase")), (demo, 0, demo));
+    assert!(series("") > 0);
+    // A request that was still under way is counted, and forgotten at the next look.
+    metrics.observe(&observation("Other", true, 200));
+    assert_eq!(series("other"), 0);
 }

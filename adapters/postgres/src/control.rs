@@ -21,6 +21,6 @@ pub use migrate::{
 };
 pub use pool_history::PostgresPoolHistory;
 pub use provision::{EXPECTED_TABLES, PostgresProvisioner};
-pub use retention::{Retained, RetentionWindows, keep_tidy, purge_realtime, retain};
+pub use retention::{Retained, RetentionWindows, TidySettings, keep_tidy, purge_realtime, retain};
 pub use statistics_store::PostgresStatistics;
 pub use watch::{ControlWatch, WatchSettings};

@@ -102,6 +102,16 @@ impl PostgresSettings {
         format!("postgres {host}:{}/{database}", options.get_port())
     }
 
+    /// The same for records that wait: a socket is a place of its own, as each of them leads to another server.
+    pub(crate) fn address(&self) -> String {
+        let options = &self.options;
+        let host = options.get_host();
+        let socket = options.get_socket().map(|path| path.display().to_string());
+        let host = socket.unwrap_or_else(|| host.to_ascii_lowercase());
+        let database = options.get_database().unwrap_or(options.get_username());
+        format!("{host}:{}/{database}", options.get_port())
+    }
+
     /// Reads a URI and takes the defaults of everything else.
     ///
     /// # Errors

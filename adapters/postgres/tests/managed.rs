@@ -178,7 +178,8 @@ async fn an_owner_has_its_database_and_nothing_beyond() {
                 CREATE VIEW seen AS SELECT * FROM things; CREATE SEQUENCE free;
                 CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
                 CREATE SCHEMA more; CREATE TABLE more.parts (id int) PARTITION BY RANGE (id);
-                CREATE TABLE more.part PARTITION OF more.parts DEFAULT";
+                CREATE TABLE more.part PARTITION OF more.parts DEFAULT;
+                CREATE ROLE \"o'wner \"\"1\"\"\" LOGIN SUPERUSER CREATEROLE";
     let mut connection = PgConnection::connect(&cluster.uri("shop")).await.expect("connect");
     connection.execute(left).await.expect("make");
     for _ in 0..2 {

@@ -80,6 +80,13 @@ pub async fn batches_are_written_once(store: &dyn LogStore, statistics: &dyn Sta
     assert!(statistics.of_client("nobody").await.expect("statistics").is_none());
 }
 
+/// A store has a name of its own, and keeps it.
+pub async fn stores_have_names_of_their_own(store: &dyn LogStore, other: &dyn LogStore) {
+    let name = store.identity().await.expect("an answer").expect("a name");
+    assert_eq!(store.identity().await.expect("an answer"), Some(name), "the name stays");
+    assert_ne!(other.identity().await.expect("an answer"), Some(name), "another store has another name");
+}
+
 /// N good, M failed and K cached requests are N, M and K, before and after a refresh.
 pub async fn statistics_follow_the_batches(store: &dyn LogStore, statistics: &dyn StatisticsStore) {
     let (good, failed, cached) = (11_u32, 5_u32, 4_u32);

@@ -94,6 +94,10 @@ impl BatchId {
     }
 }
 
+/// Name of a store that stays with its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StoreId(pub u128);
+
 /// Entries that are written together or not at all.
 #[derive(Debug, Clone, Copy)]
 pub struct LogBatch<'a> {
@@ -230,16 +234,16 @@ impl<'a> LogEntry<'a> {
         self.auth.as_ref().filter(|auth| auth.authenticated).and_then(|auth| auth.key.as_ref())
     }
 
-    /// Key in the registry of live connections (contract 19.4): known clients only, verified identities
-    /// only, and nobody who was turned away for the want of one.
-    pub fn registry_key(&self) -> Option<String> {
+    /// Key in the registry of live connections (contract 19.4), of a caller who reached the gateway by the name `origin`:
+    /// known clients only, verified identities only, and nobody who was turned away for the want of one.
+    pub fn registry_key(&self, origin: &str) -> Option<String> {
         let client = self.client.as_deref()?;
         if self.status == 401 {
             return None;
         }
-        let or = |text: &Option<Text<'_>>| text.as_deref().unwrap_or(NOT_FOUND).to_owned();
+        let address = self.address.as_deref().unwrap_or(NOT_FOUND);
         let identity = self.verified_key().map_or("ANON", |key| &key.public_id);
-        Some(format!("{client}|{}|{}|{identity}", or(&self.address), or(&self.origin)))
+        Some(format!("{client}|{address}|{origin}|{identity}"))
     }
 }
 
@@ -314,4 +318,15 @@ pub trait LogStore: Send + Sync + 'static {
     /// `Rejected` when the database refuses what the batch holds, so that sending it again is in vain;
     /// anything else may pass.
     async fn write(&self, batch: &LogBatch<'_>) -> Result<(), PortError>;
+
+    /// Which store this is, so that what was meant for another one is not written here. Nothing where it has no name
+    /// yet.
+    ///
+    /// - MUST be the same for as long as the data is, wherever the store is reached.
+    /// - MUST NOT be the name of a store that was made by itself.
+    /// - MUST come to an end by itself when the database does not answer.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    async fn identity(&self) -> Result<Option<StoreId>, PortError>;
 }

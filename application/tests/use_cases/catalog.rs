@@ -25,6 +25,8 @@ use super::bench::name;
 #[derive(Default)]
 struct Pinged {
     silent: AtomicBool,
+    /// Whether it keeps whoever asks waiting.
+    hangs: AtomicBool,
     connected: AtomicBool,
     asked: Mutex<Vec<Instant>>,
 }
@@ -56,8 +58,11 @@ impl Backend for Pinged {
         Ok(Done::default())
     }
 
-    async fn ping(&self, _: Instant) -> Result<(), PortError> {
+    async fn ping(&self, deadline: Instant) -> Result<(), PortError> {
         self.asked.lock().unwrap().push(Instant::now());
+        if self.hangs.load(Ordering::SeqCst) {
+            tokio::time::sleep_until(deadline).await;
+        }
         let answers = !self.silent.load(Ordering::SeqCst);
         self.connected.store(answers, Ordering::SeqCst);
         if answers { Ok(()) } else { Err(PortError::new("pinged", PortErrorKind::Unavailable)) }
@@ -230,7 +235,7 @@ async fn a_silent_database_is_asked_ever_more_rarely_and_never_given_up() {
     // A caller has found it silent, so it is asked at once and again soon.
     far.fall_silent();
     let asked = far.asked().len();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(far.asked().len() >= asked + 2, "{:?}", far.pauses());
     watching.abort();
 }
@@ -257,6 +262,35 @@ async fn many_silent_databases_hide_nobody() {
     assert!(bench.catalog.registry().find(&name("added")).unwrap().is_connected());
     for uri in &silent {
         assert!(!bench.databases.at(uri)[0].asked().is_empty(), "{uri}");
+    }
+    watching.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_circuit_breaker_wants_to_know_does_not_wait_behind_silent_databases() {
+    let silent: Vec<String> = (0..300).map(|number| format!("silent-{number}")).collect();
+    let mut config: Vec<(&str, &str)> = silent.iter().map(|name| (&**name, &**name)).collect();
+    config.push(("late", "late"));
+    let bench = bench(&config);
+    bench.catalog.reload().await.unwrap();
+    for uri in &silent {
+        let database = &bench.databases.at(uri)[0];
+        database.fall_silent();
+        database.hangs.store(true, Ordering::SeqCst);
+    }
+    let watching = tokio::spawn(bench.catalog.clone().watch_over());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    for uri in &silent {
+        assert!(bench.databases.at(uri)[0].asked().len() >= 2, "{uri} is not asked again");
+    }
+    let late = bench.databases.at("late").remove(0);
+    assert_eq!(late.asked().len(), 1);
+    let client = bench.catalog.registry().find(&name("late")).unwrap();
+    for round in 2..5 {
+        client.circuit().unwrap().force_offline(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(1300)).await;
+        assert_eq!(late.asked().len(), round, "checked when its breaker wants to know");
+        assert_eq!(client.circuit().unwrap().is_offline(), None);
     }
     watching.abort();
 }

@@ -7,7 +7,7 @@ use super::scope::KeyOperation;
 use crate::error::RequestError;
 
 /// Tables of the control database that hold secrets or decide about callers.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "api_keys",
     "api_key_rights",
     "api_key_right_grants",
@@ -16,6 +16,7 @@ const TABLES: [&str; 9] = [
     "api_key_client_config_superseded",
     "athena_clients",
     "athena_control_version",
+    "athena_control_identity",
     "_sqlx_migrations",
 ];
 

@@ -36,7 +36,8 @@ impl Planner<'_> {
     /// # Errors
     /// Several statements where one is needed, COPY over the connection, a `max_rows` above the limit.
     pub fn raw(&self, request: &RawRequest) -> Result<Plan, RequestError> {
-        if self.options.shielded {
+        // Behind PostgREST no SQL runs anyway.
+        if self.options.shielded && !self.schema.is_open() {
             return Err(shielded("query", "SQL of a caller's own"));
         }
         if let Some(authority) = &self.authority {

@@ -2,26 +2,17 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use athena_test_support::TestDatabase;
 
 use super::{compose_file, image, read, unit};
-use crate::harness::Gateway;
+use crate::child::Process;
+use crate::harness::{Gateway, secretly};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_athena_rs");
-
-/// A server that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 /// A directory that stands for `/var/lib` of a deployment.
 struct Lib(PathBuf);
@@ -65,7 +56,7 @@ fn starts_is_healthy_and_stops(file: &str, mut environment: Vec<(String, String)
     let config = &lib.0.join("config.yaml");
     std::fs::write(config, lib.local(&read(file))).unwrap();
     let uri = environment.iter_mut().find(|(name, _)| name == "POSTGRES_ATHENA_LOGGING_URI");
-    uri.expect("the control database").1 = database.to_owned();
+    uri.expect("the control database").1 = secretly(database);
     // No Redis here, and a port of the test's own.
     environment.retain(|(name, _)| name != "ATHENA_REDIS_URL");
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -73,25 +64,38 @@ fn starts_is_healthy_and_stops(file: &str, mut environment: Vec<(String, String)
     let run = |arguments: &[String]| {
         let mut command = Command::new(BINARY);
         command.env_clear().envs(environment.iter().cloned()).current_dir(std::env::temp_dir());
-        command.args(local(arguments, config)).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(local(arguments, config));
         command
     };
-    let health = || run(&image::health_command()).status().unwrap().success();
+    let health = || {
+        let mut command = run(&image::health_command());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    };
     assert!(!health(), "nothing listens yet");
-    let mut server = Running(run(&image::command()).spawn().unwrap());
+    let mut server = Process::start(&mut run(&image::command()));
     let asked = Instant::now();
     // Once the process has taken its spool, it can write there.
-    let spool = state.join("spool/000/lock");
-    while !health() || !spool.is_file() {
-        assert!(server.0.try_wait().unwrap().is_none(), "the server with {file} has ended");
+    let spool = state.join("spool");
+    let taken = || {
+        let roots = std::fs::read_dir(&spool).into_iter().flatten().flatten();
+        roots.into_iter().any(|root| root.path().join("000/lock").is_file())
+    };
+    while !health() || !taken() {
+        assert!(server.ended().is_none(), "the server with {file} has ended");
         assert!(
             asked.elapsed() < Duration::from_secs(20),
             "the server with {file} is not healthy, or has no {spool:?}"
         );
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(Command::new("kill").args(["-TERM", &server.0.id().to_string()]).status().unwrap().success());
-    assert!(server.0.wait().unwrap().success(), "the server with {file} does not stop cleanly");
+    server.signal("-TERM");
+    let status = loop {
+        match server.ended() {
+            Some(status) => break status,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    assert!(status.success(), "the server with {file} does not stop cleanly");
     assert!(!health(), "nothing listens any more");
 }
 

@@ -112,7 +112,7 @@ impl Door {
         scene.record.client_known = !matches!(known, Err(Error::UnknownClient { .. }));
         let caller = self.judge(headers, &client, scene)?;
         known.map_err(|error| error::from_application(error, scene))?;
-        let shielded = self.gateway.shields(&client, &caller);
+        let (control, bound) = (self.gateway.is_control(&client), caller.is_bound_to(&client));
         let direct = match self.gateway.is_direct(&client) {
             true => {
                 let (url, key) = headers::supabase(headers)?;
@@ -135,7 +135,7 @@ impl Door {
             client,
             strip: StripNulls::read(headers),
             format,
-            context: Context { big_numbers_as_text, shielded, caller, direct, ..context },
+            context: Context { big_numbers_as_text, control, bound, caller, direct, ..context },
             body,
         })
     }

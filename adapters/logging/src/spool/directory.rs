@@ -10,14 +10,14 @@ use super::segment::{self, Segment};
 const SLOTS: u32 = 256;
 
 /// Name of the file that is locked.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 fn slot(root: &Path, number: u32) -> PathBuf {
     root.join(format!("{number:03}"))
 }
 
 /// The lock of a directory; `None` when somebody else has it.
-fn lock(directory: &Path) -> io::Result<Option<File>> {
+pub(super) fn lock(directory: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(LOCK))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -39,7 +39,7 @@ pub(super) fn take(root: &Path) -> io::Result<(PathBuf, File)> {
 }
 
 /// Makes a directory that only its owner can look into: log entries tell who does what.
-fn private(directory: &Path) -> io::Result<()> {
+pub(super) fn private(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -14,7 +14,7 @@ const HEAD: usize = 40;
 
 /// End of the name of a file that is being written.
 pub(super) const UNFINISHED: &str = ".tmp";
-const FINISHED: &str = ".batch";
+pub(super) const FINISHED: &str = ".batch";
 
 /// A batch that waits on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(super) fn encode(id: BatchId, entries: &[LogEntry<'_>]) -> io::Result<Vec<u8
 }
 
 /// FNV-1a: enough to tell a torn file from a whole one.
-fn sum(bytes: &[u8]) -> u64 {
+pub(super) fn sum(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use super::*;
 
+const PLACE: &str = "db:5432/athena_logging";
+
 /// A directory of a test's own.
 struct Scratch(PathBuf);
 
@@ -14,13 +16,17 @@ impl Scratch {
 
     fn open(&self, max_bytes: u64) -> (Spool, Arc<Counted>) {
         let counted = Arc::new(Counted::default());
-        (Spool::open(&self.0, max_bytes, counted.clone()).unwrap(), counted)
+        (Spool::open(&self.0, PLACE, max_bytes, counted.clone()).unwrap(), counted)
+    }
+
+    fn slot(&self, slot: &str) -> PathBuf {
+        owner::root(&self.0, PLACE).unwrap().join(slot)
     }
 
     fn files(&self, slot: &str) -> Vec<PathBuf> {
         let mut files: Vec<_> =
-            std::fs::read_dir(self.0.join(slot)).unwrap().map(|file| file.unwrap().path()).collect();
-        files.retain(|path| !path.ends_with("lock"));
+            std::fs::read_dir(self.slot(slot)).unwrap().map(|file| file.unwrap().path()).collect();
+        files.retain(|path| !path.ends_with("lock") && !path.ends_with("store"));
         files.sort();
         files
     }
@@ -58,7 +64,7 @@ fn batches_come_back_in_order_after_a_restart() {
     (1..=12).for_each(|number| push(&mut spool, number));
     assert_eq!(counted.read(0).spooled_batches, 12);
     drop(spool);
-    std::fs::write(scratch.0.join("000").join("00000000000000000099-1.tmp"), b"half").unwrap();
+    std::fs::write(scratch.slot("000").join("00000000000000000099-1.tmp"), b"half").unwrap();
     let (mut spool, counted) = scratch.open(1 << 20);
     assert_eq!((counted.read(0).spooled_batches, counted.read(0).spooled_bytes), (12, 12 * BLOCK));
     push(&mut spool, 13);
@@ -110,4 +116,62 @@ fn gateways_have_directories_of_their_own_and_inherit() {
     assert_eq!(drain(&mut first), [1, 2, 3]);
     let (third, _) = scratch.open(1 << 20);
     assert!(third.is_empty());
+}
+
+#[test]
+fn what_another_store_has_left_is_left_alone() {
+    let scratch = Scratch::new();
+    let (one, two) = (StoreId(1), StoreId(2));
+    let (mut first, _) = scratch.open(1 << 20);
+    let (mut second, _) = scratch.open(1 << 20);
+    second.belongs_to(Some(two)).unwrap();
+    push(&mut second, 2);
+    drop(second);
+    // As long as it is not known who answers here, nobody's records are taken over.
+    assert!(!first.adopt());
+    first.belongs_to(Some(one)).unwrap();
+    push(&mut first, 1);
+    assert!(!first.adopt());
+    assert!(first.belongs_to(None).is_err(), "a store that does not say which one it is gets nothing");
+    assert_eq!(drain(&mut first), [1]);
+    push(&mut first, 3);
+    first.belongs_to(Some(two)).unwrap();
+    assert!(first.adopt(), "its own");
+    assert_eq!(drain(&mut first), [2]);
+    let names = scratch.files("000");
+    assert!(matches!(&names[..], [path] if path.extension().unwrap() == "foreign"), "{names:?}");
+}
+
+#[test]
+fn the_owner_is_known_after_a_restart() {
+    let scratch = Scratch::new();
+    let (mut spool, _) = scratch.open(1 << 20);
+    spool.belongs_to(Some(StoreId(7))).unwrap();
+    push(&mut spool, 1);
+    drop(spool);
+    let (mut spool, counted) = scratch.open(1 << 20);
+    spool.belongs_to(Some(StoreId(8))).unwrap();
+    assert!(spool.is_empty());
+    assert_eq!((counted.read(0).spooled_batches, counted.read(0).spooled_bytes), (0, 0));
+}
+
+#[test]
+fn places_are_kept_apart_and_told_of() {
+    let scratch = Scratch::new();
+    let counted = Arc::new(Counted::default());
+    let (mut spool, _) = scratch.open(1 << 20);
+    push(&mut spool, 1);
+    let own = owner::root(&scratch.0, "elsewhere").unwrap();
+    assert_eq!(owner::foreign(&scratch.0, &own), [], "what a gateway looks after is nobody's business");
+    drop(spool);
+    let found = owner::foreign(&scratch.0, &own);
+    assert!(matches!(&found[..], [(path, 1)] if owner::place_of(path) == PLACE), "{found:?}");
+    let other = Spool::open(&scratch.0, "elsewhere", 1 << 20, counted).unwrap();
+    assert!(other.is_empty());
+    // What lies there from before places were kept apart is nobody's.
+    let old = scratch.0.join("000");
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::write(old.join("lock"), b"").unwrap();
+    std::fs::write(old.join("00000000000000000001-2.batch"), b"x").unwrap();
+    assert_eq!(owner::foreign(&scratch.0, &own).len(), 2);
 }

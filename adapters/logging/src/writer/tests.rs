@@ -58,6 +58,7 @@ fn settings(spool: Option<&Scratch>) -> LogSettings {
         flush_interval: Duration::from_millis(5),
         batch_entries: 10,
         spool_dir: spool.map(|scratch| scratch.0.clone()),
+        spool_for: "here".into(),
         spool_max_bytes: 1 << 20,
         keys_only: false,
     }
@@ -145,6 +146,45 @@ async fn a_stop_during_an_outage_leaves_everything_to_the_next_start() {
 }
 
 #[tokio::test]
+async fn records_are_given_to_no_other_store() {
+    let scratch = Scratch::new();
+    let (one, two) = (Arc::new(MemoryLog::new()), Arc::new(MemoryLog::new()));
+    let leave = async |store: &Arc<MemoryLog>, number| {
+        let pipeline = LogPipeline::start(store.clone(), settings(Some(&scratch)));
+        // Known before it is away, as its first record is not the last.
+        pipeline.observe(&seen(1000 + number));
+        until("the first record", || pipeline.counters().written == 1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        store.set_away(true);
+        pipeline.observe(&seen(number));
+        pipeline.shutdown(Duration::from_millis(50)).await;
+        assert_eq!(pipeline.counters().dropped_queue, 0);
+        store.set_away(false);
+    };
+    leave(&one, 1).await;
+    // Another store answers at the same place.
+    let pipeline = LogPipeline::start(two.clone(), settings(Some(&scratch)));
+    pipeline.observe(&seen(2));
+    until("its own record", || two.entries().len() == 1).await;
+    until("the foreign batch to be set aside", || pipeline.counters().spooled_batches == 0).await;
+    pipeline.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(ids(&two), [2]);
+
+    // At another place nothing is found at all, and the place itself has its records again.
+    leave(&two, 3).await;
+    let elsewhere = LogSettings { spool_for: "there".into(), ..settings(Some(&scratch)) };
+    let pipeline = LogPipeline::start(one.clone(), elsewhere);
+    pipeline.observe(&seen(4));
+    until("its own record", || one.entries().len() == 2).await;
+    pipeline.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(ids(&one), [1001, 4]);
+    let pipeline = LogPipeline::start(two.clone(), settings(Some(&scratch)));
+    until("the record that waited", || two.entries().len() == 3).await;
+    pipeline.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(ids(&two), [2, 1003, 3]);
+}
+
+#[tokio::test]
 async fn without_a_spool_the_oldest_go_and_are_counted() {
     let store = Arc::new(MemoryLog::new());
     store.set_away(true);
@@ -219,6 +259,10 @@ impl LogStore for Slow {
             return Err(PortError::new("slow", PortErrorKind::Unavailable));
         }
         self.inner.write(batch).await
+    }
+
+    async fn identity(&self) -> Result<Option<athena_application::ports::StoreId>, PortError> {
+        self.inner.identity().await
     }
 }
 

@@ -85,18 +85,23 @@ impl ClientStore for PostgresClientStore {
              VALUES (btrim($1), $2, $3, $4, 'database', $5, '{\"managed_by\":\"admin_api\"}') RETURNING ",
             columns!()
         );
-        let row = sqlx::query(SQL)
+        let created = sqlx::query(SQL)
             .bind(&client.name)
             .bind(&client.description)
             .bind(&client.target.pg_uri)
             .bind(&client.target.pg_uri_env_var)
-            .bind(client.is_active)
-            .fetch_one(self.database.pool())
-            .await;
-        row.and_then(|row| record(&row)).map_err(|error| match error.as_database_error() {
+            .bind(client.is_active);
+        let work = async {
+            let mut connection = self.database.hold().await?;
+            let row = created.fetch_one(&mut *connection).await?;
+            connection.done();
+            record(&row)
+        };
+        let failed = |error: sqlx::Error| match error.as_database_error() {
             Some(refusal) if refusal.is_unique_violation() => ClientStoreError::Duplicate,
             _ => ClientStoreError::Port(self.failed(error)),
-        })
+        };
+        self.database.patiently(async { work.await.map_err(failed) }).await
     }
 
     async fn update(
@@ -118,7 +123,7 @@ impl ClientStore for PostgresClientStore {
             columns!()
         );
         let work = async {
-            let mut connection = self.database.pool().acquire().await?;
+            let mut connection = self.database.hold().await?;
             let mut transaction = connection.begin().await?;
             let Some(row) = sqlx::query(FIND).bind(key).fetch_optional(&mut *transaction).await? else {
                 return Ok(None);
@@ -145,9 +150,10 @@ impl ClientStore for PostgresClientStore {
                 .await?;
             let record = record(&row)?;
             transaction.commit().await?;
+            connection.done();
             Ok(Some(record))
         };
-        work.await.map_err(|error: sqlx::Error| self.failed(error))
+        self.database.patiently(async { work.await.map_err(|error: sqlx::Error| self.failed(error)) }).await
     }
 }
 

@@ -1,9 +1,13 @@
 //! Connections to the control database.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind};
 use futures_util::future::BoxFuture;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::time::timeout;
 
@@ -39,6 +43,7 @@ const CACHED_STATEMENTS: usize = 100;
 pub struct ControlDatabase {
     pool: PgPool,
     options: PgConnectOptions,
+    address: Arc<str>,
     patience: Duration,
 }
 
@@ -67,7 +72,7 @@ impl ControlDatabase {
             .idle_timeout(IDLE_TIMEOUT)
             .max_lifetime(MAX_LIFETIME)
             .connect_lazy_with(options.clone());
-        Ok(Self { pool, options, patience: PATIENCE })
+        Ok(Self { pool, options, address: settings.address().into(), patience: PATIENCE })
     }
 
     /// The same database, of which keys and clients have to come within `patience` of getting a connection.
@@ -95,6 +100,37 @@ impl ControlDatabase {
         }
     }
 
+    /// Where it is: host or socket, port and database, as they are written.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Does what is bound by the patience, the wait for a connection included. Work that is broken off by it has to hold
+    /// its connection by [`ControlDatabase::hold`], so that a silent one does not keep its place.
+    ///
+    /// # Errors
+    /// What the work says; `Unavailable` when the database says nothing.
+    pub(crate) async fn patiently<T, E: From<PortError>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        match timeout(self.patience, work).await {
+            Ok(done) => done,
+            Err(_) => {
+                let silent = PortError::new(PORT, PortErrorKind::Unavailable).caused_by("no answer in time");
+                Err(silent.into())
+            }
+        }
+    }
+
+    /// A connection, which is closed unless its work is [`Held::done`].
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub(crate) async fn hold(&self) -> Result<Held, sqlx::Error> {
+        self.pool.acquire().await.map(|connection| Held(Some(connection)))
+    }
+
     /// The connections, for statements of at most half a minute.
     pub fn pool(&self) -> &PgPool {
         &self.pool
@@ -115,6 +151,39 @@ impl ControlDatabase {
     /// the pool tries for as long when the server refuses as when it is busy.
     pub fn error(&self, error: sqlx::Error) -> PortError {
         control_error(error)
+    }
+}
+
+/// A connection in use. Dropped before its work is done, it is closed: nobody meets what is left of it, and one that
+/// has fallen silent keeps no place in the pool.
+pub(crate) struct Held(Option<PoolConnection<Postgres>>);
+
+impl Held {
+    /// Gives the connection back.
+    pub(crate) fn done(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Deref for Held {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_ref().expect("only its end takes the connection")
+    }
+}
+
+impl DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("only its end takes the connection")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
     }
 }
 

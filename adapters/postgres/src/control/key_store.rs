@@ -2,6 +2,7 @@
 
 mod policy;
 mod rights;
+mod statement;
 
 use athena_application::ports::{
     KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey, PortError, StoredSecret,
@@ -11,6 +12,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Connection as _, Postgres, Row as _};
 
+use self::statement::Refused;
 use super::ControlDatabase;
 
 /// API keys, rights and policy of one control database.
@@ -178,9 +180,8 @@ impl KeyStore for PostgresKeyStore {
             record_columns!(),
             " FROM api_keys k WHERE k.archived_at IS NULL ORDER BY k.created_at DESC, k.id DESC"
         );
-        let rows = sqlx::query(SQL).fetch_all(self.database.pool()).await;
-        let records = rows.and_then(|rows| rows.iter().map(record).collect());
-        records.map_err(|error| self.failed(error))
+        let rows = self.all(sqlx::query(SQL)).await?;
+        rows.iter().map(record).collect::<Result<_, _>>().map_err(|error| self.failed(error))
     }
 
     async fn key(&self, id: &str) -> Result<Option<KeyRecord>, PortError> {
@@ -189,9 +190,8 @@ impl KeyStore for PostgresKeyStore {
             record_columns!(),
             " FROM api_keys k WHERE k.api_keys_id::text = lower($1) AND k.archived_at IS NULL"
         );
-        let row = sqlx::query(SQL).bind(id).fetch_optional(self.database.pool()).await;
-        let found = row.and_then(|row| row.as_ref().map(record).transpose());
-        found.map_err(|error| self.failed(error))
+        let row = self.first(sqlx::query(SQL).bind(id)).await?;
+        row.as_ref().map(record).transpose().map_err(|error| self.failed(error))
     }
 
     async fn create(
@@ -201,24 +201,27 @@ impl KeyStore for PostgresKeyStore {
         rights: &[String],
     ) -> Result<KeyRecord, KeyStoreError> {
         let port = |error| KeyStoreError::Port(self.failed(error));
-        let mut transaction = self.database.pool().begin().await.map_err(port)?;
-        let inserted = sqlx::query(
-            "INSERT INTO api_keys (public_id, key_salt, key_hash, name, description, client_name, clients, expires_at, \
-                                   is_active, operations, tables, columns, row_filters, budget) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13::text::jsonb, $14::text::jsonb) \
-             RETURNING id",
-        )
-        .bind(&credential.public_id)
-        .bind(&credential.salt)
-        .bind(&credential.hash);
-        let row = with_fields(inserted, fields).fetch_one(&mut *transaction).await;
-        let id = row
-            .and_then(|row| row.try_get("id"))
-            .map_err(|error| rights::duplicate_or(error, &self.database))?;
-        grant(&mut transaction, id, rights).await?;
-        let record = read(&mut transaction, id).await.map_err(port)?;
-        transaction.commit().await.map_err(port)?;
-        Ok(record)
+        let work = async {
+            let mut held = self.database.hold().await.map_err(port)?;
+            let mut transaction = held.begin().await.map_err(port)?;
+            let inserted = sqlx::query(
+                "INSERT INTO api_keys (public_id, key_salt, key_hash, name, description, client_name, clients, expires_at, \
+                                       is_active, operations, tables, columns, row_filters, budget) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13::text::jsonb, $14::text::jsonb) \
+                 RETURNING id",
+            )
+            .bind(&credential.public_id)
+            .bind(&credential.salt)
+            .bind(&credential.hash);
+            let row = with_fields(inserted, fields).fetch_one(&mut *transaction).await;
+            let id = row.and_then(|row| row.try_get("id")).map_err(Refused::from)?;
+            grant(&mut transaction, id, rights).await?;
+            let record = read(&mut transaction, id).await.map_err(port)?;
+            transaction.commit().await.map_err(port)?;
+            held.done();
+            Ok(record)
+        };
+        self.database.patiently(work).await
     }
 
     async fn update(
@@ -228,23 +231,28 @@ impl KeyStore for PostgresKeyStore {
         rights: Option<&[String]>,
     ) -> Result<Option<KeyRecord>, KeyStoreError> {
         let port = |error| KeyStoreError::Port(self.failed(error));
-        let mut transaction = self.database.pool().begin().await.map_err(port)?;
-        let Some(internal) = locked(&mut transaction, id).await.map_err(port)? else { return Ok(None) };
-        let mut fields = read(&mut transaction, internal).await.map_err(port)?.fields;
-        change(&mut fields);
-        let updated = sqlx::query(
-            "UPDATE api_keys SET name = $2, description = $3, client_name = $4, clients = $5, expires_at = $6, \
-                    is_active = $7, operations = $8, tables = $9, columns = $10::text::jsonb, \
-                    row_filters = $11::text::jsonb, budget = $12::text::jsonb, updated_at = now() WHERE id = $1",
-        )
-        .bind(internal);
-        with_fields(updated, &fields).execute(&mut *transaction).await.map_err(port)?;
-        if let Some(rights) = rights {
-            grant(&mut transaction, internal, rights).await?;
-        }
-        let record = read(&mut transaction, internal).await.map_err(port)?;
-        transaction.commit().await.map_err(port)?;
-        Ok(Some(record))
+        let work = async {
+            let mut held = self.database.hold().await.map_err(port)?;
+            let mut transaction = held.begin().await.map_err(port)?;
+            let Some(internal) = locked(&mut transaction, id).await.map_err(port)? else { return Ok(None) };
+            let mut fields = read(&mut transaction, internal).await.map_err(port)?.fields;
+            change(&mut fields);
+            let updated = sqlx::query(
+                "UPDATE api_keys SET name = $2, description = $3, client_name = $4, clients = $5, expires_at = $6, \
+                        is_active = $7, operations = $8, tables = $9, columns = $10::text::jsonb, \
+                        row_filters = $11::text::jsonb, budget = $12::text::jsonb, updated_at = now() WHERE id = $1",
+            )
+            .bind(internal);
+            with_fields(updated, &fields).execute(&mut *transaction).await.map_err(port)?;
+            if let Some(rights) = rights {
+                grant(&mut transaction, internal, rights).await?;
+            }
+            let record = read(&mut transaction, internal).await.map_err(port)?;
+            transaction.commit().await.map_err(port)?;
+            held.done();
+            Ok(Some(record))
+        };
+        self.database.patiently(work).await
     }
 
     async fn rotate(
@@ -254,34 +262,36 @@ impl KeyStore for PostgresKeyStore {
         overlap_secs: u64,
     ) -> Result<Option<KeyRecord>, KeyStoreError> {
         let port = |error| KeyStoreError::Port(self.failed(error));
-        let mut transaction = self.database.pool().begin().await.map_err(port)?;
-        let Some(internal) = locked(&mut transaction, id).await.map_err(port)? else { return Ok(None) };
-        sqlx::query(
-            "UPDATE api_keys SET previous_key_salt = key_salt, previous_key_hash = key_hash, \
-                    previous_valid_until = now() + make_interval(secs => $2), key_salt = $3, key_hash = $4, \
-                    updated_at = now() WHERE id = $1",
-        )
-        .bind(internal)
-        .bind(overlap_secs as f64)
-        .bind(&credential.salt)
-        .bind(&credential.hash)
-        .execute(&mut *transaction)
-        .await
-        .map_err(port)?;
-        let record = read(&mut transaction, internal).await.map_err(port)?;
-        transaction.commit().await.map_err(port)?;
-        Ok(Some(record))
+        let work = async {
+            let mut held = self.database.hold().await.map_err(port)?;
+            let mut transaction = held.begin().await.map_err(port)?;
+            let Some(internal) = locked(&mut transaction, id).await.map_err(port)? else { return Ok(None) };
+            sqlx::query(
+                "UPDATE api_keys SET previous_key_salt = key_salt, previous_key_hash = key_hash, \
+                        previous_valid_until = now() + make_interval(secs => $2), key_salt = $3, key_hash = $4, \
+                        updated_at = now() WHERE id = $1",
+            )
+            .bind(internal)
+            .bind(overlap_secs as f64)
+            .bind(&credential.salt)
+            .bind(&credential.hash)
+            .execute(&mut *transaction)
+            .await
+            .map_err(port)?;
+            let record = read(&mut transaction, internal).await.map_err(port)?;
+            transaction.commit().await.map_err(port)?;
+            held.done();
+            Ok(Some(record))
+        };
+        self.database.patiently(work).await
     }
 
     async fn archive(&self, id: &str) -> Result<bool, PortError> {
         let archived = sqlx::query(
             "UPDATE api_keys SET archived_at = now(), is_active = false, updated_at = now() \
              WHERE api_keys_id::text = lower($1) AND archived_at IS NULL",
-        )
-        .bind(id)
-        .execute(self.database.pool())
-        .await;
-        archived.map(|done| done.rows_affected() > 0).map_err(|error| self.failed(error))
+        );
+        self.change(archived.bind(id)).await
     }
 }
 

@@ -1,14 +1,17 @@
 //! Log batches in the control database: rows by binary COPY, counts by one upsert a table.
 
 mod counts;
+mod origins;
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use athena_application::ports::{LogBatch, LogEntry, LogStore, PortError, PortErrorKind};
+use athena_application::ports::{LogBatch, LogEntry, LogStore, PortError, PortErrorKind, Reason, StoreId};
 use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
 
+use self::origins::Origins;
 use super::ControlDatabase;
 use super::log_copy::{self, Rows};
 
@@ -33,45 +36,36 @@ enum Part {
 pub struct PostgresLogStore {
     database: ControlDatabase,
     part: Part,
+    /// Clones share them.
+    origins: Arc<Mutex<Origins>>,
 }
 
 impl PostgresLogStore {
     /// Everything about requests, in the one database that holds the keys too.
     pub fn new(database: ControlDatabase) -> Self {
-        Self { database, part: Part::Everything }
+        Self::over(database, Part::Everything)
     }
 
     /// Everything but what belongs to the keys, where those are in another database.
     pub fn without_keys(database: ControlDatabase) -> Self {
-        Self { database, part: Part::Requests }
+        Self::over(database, Part::Requests)
     }
 
     /// Only what belongs to the keys (`api_key_auth_log`, and when a key was last used), in the database that holds
     /// them.
     pub fn of_keys(database: ControlDatabase) -> Self {
-        Self { database, part: Part::Keys }
+        Self::over(database, Part::Keys)
+    }
+
+    fn over(database: ControlDatabase, part: Part) -> Self {
+        Self { database, part, origins: Arc::default() }
     }
 
     async fn write_in_time(&self, batch: &LogBatch<'_>) -> Result<(), sqlx::Error> {
-        let mut connection = self.database.pool().acquire().await?;
-        // A connection that broke off in the middle, here or because nobody waits any more, is not used again.
-        let mut guard = Unfinished(Some(&mut connection));
-        if let Some(connection) = guard.0.as_mut() {
-            write(connection, batch, self.part).await?;
-        }
-        guard.0 = None;
+        let mut connection = self.database.hold().await?;
+        write(&mut connection, batch, self.part, &self.origins).await?;
+        connection.done();
         Ok(())
-    }
-}
-
-/// Closes a connection unless it was taken out before.
-struct Unfinished<'a>(Option<&'a mut sqlx::pool::PoolConnection<sqlx::Postgres>>);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            connection.close_on_drop();
-        }
     }
 }
 
@@ -83,9 +77,30 @@ impl LogStore for PostgresLogStore {
             Err(_) => Err(PortError::new("log store", PortErrorKind::TimedOut)),
         }
     }
+
+    async fn identity(&self) -> Result<Option<StoreId>, PortError> {
+        let asked = self.database.in_time(|connection| {
+            Box::pin(async {
+                sqlx::query_scalar("SELECT id FROM athena_control_identity ORDER BY id LIMIT 1")
+                    .fetch_optional(connection)
+                    .await
+            })
+        });
+        match asked.await {
+            Ok(id) => Ok(id.map(|id: Uuid| StoreId(id.as_u128()))),
+            // Its schema is older.
+            Err(error) if error.reason() == Some(Reason::UndefinedTable) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
-async fn write(connection: &mut PgConnection, batch: &LogBatch<'_>, part: Part) -> Result<(), sqlx::Error> {
+async fn write(
+    connection: &mut PgConnection,
+    batch: &LogBatch<'_>,
+    part: Part,
+    origins: &Mutex<Origins>,
+) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
     // A batch of that name that is still being written by a session that we have lost is waited for here.
     let new = sqlx::query("INSERT INTO gateway_log_batches (batch_id) VALUES ($1) ON CONFLICT DO NOTHING")
@@ -116,7 +131,7 @@ async fn write(connection: &mut PgConnection, batch: &LogBatch<'_>, part: Part) 
         }
         counts::clients(&mut *connection, batch.entries).await?;
         counts::tables(&mut *connection, batch.entries).await?;
-        counts::connections(&mut *connection, batch.entries).await?;
+        counts::connections(&mut *connection, batch.entries, origins).await?;
         counts::seen_clients(&mut *connection, batch.entries).await?;
     }
     sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;

@@ -27,6 +27,8 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "logs", include_str!("../../../../sql/migrations/0005_logs.sql")),
     (6, "change versions", include_str!("../../../../sql/migrations/0006_change_versions.sql")),
     (7, "cheaper auth log", include_str!("../../../../sql/migrations/0007_cheaper_auth_log.sql")),
+    (8, "identity", include_str!("../../../../sql/migrations/0008_identity.sql")),
+    (9, "sample times", include_str!("../../../../sql/migrations/0009_sample_times.sql")),
 ];
 
 /// Held by whoever changes the schema of a control database; a number of our own ("athena" in ASCII).

@@ -38,9 +38,13 @@ impl PoolHistory for PostgresPoolHistory {
         .bind(names)
         .bind(column(|sample| sample.open))
         .bind(column(|sample| sample.idle.min(sample.open)))
-        .bind(column(|sample| sample.max))
-        .execute(self.database.pool())
-        .await;
-        recorded.map(drop).map_err(|error| self.database.error(error))
+        .bind(column(|sample| sample.max));
+        let work = async {
+            let mut connection = self.database.hold().await?;
+            recorded.execute(&mut *connection).await?;
+            connection.done();
+            Ok(())
+        };
+        self.database.patiently(async { work.await.map_err(|error| self.database.error(error)) }).await
     }
 }

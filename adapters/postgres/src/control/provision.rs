@@ -46,8 +46,12 @@ pub const EXPECTED_TABLES: &[&str] = &[
 ];
 
 /// Tables that this gateway needs beside them.
-const FURTHER_TABLES: &[&str] =
-    &["api_key_client_config_superseded", "athena_control_version", "gateway_log_batches"];
+const FURTHER_TABLES: &[&str] = &[
+    "api_key_client_config_superseded",
+    "athena_control_identity",
+    "athena_control_version",
+    "gateway_log_batches",
+];
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);

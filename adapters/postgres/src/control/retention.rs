@@ -5,6 +5,7 @@ use std::time::Duration;
 use athena_application::ports::PortError;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
+use tokio::time::timeout;
 
 use super::ControlDatabase;
 
@@ -13,6 +14,9 @@ const LOCK: i64 = 0x7265_7461_696e;
 
 /// Rows of one transaction.
 const BITE: i64 = 5_000;
+
+/// Longest transaction. The server ends its statement before; this is for one that says nothing any more.
+const LONGEST_BITE: Duration = Duration::from_secs(60);
 
 /// Rest between two transactions, so that others get to the disk.
 const REST: Duration = Duration::from_millis(50);
@@ -111,8 +115,11 @@ async fn delete(connection: &mut PgConnection, (table, key, age, window): Plan) 
     );
     let mut total = 0;
     loop {
-        let bite = sqlx::query(AssertSqlSafe(sql.clone())).bind(seconds(window));
-        let rows = bite.execute(&mut *connection).await?.rows_affected();
+        let bite = sqlx::query(AssertSqlSafe(sql.clone())).bind(seconds(window)).execute(&mut *connection);
+        let rows = match timeout(LONGEST_BITE, bite).await {
+            Ok(done) => done?.rows_affected(),
+            Err(_) => return Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        };
         total += rows;
         if rows < BITE.unsigned_abs() {
             return Ok(total);
@@ -127,49 +134,81 @@ async fn delete(connection: &mut PgConnection, (table, key, age, window): Plan) 
 /// When the database does not answer.
 pub async fn purge_realtime(database: &ControlDatabase, inactive: Duration) -> Result<u64, PortError> {
     // Rows that a batch is about to renew are skipped, and cannot lock anybody out.
-    let purged = sqlx::query(
+    let purge = sqlx::query(
         "DELETE FROM gateway_connection_registry_realtime WHERE id IN (\
          SELECT id FROM gateway_connection_registry_realtime \
          WHERE last_seen_at < now() - $1 * interval '1 second' FOR UPDATE SKIP LOCKED)",
     )
-    .bind(seconds(inactive))
-    .execute(database.pool())
-    .await;
-    purged.map(|done| done.rows_affected()).map_err(|error| database.error(error))
+    .bind(seconds(inactive));
+    let work = async {
+        let mut connection = database.hold().await?;
+        let done = purge.execute(&mut *connection).await?;
+        connection.done();
+        Ok(done.rows_affected())
+    };
+    database.patiently(async { work.await.map_err(|error| database.error(error)) }).await
 }
 
-/// Runs both for as long as the future is polled: the purge every `purge_every`, retention every hour,
-/// first after a few minutes. Failures are told in the log and tried again at the next turn.
-pub async fn keep_tidy(
-    database: ControlDatabase,
-    windows: RetentionWindows,
-    purge_every: Duration,
-    inactive: Duration,
-) {
-    let now = tokio::time::Instant::now();
-    let mut purge = tokio::time::interval_at(now + purge_every, purge_every);
-    // Not at once: after an outage the spool is to be written first, whose batches are known by name.
-    let mut hourly = tokio::time::interval_at(now + Duration::from_secs(300), Duration::from_secs(3600));
-    purge.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    hourly.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// When what is old is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct TidySettings {
+    /// How old rows may grow.
+    pub windows: RetentionWindows,
+    /// Pause before the first retention. Not at once: after an outage the spool is to be written first, whose batches
+    /// are known by name.
+    pub first: Duration,
+    /// Time between two retentions.
+    pub every: Duration,
+    /// Silence after which a caller is no live connection any more.
+    pub inactive: Duration,
+    /// Time between two purges of those.
+    pub purge_every: Duration,
+}
+
+impl TidySettings {
+    /// Retention every hour, first after a few minutes.
+    pub fn hourly(windows: RetentionWindows, inactive: Duration, purge_every: Duration) -> Self {
+        let (first, every) = (Duration::from_secs(300), Duration::from_secs(3600));
+        Self { windows, first, every, inactive, purge_every }
+    }
+}
+
+/// Runs both for as long as the future is polled, neither in the way of the other: retention may take its time. Failures
+/// are told in the log and tried again at the next turn.
+pub async fn keep_tidy(database: ControlDatabase, settings: TidySettings) {
+    tokio::join!(keep_purged(&database, settings), keep_retained(&database, settings));
+}
+
+async fn keep_purged(database: &ControlDatabase, settings: TidySettings) {
+    let mut ticks = ticks(settings.purge_every, settings.purge_every);
     loop {
-        tokio::select! {
-            _ = purge.tick() => {
-                if let Err(error) = purge_realtime(&database, inactive).await {
-                    tracing::debug!(%error, "the registry of live connections was not purged");
-                }
-            }
-            _ = hourly.tick() => match retain(&database, &windows, false).await {
-                Ok(Some(done)) => {
-                    for Retained { table, rows } in done.iter().filter(|done| done.rows > 0) {
-                        tracing::info!(table, rows, "old log rows were removed");
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "old log rows were not removed"),
-            }
+        ticks.tick().await;
+        if let Err(error) = purge_realtime(database, settings.inactive).await {
+            tracing::debug!(%error, "the registry of live connections was not purged");
         }
     }
+}
+
+async fn keep_retained(database: &ControlDatabase, settings: TidySettings) {
+    let mut ticks = ticks(settings.first, settings.every);
+    loop {
+        ticks.tick().await;
+        match retain(database, &settings.windows, false).await {
+            Ok(Some(done)) => {
+                for Retained { table, rows } in done.iter().filter(|done| done.rows > 0) {
+                    tracing::info!(table, rows, "old log rows were removed");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "old log rows were not removed"),
+        }
+    }
+}
+
+fn ticks(first: Duration, every: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + first, every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
 }
 
 fn seconds(duration: Duration) -> f64 {

@@ -1,8 +1,13 @@
 //! Statistics out of the control database (contract 16.5).
 
-use athena_application::ports::{ClientStatistics, PortError, StatisticsStore, TableStatistics};
+use std::time::Duration;
+
+use athena_application::ports::{
+    ClientStatistics, PortError, PortErrorKind, StatisticsStore, TableStatistics,
+};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use tokio::time::timeout;
 
 use super::ControlDatabase;
 
@@ -46,6 +51,9 @@ const REBUILD: &str = "INSERT INTO client_statistics (client_name, total_request
      FROM gateway_operation_log WHERE client <> '' AND table_name <> '' AND operation <> '' \
      GROUP BY 1, 2, 3; COMMIT";
 
+/// Longest rebuild. The server ends its statements before; this is for one that says nothing any more.
+const LONGEST_REBUILD: Duration = Duration::from_secs(900);
+
 /// The statistics of the control database.
 #[derive(Clone)]
 pub struct PostgresStatistics {
@@ -59,27 +67,24 @@ impl PostgresStatistics {
     }
 
     async fn rebuild(&self) -> Result<(), sqlx::Error> {
-        let mut connection = self.database.pool().acquire().await?;
-        let rebuilt = async {
-            sqlx::raw_sql(LOCK).execute(&mut *connection).await?;
-            sqlx::raw_sql(REBUILD).execute(&mut *connection).await
-        };
-        match rebuilt.await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                connection.close_on_drop();
-                Err(error)
-            }
-        }
+        let mut connection = self.database.hold().await?;
+        sqlx::raw_sql(LOCK).execute(&mut *connection).await?;
+        sqlx::raw_sql(REBUILD).execute(&mut *connection).await?;
+        connection.done();
+        Ok(())
     }
 }
 
 #[async_trait::async_trait]
 impl StatisticsStore for PostgresStatistics {
     async fn list(&self) -> Result<Vec<ClientStatistics>, PortError> {
-        let rows = sqlx::query(CLIENTS).fetch_all(self.database.pool()).await;
-        let read = rows.and_then(|rows| rows.iter().map(client).collect());
-        read.map_err(|error| self.database.error(error))
+        let read = async {
+            let mut connection = self.database.hold().await?;
+            let rows = sqlx::query(CLIENTS).fetch_all(&mut *connection).await?;
+            connection.done();
+            rows.iter().map(client).collect::<Result<Vec<_>, _>>()
+        };
+        self.database.patiently(async { read.await.map_err(|error| self.database.error(error)) }).await
     }
 
     async fn of_client(
@@ -90,25 +95,27 @@ impl StatisticsStore for PostgresStatistics {
             return Ok(None);
         }
         let read = async {
-            let found =
-                sqlx::query(ONE_CLIENT).bind(client_name).fetch_optional(self.database.pool()).await?;
-            let Some(found) = found else { return Ok(None) };
+            let mut connection = self.database.hold().await?;
+            let found = sqlx::query(ONE_CLIENT).bind(client_name).fetch_optional(&mut *connection).await?;
+            let Some(found) = found else {
+                connection.done();
+                return Ok(None);
+            };
             let found = client(&found)?;
-            let rows = sqlx::query(TABLES).bind(&found.client_name).fetch_all(self.database.pool()).await?;
+            let rows = sqlx::query(TABLES).bind(&found.client_name).fetch_all(&mut *connection).await?;
+            connection.done();
             Ok(Some((found, rows.iter().map(table).collect::<Result<_, _>>()?)))
         };
-        read.await.map_err(|error| self.database.error(error))
+        self.database.patiently(async { read.await.map_err(|error| self.database.error(error)) }).await
     }
 
     async fn refresh(&self) -> Result<(), PortError> {
         // In a task of its own: a caller who leaves must not leave a session behind in the middle.
         let store = self.clone();
-        match tokio::spawn(async move { store.rebuild().await }).await {
-            Ok(rebuilt) => rebuilt.map_err(|error| self.database.error(error)),
-            Err(error) => {
-                let kind = athena_application::ports::PortErrorKind::Internal;
-                Err(PortError::new("statistics", kind).caused_by(error))
-            }
+        match tokio::spawn(async move { timeout(LONGEST_REBUILD, store.rebuild()).await }).await {
+            Ok(Ok(rebuilt)) => rebuilt.map_err(|error| self.database.error(error)),
+            Ok(Err(_)) => Err(PortError::new("statistics", PortErrorKind::TimedOut)),
+            Err(error) => Err(PortError::new("statistics", PortErrorKind::Internal).caused_by(error)),
         }
     }
 }

@@ -7,6 +7,8 @@ DECLARE
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = owner) THEN
         EXECUTE format('CREATE ROLE %I LOGIN', owner);
+    ELSIF EXISTS (SELECT FROM pg_roles WHERE rolname = owner AND (rolsuper OR rolcreaterole)) THEN
+        EXECUTE format('ALTER ROLE %I NOSUPERUSER NOCREATEROLE', owner);
     END IF;
     EXECUTE format('ALTER DATABASE %I OWNER TO %I', current_database(), owner);
     FOR change IN

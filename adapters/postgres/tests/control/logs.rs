@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::contract::{self, log_entry};
-use athena_application::ports::{BatchId, LogBatch, LogStore, LoggedKey, StatisticsStore};
+use athena_application::ports::{BatchId, LogBatch, LogEntry, LogStore, LoggedKey, StatisticsStore};
 use athena_postgres::control::{
-    ControlDatabase, PostgresLogStore, PostgresStatistics, Retained, RetentionWindows, migrate,
-    purge_realtime, retain,
+    ControlDatabase, PostgresLogStore, PostgresStatistics, Retained, RetentionWindows, TidySettings,
+    keep_tidy, migrate, purge_realtime, retain,
 };
 
 use crate::snapshot::Control;
@@ -30,6 +30,21 @@ async fn the_log_keeps_its_contract() {
     let Logs { control: _control, store, statistics } = logs().await;
     contract::batches_are_written_once(&store, &statistics).await;
     contract::statistics_follow_the_batches(&store, &statistics).await;
+    contract::stores_have_names_of_their_own(&store, &logs().await.store).await;
+}
+
+#[tokio::test]
+async fn a_name_stays_with_the_data_and_is_missing_where_the_schema_is_older() {
+    let Logs { control, store, .. } = logs().await;
+    let name = store.identity().await.unwrap();
+    control.run(&athena_postgres::control::provision_script()).await;
+    assert_eq!(store.identity().await.unwrap(), name);
+    let again = PostgresLogStore::new(ControlDatabase::open(&control.server.uri()).unwrap());
+    assert_eq!(again.identity().await.unwrap(), name);
+    let old = Control::empty().await;
+    assert_eq!(PostgresLogStore::new(old.database.clone()).identity().await.unwrap(), None);
+    let away = ControlDatabase::open("postgres://nobody@127.0.0.1:1/none").unwrap();
+    assert!(PostgresLogStore::new(away).identity().await.is_err());
 }
 
 #[tokio::test]
@@ -241,4 +256,80 @@ async fn a_dry_run_may_count_for_as_long_as_it_takes() {
     assert_eq!(counted[0], Retained { table: "client_alert_queries", rows: 3 });
     let bound: String = control.value("SHOW statement_timeout").await;
     assert_eq!(bound, "30s", "nobody else's statements lose their bound");
+}
+
+#[tokio::test]
+async fn a_slow_retention_does_not_keep_the_purge_waiting() {
+    let Logs { control, .. } = logs().await;
+    let old = "INSERT INTO gateway_connection_registry_realtime (registry_key, client_name, ipv4, athena_url, last_seen_at) \
+               VALUES ('k', 'c', 'i', 'u', now() - interval '1 hour')";
+    let left =
+        async || control.value::<i64>("SELECT count(*) FROM gateway_connection_registry_realtime").await == 1;
+    let mut holder = sqlx::PgPool::connect(&control.server.uri()).await.unwrap().begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE gateway_request_log").execute(&mut *holder).await.unwrap();
+    let windows =
+        RetentionWindows { request_log: Some(Duration::from_secs(1)), ..RetentionWindows::default() };
+    let settings = TidySettings {
+        windows,
+        first: Duration::from_millis(1),
+        every: Duration::from_secs(3600),
+        inactive: Duration::from_secs(60),
+        purge_every: Duration::from_millis(50),
+    };
+    let tidying = tokio::spawn(keep_tidy(control.database.clone(), settings));
+    let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock' AND query LIKE 'DELETE FROM gateway_request_log%')";
+    while !control.value::<bool>(waiting).await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    control.run(old).await;
+    let purged = tokio::time::timeout(Duration::from_secs(10), async {
+        while left().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    purged.await.expect("the purge goes on while retention waits");
+    assert!(control.value::<bool>(waiting).await, "retention still waits");
+    tidying.abort();
+}
+
+#[tokio::test]
+async fn made_up_hosts_do_not_fill_the_registry_of_live_connections() {
+    let Logs { control, store, .. } = logs().await;
+    let entries: Vec<_> = (0..500)
+        .map(|number| LogEntry {
+            origin: Some(format!("http://made-up-{number}").into()),
+            ..log_entry("shop", number, 200, false)
+        })
+        .collect();
+    for (batch, entries) in entries.chunks(50).enumerate() {
+        store.write(&LogBatch { id: BatchId(batch as u128 + 1), entries }).await.unwrap();
+    }
+    let rows: i64 = control.value("SELECT count(*) FROM gateway_connection_registry_realtime").await;
+    assert_eq!(rows, 65, "64 by their names, and one for all others");
+    let others: i64 = control
+        .value("SELECT total_hits FROM gateway_connection_registry_realtime WHERE athena_url = 'OTHER'")
+        .await;
+    assert_eq!(others, 500 - 64);
+}
+
+#[tokio::test]
+async fn every_age_by_which_rows_are_thrown_away_has_an_index() {
+    let Logs { control, .. } = logs().await;
+    for (table, column) in [
+        ("gateway_request_log", "created_at"),
+        ("gateway_operation_log", "created_at"),
+        ("api_key_auth_log", "time"),
+        ("client_connections", "recorded_at"),
+        ("gateway_log_batches", "written_at"),
+        ("gateway_connection_registry_realtime", "last_seen_at"),
+    ] {
+        let first: bool = control
+            .value(&format!(
+                "SELECT EXISTS (SELECT FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] \
+                 WHERE indrelid = '{table}'::regclass AND attname = '{column}')"
+            ))
+            .await;
+        assert!(first, "{table}.{column}");
+    }
 }

@@ -7,7 +7,7 @@ use athena_postgres::control::{
 
 use crate::snapshot::{Control, same_catalog};
 
-pub const MIGRATIONS: usize = 7;
+pub const MIGRATIONS: usize = 9;
 
 #[tokio::test]
 async fn ten_gateways_start_at_once_on_an_empty_database() {

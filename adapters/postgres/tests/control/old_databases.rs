@@ -11,7 +11,12 @@ use crate::snapshot::{Control, same_catalog};
 const OLD_SHAPE: &str = include_str!("v2_9_0.sql");
 
 /// Tables that 2.9.0 does not know, and whose columns are not added one by one.
-const NEW: [&str; 3] = ["api_key_client_config_superseded", "athena_control_version", "gateway_log_batches"];
+const NEW: [&str; 4] = [
+    "api_key_client_config_superseded",
+    "athena_control_identity",
+    "athena_control_version",
+    "gateway_log_batches",
+];
 
 #[tokio::test]
 async fn a_database_of_2_9_0_keeps_every_row() {
@@ -138,7 +143,7 @@ async fn every_missing_table_constraint_index_and_trigger_comes_back() {
         "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', conrelid::regclass, conname) \
          FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype = 'p' \
          AND conrelid::regclass::text NOT IN \
-         ('api_key_client_config_superseded', 'athena_control_version', 'gateway_log_batches', '_sqlx_migrations')",
+         ('api_key_client_config_superseded', 'athena_control_identity', 'athena_control_version', 'gateway_log_batches', '_sqlx_migrations')",
         "SELECT format('DROP INDEX %s', indexrelid::regclass) FROM pg_index \
          JOIN pg_class ON pg_class.oid = indexrelid WHERE relnamespace = 'public'::regnamespace \
          AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)",

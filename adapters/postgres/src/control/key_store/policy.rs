@@ -37,14 +37,12 @@ pub(super) async fn all(connection: &mut PgConnection) -> Result<Vec<PolicyRecor
 #[async_trait::async_trait]
 impl EnforcementStore for PostgresKeyStore {
     async fn global(&self) -> Result<PolicyRecord, PortError> {
-        let row = sqlx::query(
+        let read = sqlx::query(
             "SELECT NULL AS client_name, mode, created_at, updated_at FROM api_key_config \
              WHERE api_key_config_id::text = $1",
-        )
-        .bind(GLOBAL)
-        .fetch_optional(self.database.pool())
-        .await;
-        match row.and_then(|row| row.as_ref().map(record).transpose()) {
+        );
+        let row = self.first(read.bind(GLOBAL)).await?;
+        match row.as_ref().map(record).transpose() {
             Ok(Some(record)) => Ok(record),
             // The row comes with the schema; absent means off.
             Ok(None) => self.set_global(Mode::Off).await,
@@ -64,13 +62,12 @@ impl EnforcementStore for PostgresKeyStore {
     }
 
     async fn clients(&self) -> Result<Vec<PolicyRecord>, PortError> {
-        let rows = sqlx::query(
+        let read = sqlx::query(
             "SELECT client_name, mode, created_at, updated_at FROM api_key_client_config \
              ORDER BY lower(client_name), client_name",
-        )
-        .fetch_all(self.database.pool())
-        .await;
-        rows.and_then(|rows| rows.iter().map(record).collect()).map_err(|error| self.failed(error))
+        );
+        let rows = self.all(read).await?;
+        rows.iter().map(record).collect::<Result<_, _>>().map_err(|error| self.failed(error))
     }
 
     async fn set_client(&self, client_name: &str, mode: Mode) -> Result<PolicyRecord, PortError> {
@@ -87,17 +84,15 @@ impl EnforcementStore for PostgresKeyStore {
     async fn delete_client(&self, client_name: &str) -> Result<bool, PortError> {
         let deleted = sqlx::query(
             "DELETE FROM api_key_client_config WHERE lower(btrim(client_name)) = lower(btrim($1))",
-        )
-        .bind(client_name)
-        .execute(self.database.pool())
-        .await;
-        deleted.map(|done| done.rows_affected() > 0).map_err(|error| self.failed(error))
+        );
+        self.change(deleted.bind(client_name)).await
     }
 }
 
 impl PostgresKeyStore {
     async fn set(&self, sql: &'static str, name: &str, mode: Mode) -> Result<PolicyRecord, PortError> {
-        let row = sqlx::query(sql).bind(name).bind(mode.as_str()).fetch_one(self.database.pool()).await;
+        let row = self.first(sqlx::query(sql).bind(name).bind(mode.as_str())).await?;
+        let row = row.ok_or(sqlx::Error::RowNotFound);
         row.and_then(|row| record(&row)).map_err(|error| self.failed(error))
     }
 }

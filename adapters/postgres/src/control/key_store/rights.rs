@@ -5,7 +5,6 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::PostgresKeyStore;
-use crate::control::ControlDatabase;
 
 fn record(row: &PgRow) -> Result<RightRecord, sqlx::Error> {
     Ok(RightRecord {
@@ -23,20 +22,12 @@ macro_rules! columns {
     };
 }
 
-/// A unique violation means that the name is taken.
-pub(super) fn duplicate_or(error: sqlx::Error, database: &ControlDatabase) -> KeyStoreError {
-    match error.as_database_error() {
-        Some(refusal) if refusal.is_unique_violation() => KeyStoreError::Duplicate,
-        _ => KeyStoreError::Port(database.error(error)),
-    }
-}
-
 #[async_trait::async_trait]
 impl RightStore for PostgresKeyStore {
     async fn rights(&self) -> Result<Vec<RightRecord>, PortError> {
         const SQL: &str = concat!("SELECT ", columns!(), " FROM api_key_rights ORDER BY name COLLATE \"C\"");
-        let rows = sqlx::query(SQL).fetch_all(self.database.pool()).await;
-        rows.and_then(|rows| rows.iter().map(record).collect()).map_err(|error| self.failed(error))
+        let rows = self.all(sqlx::query(SQL)).await?;
+        rows.iter().map(record).collect::<Result<_, _>>().map_err(|error| self.failed(error))
     }
 
     async fn create_right(
@@ -46,8 +37,9 @@ impl RightStore for PostgresKeyStore {
     ) -> Result<RightRecord, KeyStoreError> {
         const SQL: &str =
             concat!("INSERT INTO api_key_rights (name, description) VALUES ($1, $2) RETURNING ", columns!());
-        let row = sqlx::query(SQL).bind(name).bind(description).fetch_one(self.database.pool()).await;
-        row.and_then(|row| record(&row)).map_err(|error| duplicate_or(error, &self.database))
+        let row = self.first(sqlx::query(SQL).bind(name).bind(description)).await?;
+        let made = row.ok_or(sqlx::Error::RowNotFound).and_then(|row| record(&row));
+        made.map_err(|error| self.failed(error).into())
     }
 
     async fn update_right(
@@ -61,17 +53,12 @@ impl RightStore for PostgresKeyStore {
              WHERE api_key_rights_id::text = lower($1) RETURNING ",
             columns!()
         );
-        let row =
-            sqlx::query(SQL).bind(id).bind(name).bind(description).fetch_optional(self.database.pool()).await;
-        row.and_then(|row| row.as_ref().map(record).transpose())
-            .map_err(|error| duplicate_or(error, &self.database))
+        let row = self.first(sqlx::query(SQL).bind(id).bind(name).bind(description)).await?;
+        row.as_ref().map(record).transpose().map_err(|error| self.failed(error).into())
     }
 
     async fn delete_right(&self, id: &str) -> Result<bool, PortError> {
-        let deleted = sqlx::query("DELETE FROM api_key_rights WHERE api_key_rights_id::text = lower($1)")
-            .bind(id)
-            .execute(self.database.pool())
-            .await;
-        deleted.map(|done| done.rows_affected() > 0).map_err(|error| self.failed(error))
+        let deleted = sqlx::query("DELETE FROM api_key_rights WHERE api_key_rights_id::text = lower($1)");
+        self.change(deleted.bind(id)).await
     }
 }

@@ -4,11 +4,13 @@
 //! wait for each other instead of locking each other out.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use athena_application::ports::{LogEntry, NOT_FOUND};
 use sqlx::postgres::PgConnection;
 
 use super::KnownKeys;
+use super::origins::Origins;
 
 /// `to_timestamp` goes through a double, which loses microseconds.
 macro_rules! time {
@@ -166,11 +168,16 @@ pub(super) async fn tables(
 pub(super) async fn connections(
     connection: &mut PgConnection,
     entries: &[LogEntry<'_>],
+    origins: &Mutex<Origins>,
 ) -> Result<(), sqlx::Error> {
-    let mut hits: BTreeMap<String, (i64, &LogEntry<'_>, i64)> = BTreeMap::new();
+    type Hit<'e> = (i64, &'e LogEntry<'e>, i64, &'e str);
+    let mut hits: BTreeMap<String, Hit<'_>> = BTreeMap::new();
     for entry in entries {
-        let Some(key) = entry.registry_key() else { continue };
-        let (count, last, first) = hits.entry(key).or_insert((0, entry, entry.at));
+        let origin = entry.origin.as_deref().map_or(NOT_FOUND, |origin| {
+            origins.lock().unwrap_or_else(PoisonError::into_inner).kept(origin, entry.at)
+        });
+        let Some(key) = entry.registry_key(origin) else { continue };
+        let (count, last, first, _) = hits.entry(key).or_insert((0, entry, entry.at, origin));
         *count += 1;
         *first = (*first).min(entry.at);
         if entry.at >= last.at {
@@ -181,10 +188,10 @@ pub(super) async fn connections(
         return Ok(());
     }
     let texts = |value: for<'a> fn(&'a LogEntry<'_>) -> Option<&'a str>| {
-        hits.values().map(|(_, last, _)| value(last)).collect::<Vec<Option<&str>>>()
+        hits.values().map(|(_, last, ..)| value(last)).collect::<Vec<Option<&str>>>()
     };
     let flags =
-        |value: fn(&LogEntry<'_>) -> bool| hits.values().map(|(_, last, _)| value(last)).collect::<Vec<_>>();
+        |value: fn(&LogEntry<'_>) -> bool| hits.values().map(|(_, last, ..)| value(last)).collect::<Vec<_>>();
     sqlx::query(concat!(
         "INSERT INTO gateway_connection_registry_realtime AS kept (registry_key, client_name, ipv4, athena_url, \
          api_key_public_id, api_key_external_id, api_key_internal_id, api_key_authenticated, \
@@ -213,20 +220,20 @@ pub(super) async fn connections(
     .bind(hits.keys().map(String::as_str).collect::<Vec<_>>())
     .bind(texts(|entry| entry.client.as_deref()))
     .bind(texts(|entry| entry.address.as_deref().or(Some(NOT_FOUND))))
-    .bind(texts(|entry| entry.origin.as_deref().or(Some(NOT_FOUND))))
+    .bind(hits.values().map(|(.., origin)| *origin).collect::<Vec<_>>())
     .bind(texts(|entry| entry.verified_key().map(|key| &*key.public_id)))
     .bind(texts(|entry| entry.verified_key().map(|key| &*key.external_id)))
-    .bind(hits.values().map(|(_, last, _)| last.verified_key().map(|key| key.id)).collect::<Vec<_>>())
+    .bind(hits.values().map(|(_, last, ..)| last.verified_key().map(|key| key.id)).collect::<Vec<_>>())
     .bind(flags(|entry| entry.verified_key().is_some()))
     .bind(flags(|entry| entry.auth.as_ref().is_some_and(|auth| auth.authorized)))
     .bind(texts(|entry| Some(&entry.method)))
     .bind(texts(|entry| Some(&entry.path)))
     .bind(texts(|entry| entry.user_agent.as_deref().or(Some(NOT_FOUND))))
     .bind(texts(|entry| Some(&entry.request_id)))
-    .bind(hits.values().map(|(_, last, _)| i32::from(last.status)).collect::<Vec<_>>())
+    .bind(hits.values().map(|(_, last, ..)| i32::from(last.status)).collect::<Vec<_>>())
     .bind(hits.values().map(|(count, ..)| *count).collect::<Vec<_>>())
-    .bind(hits.values().map(|(.., first)| *first).collect::<Vec<_>>())
-    .bind(hits.values().map(|(_, last, _)| last.at).collect::<Vec<_>>())
+    .bind(hits.values().map(|(_, _, first, _)| *first).collect::<Vec<_>>())
+    .bind(hits.values().map(|(_, last, ..)| last.at).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
