@@ -14,7 +14,7 @@ mod write;
 
 pub use bind::{Bind, Datum};
 pub use cql::CqlPlan;
-pub use page::KeyValue;
+pub use page::{KeyValue, PageStart};
 pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;

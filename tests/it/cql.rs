@@ -1,5 +1,7 @@
 //! A CQL database behind the gateway, end to end: the same requests, with the same meaning or a reason.
 
+mod cursors;
+mod plane;
 mod values;
 mod writes;
 

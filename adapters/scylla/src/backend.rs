@@ -1,6 +1,7 @@
 //! Runs plans on one keyspace.
 
 mod exchange;
+mod page;
 mod raw;
 mod read;
 mod rows;
@@ -107,7 +108,10 @@ impl ScyllaBackend {
         deadline: Instant,
     ) -> Result<Done, PortError> {
         match cql {
-            CqlPlan::Read(read) => self.read(plan, read, sink, deadline).await,
+            CqlPlan::Read(read) => match &read.page {
+                Some(page) => self.read_page(plan, read, page, sink, deadline).await,
+                None => self.read(plan, read, sink, deadline).await,
+            },
             CqlPlan::Count(count) => self.count(count, deadline).await,
             CqlPlan::Insert(insert) => self.insert(plan, insert, sink, deadline).await,
             CqlPlan::Update(update) => self.update(plan, update, sink, deadline).await,

@@ -61,7 +61,7 @@ impl Gateway {
         let done = target.execute(plan, &mut sink, context).await?;
         let ids = sink.take_hidden();
         let tally = tally(&sink, done, None, self)?;
-        Ok(Written { rows: sink.finish(&tally), row_count: tally.rows, affected: done.affected, ids })
+        Ok(Written { rows: sink.finish(&tally), row_count: tally.rows, affected: tally.done.affected, ids })
     }
 }
 

@@ -14,7 +14,7 @@ mod write;
 
 pub(super) use raw::raw;
 pub use read::read;
-pub(super) use stage::stage;
+pub(super) use stage::{paged, stage};
 pub use value::CqlValue;
 
 use std::sync::Arc;
@@ -105,6 +105,17 @@ pub struct CqlRead {
     pub filtering: bool,
     /// Whether the answer may take longer than one statement, as long as rows keep flowing.
     pub unbounded: bool,
+    /// The one page that is read of them; else they are read to the end.
+    pub page: Option<CqlPage>,
+}
+
+/// One page of a read whose rows have an order of their own: reads one after the other, each as the database keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CqlPage {
+    /// Rows of a full page, at least one.
+    pub size: u64,
+    /// Where the page before ended, in the words of whoever ran it; none for the first page.
+    pub from: Option<Box<[u8]>>,
 }
 
 /// The number of rows of one table that match.

@@ -127,7 +127,7 @@ fn pages_end_with_the_key() {
 fn page(body: &str, after: Option<&[KeyValue]>) -> Result<SelectPlan, RequestError> {
     let request =
         FetchRequest::decode(JsonText::parse(body.as_bytes())?, &Limits::default(), Decoding::default())?;
-    match with(false, |planner| planner.page(&request, after))?.0.operation {
+    match with(false, |planner| planner.page(&request, after.map(PageStart::Keys)))?.0.operation {
         Operation::Select(select) => Ok(select),
         other => panic!("{other:?}"),
     }

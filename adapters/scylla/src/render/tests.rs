@@ -44,6 +44,7 @@ fn read() -> CqlRead {
         limit: None,
         filtering: false,
         unbounded: false,
+        page: None,
     }
 }
 

@@ -11,7 +11,7 @@ mod writes;
 use super::*;
 use crate::access::Authority;
 use crate::limits::Limits;
-use crate::plan::{Operation, Plan, PlanOptions, Planner};
+use crate::plan::{KeyValue, Operation, PageStart, Plan, PlanOptions, Planner};
 use crate::query::{Decoding, DeleteRequest, FetchRequest, InsertRequest, JsonText, UpdateRequest};
 use crate::rows::RowFormat;
 use crate::schema::{

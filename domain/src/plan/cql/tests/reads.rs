@@ -291,3 +291,40 @@ fn a_refusal_names_the_key_and_the_columns() {
         assert!(fix.contains(part), "{fix}");
     }
 }
+
+#[test]
+fn pages_go_on_where_the_database_stopped() {
+    let page = |table: &str, filter: &str, start: Option<PageStart<'_>>, loose: bool| {
+        let body = format!(
+            r#"{{"table_name":"{table}","conditions":{},"cursor":"","page_size":7}}"#,
+            conditions(filter)
+        );
+        let request = FetchRequest::decode(json(&body), &Limits::default(), Decoding::default())?;
+        let asking = if loose { LOOSE } else { STRICT };
+        match asking.plan(|planner| planner.page(&request, start))?.0.operation {
+            Operation::Cql(CqlPlan::Read(read)) => Ok(read),
+            other => panic!("{other:?}"),
+        }
+    };
+    let state = [1, 2, 3];
+    let first = page("events", "a eq 1; b eq 2", None, false).unwrap();
+    assert_eq!(
+        (first.limit, first.skip, first.page.clone()),
+        (None, 0, Some(CqlPage { size: 7, from: None }))
+    );
+    let later = page("events", "a eq 1; b eq 2", Some(PageStart::State(&state)), false).unwrap();
+    assert_eq!(later.page, Some(CqlPage { size: 7, from: Some(state.into()) }));
+    assert_eq!(CqlRead { page: first.page.clone(), ..later }, first, "the statement stays the same");
+    // Reads without a row in common follow one another.
+    let several = page("events", "or and(a.eq.1,b.eq.2),and(a.eq.3,b.eq.4)", None, false).unwrap();
+    assert_eq!(all_said(&several.relation, &several.reads), "a=1 and b=2 | a=3 and b=4");
+    // What a row in common would make of it, only the gateway could tell.
+    let common = "or and(a.eq.1,b.eq.2,c.gt.3),and(a.eq.1,b.eq.2,d.eq.4,c.eq.5),and(a.eq.1,b.eq.2,c.lt.9)";
+    assert_eq!(refused(page("events", common, None, false)), "conditions");
+    // Filtering is bounded by the page.
+    assert!(page("events", "plain gt 1", None, true).unwrap().filtering);
+    assert_eq!(refused(page("events", "plain gt 1", None, false)), "plain");
+    let keys = [KeyValue { column: "id".into(), value: None }];
+    let error = page("users", "", Some(PageStart::Keys(&keys)), false).unwrap_err();
+    assert_eq!(error.code, RequestCode::InvalidCursor);
+}
