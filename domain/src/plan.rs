@@ -4,6 +4,7 @@
 mod authority;
 pub mod bind;
 mod columns;
+mod conditional;
 pub mod cql;
 mod fetch;
 mod filter;
@@ -246,6 +247,8 @@ pub struct InsertPlan {
     /// What every written row must meet afterwards, and a row that is there before it is changed; else the whole
     /// write is undone.
     pub check: Option<Filter>,
+    /// Whether a row that is there already is an answer; for CQL only.
+    pub if_not_exists: bool,
 }
 
 /// A change of rows.
@@ -263,6 +266,8 @@ pub struct UpdatePlan {
     pub guard: Guard,
     /// What every changed row must meet afterwards; else the whole write is undone.
     pub check: Option<Filter>,
+    /// What the one row must be, or the answer says that it was not changed; for CQL only.
+    pub only_if: Option<Filter>,
 }
 
 /// A removal of rows.
@@ -276,6 +281,8 @@ pub struct DeletePlan {
     pub returning: Vec<Output>,
     /// When it is undone.
     pub guard: Guard,
+    /// What the one row must be, or the answer says that it was not removed; for CQL only.
+    pub only_if: Option<Filter>,
 }
 
 /// What a statement does.

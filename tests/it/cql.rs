@@ -1,5 +1,6 @@
 //! A CQL database behind the gateway, end to end: the same requests, with the same meaning or a reason.
 
+mod conditional;
 mod cursors;
 mod plane;
 mod values;

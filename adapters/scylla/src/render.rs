@@ -124,7 +124,7 @@ impl<'a> Statement<'a> {
             statement.marker(Marker::One(value));
         }
         statement.text.push(')');
-        if matches!(insert.existing, Existing::Refuses | Existing::Stays) {
+        if insert.existing != Existing::Changes {
             statement.text.push_str(" IF NOT EXISTS");
         }
         statement
@@ -203,6 +203,7 @@ impl<'a> Statement<'a> {
                     self.marker(Marker::One(key));
                     ("] = ", Some(Marker::One(value)))
                 }
+                Test::Neq(value) => (" != ", Some(Marker::One(value))),
                 Test::Null => (" = null", None),
                 Test::NotNull => (" != null", None),
             };

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use athena_domain::breaker::BreakerOverrides;
-use scylla::statement::Consistency;
+use scylla::statement::{Consistency, SerialConsistency};
 
 pub use uri::InvalidUri;
 
@@ -22,6 +22,8 @@ pub struct ScyllaSettings {
     pub(crate) keyspace: String,
     /// How many replicas have to agree.
     pub(crate) consistency: Consistency,
+    /// How many replicas agree on what is there, before a write that depends on it.
+    pub(crate) serial: Option<SerialConsistency>,
     /// Whose nodes are asked first.
     pub(crate) datacenter: Option<String>,
     /// Rows that the server sends at once; so many are in memory.
@@ -65,6 +67,14 @@ impl ScyllaSettings {
         let mut nodes: Vec<String> = self.nodes.iter().map(|node| node.to_ascii_lowercase()).collect();
         nodes.sort_unstable();
         format!("cql {}/{}", nodes.join(","), self.keyspace)
+    }
+
+    /// Where reads and writes ask all of the cluster, conditions of writes do too.
+    pub(crate) fn serial(&self) -> SerialConsistency {
+        self.serial.unwrap_or(match self.consistency {
+            Consistency::Quorum | Consistency::All | Consistency::EachQuorum => SerialConsistency::Serial,
+            _ => SerialConsistency::LocalSerial,
+        })
     }
 
     /// The time that one statement may take.

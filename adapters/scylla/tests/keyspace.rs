@@ -332,6 +332,7 @@ async fn updates_and_deletes_touch_what_is_there() {
         rows: vec![day(1), day(2)],
         set: vec![(3, note), (5, CqlValue::Set(vec![text("a"), text("b")]))],
         condition,
+        told: false,
         returning: outputs(&table),
     };
     // The second one is not there, and an update does not make it.
@@ -352,6 +353,7 @@ async fn updates_and_deletes_touch_what_is_there() {
             relation: table.clone(),
             rows: vec![day(1), day(2)],
             condition,
+            told: false,
             returning: outputs(&table),
         })
     };

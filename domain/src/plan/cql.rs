@@ -2,6 +2,7 @@
 //! Whoever runs one decides nothing.
 
 mod access;
+mod condition;
 mod demand;
 mod moment;
 mod raw;
@@ -74,6 +75,8 @@ pub enum Test {
     Contains(CqlValue),
     /// `c[?] = ?`
     Entry(CqlValue, CqlValue),
+    /// `c != ?`; in the `IF` of a write only, where it holds for null too.
+    Neq(CqlValue),
     /// `c = null`; in the `IF` of a write only.
     Null,
     /// `c != null`; in the `IF` of a write only.
@@ -137,6 +140,8 @@ pub enum Existing {
     Refuses,
     /// It stays as it is and is returned: `IF NOT EXISTS`.
     Stays,
+    /// It stays as it is, and the answer says so and shows it: `IF NOT EXISTS`. For one row only.
+    Told,
     /// It takes the new values: a plain `INSERT`.
     Changes,
 }
@@ -191,6 +196,8 @@ pub struct CqlUpdate {
     pub set: Vec<(usize, CqlValue)>,
     /// What the row must be besides (`IF …`); when empty it must only be there (`IF EXISTS`).
     pub condition: Vec<Restriction>,
+    /// Whether the answer tells if the one row met the condition, and shows it where it did not.
+    pub told: bool,
     /// Columns of the answer, read by the primary key when the row is changed; none for an answer without rows.
     pub returning: Vec<Output>,
 }
@@ -204,6 +211,8 @@ pub struct CqlDelete {
     pub rows: Vec<Vec<Restriction>>,
     /// What the row must be besides (`IF …`); when empty it must only be there (`IF EXISTS`).
     pub condition: Vec<Restriction>,
+    /// Whether the answer tells if the one row met the condition, and shows it where it did not.
+    pub told: bool,
     /// Columns of the answer, read by the primary key before the row is removed; none for an answer without rows.
     pub returning: Vec<Output>,
 }

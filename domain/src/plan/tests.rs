@@ -279,3 +279,38 @@ fn delete_knows_the_id() {
         2
     );
 }
+
+#[test]
+fn writes_that_tell_of_the_row_are_of_cql() {
+    let refused = |verb: &str, body: &str| {
+        let body = JsonText::parse(body.as_bytes()).unwrap();
+        let (limits, decoding) = (Limits::default(), Decoding::default());
+        let error = match verb {
+            "insert" => {
+                InsertRequest::decode(body, &limits, decoding).and_then(|r| with(false, |p| p.insert(&r)))
+            }
+            "update" => {
+                UpdateRequest::decode(body, &limits, decoding).and_then(|r| with(false, |p| p.update(&r)))
+            }
+            _ => DeleteRequest::decode(body, &limits, decoding).and_then(|r| with(false, |p| p.delete(&r))),
+        }
+        .unwrap_err();
+        assert_eq!(error.code, RequestCode::NotSupportedByBackend, "{error:?}");
+        assert!(error.hint.is_some());
+        error.field.unwrap()
+    };
+    assert_eq!(
+        refused("insert", r#"{"table_name":"users","insert_body":{"id":1},"if_not_exists":true}"#),
+        "if_not_exists"
+    );
+    let change =
+        r#"{"table_name":"users","set":{"age":1},"conditions":[{"eq_column":"id","eq_value":1}],"if":[]}"#;
+    assert_eq!(refused("update", change), "if");
+    assert_eq!(
+        refused(
+            "delete",
+            r#"{"table_name":"users","resource_id":1,"if":[{"eq_column":"age","eq_value":1}]}"#
+        ),
+        "if"
+    );
+}

@@ -33,6 +33,9 @@ impl Planner<'_> {
             let changes = upsert.set.as_ref().is_none_or(|set| !set.is_empty());
             authority.permit_operation(if changes { KeyOperation::Update } else { KeyOperation::Fetch })?;
         }
+        if request.if_not_exists {
+            self.conditional(&relation, "if_not_exists", !request.head)?;
+        }
         let rows: Vec<Vec<(usize, &Assignment)>> =
             request.rows.iter().map(|row| self.assigned(&relation, row)).collect::<Result<_, _>>()?;
         let mut columns: Vec<usize> = rows.iter().flatten().map(|(column, _)| *column).collect();
@@ -63,6 +66,7 @@ impl Planner<'_> {
             conflict,
             conflict_unknown,
             returning,
+            if_not_exists: request.if_not_exists,
         }))
     }
 
@@ -100,6 +104,7 @@ impl Planner<'_> {
         }
         let relation =
             self.relation(&request.relation, KeyOperation::Update, || Names::of_update(request))?;
+        let only_if = self.only_if(&relation, request.only_if.as_deref(), !request.head)?;
         let set = self.set(&relation, &request.set)?;
         let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
         let check = self.row_filter(&relation)?;
@@ -115,7 +120,7 @@ impl Planner<'_> {
         let single = pins_one_row(&relation, &filter) && request.grouping.is_none();
         let guard = self.guard(request.max_affected, request.dry_run, request.head, single);
         let guard = Guard { checked: check.is_some(), ..guard };
-        self.plan(Operation::Update(UpdatePlan { relation, set, filter, returning, guard, check }))
+        self.plan(Operation::Update(UpdatePlan { relation, set, filter, returning, guard, check, only_if }))
     }
 
     /// Plans a removal of rows.
@@ -125,6 +130,7 @@ impl Planner<'_> {
     pub fn delete(&self, request: &DeleteRequest) -> Result<Plan, RequestError> {
         let relation =
             self.relation(&request.relation, KeyOperation::Delete, || Names::of_delete(request))?;
+        let only_if = self.only_if(&relation, request.only_if.as_deref(), !request.head)?;
         self.needs_transaction(request.dry_run, false)?;
         let id = id_column(&relation);
         let no_id = || {
@@ -162,7 +168,7 @@ impl Planner<'_> {
         let returning = self.returning(&relation, &request.columns, request.head)?;
         let guard =
             self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
-        self.plan(Operation::Delete(DeletePlan { relation, filter, returning, guard }))
+        self.plan(Operation::Delete(DeletePlan { relation, filter, returning, guard, only_if }))
     }
 
     /// Refuses what only a transaction that can be rolled back gives.

@@ -32,6 +32,8 @@ pub struct DeleteRequest {
     pub max_affected: Option<u64>,
     /// Whether everything is undone after it was done.
     pub dry_run: bool,
+    /// What the one row must be, or the answer says that it was not removed; none asks only that it is there.
+    pub only_if: Option<Vec<Condition>>,
 }
 
 impl DeleteRequest {
@@ -72,6 +74,7 @@ impl DeleteRequest {
             head: body.take_bool("head")?.unwrap_or(false),
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
+            only_if: fetch::take_only_if(&mut body, limits, decoding)?,
         };
         body.finish(decoding)?;
         if request.resource_id.is_none() && request.conditions.is_empty() {

@@ -150,6 +150,16 @@ pub(super) fn take_conditions(
     }
 }
 
+/// `if` of the routes that change rows.
+pub(super) fn take_only_if(
+    body: &mut Object<'_>,
+    limits: &Limits,
+    decoding: Decoding,
+) -> Result<Option<Vec<Condition>>, RequestError> {
+    let field = body.path("if");
+    body.take("if").map(|list| condition::parse_list(list, &field, limits, decoding)).transpose()
+}
+
 pub(super) fn take_count(body: &mut Object<'_>) -> Result<Option<Count>, RequestError> {
     let field = body.path("count");
     Ok(match body.take_string("count")?.as_deref() {

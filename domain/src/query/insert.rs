@@ -71,6 +71,8 @@ pub struct InsertRequest {
     pub max_affected: Option<u64>,
     /// Whether everything is undone after it was done.
     pub dry_run: bool,
+    /// Whether a row that is there already is an answer, not a failure.
+    pub if_not_exists: bool,
 }
 
 impl InsertRequest {
@@ -111,9 +113,31 @@ impl InsertRequest {
             default_to_null: body.take_bool("default_to_null")?.unwrap_or(true),
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
+            if_not_exists: body.take_bool("if_not_exists")?.unwrap_or(false),
         };
         body.finish(decoding)?;
+        if request.if_not_exists {
+            request.goes_with_if_not_exists()?;
+        }
         Ok(request)
+    }
+}
+
+impl InsertRequest {
+    fn goes_with_if_not_exists(&self) -> Result<(), RequestError> {
+        let refuse = |field: &str, message: &str| Err(RequestError::invalid(field, message));
+        match &self.upsert {
+            Some(_) => refuse(
+                "if_not_exists",
+                "`if_not_exists` leaves a row that is there as it is, `on_conflict` and `update_body` say what becomes of \
+                 it; give one of them",
+            ),
+            None if self.rows.len() > 1 => refuse(
+                "insert_body",
+                "`if_not_exists` goes with one row, as its answer is of one; send the rows one by one",
+            ),
+            None => Ok(()),
+        }
     }
 }
 

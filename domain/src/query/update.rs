@@ -33,6 +33,8 @@ pub struct UpdateRequest {
     pub max_affected: Option<u64>,
     /// Whether everything is undone after it was done.
     pub dry_run: bool,
+    /// What the one row must be, or the answer says that it was not changed; none asks only that it is there.
+    pub only_if: Option<Vec<Condition>>,
 }
 
 impl UpdateRequest {
@@ -55,9 +57,14 @@ impl UpdateRequest {
             head: body.take_bool("head")?.unwrap_or(false),
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
+            only_if: fetch::take_only_if(&mut body, limits, decoding)?,
             conditions,
         };
         body.finish(decoding)?;
+        if request.only_if.is_some() && request.grouping.is_some() {
+            let message = "`group_by` cannot stand beside `if`, whose answer is of one row";
+            return Err(RequestError::invalid("group_by", message));
+        }
         if request.conditions.is_empty() {
             return Err(RequestError::field(
                 RequestCode::MissingField,

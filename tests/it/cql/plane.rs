@@ -36,7 +36,7 @@ impl Plane {
         self.gateway.send(if body.is_null() { request } else { request.json(&body) }).await
     }
 
-    async fn send(&self, method: Method, path: &str, key: &str, body: &Value) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, key: &str, body: &Value) -> Answer {
         let request = self.gateway.bare(method, path).header("X-Athena-Client", CLIENT);
         self.gateway.send(request.header("apikey", key).json(body)).await
     }

@@ -6,9 +6,9 @@ use athena_domain::plan::cql::{CqlPage, CqlRead};
 use athena_domain::rows::Flow;
 use scylla::errors::{DbError, RequestAttemptError};
 use scylla::response::PagingState;
-use tokio::time::Instant;
 
 use super::ScyllaBackend;
+use super::effort::Effort;
 use super::rows::{Answer, rows, unreadable};
 use crate::failure::{Intent, rejected};
 use crate::render::Statement;
@@ -49,7 +49,7 @@ impl ScyllaBackend {
         read: &CqlRead,
         page: &CqlPage,
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<Done, PortError> {
         let mut answer = Answer::new(&read.relation, &read.outputs, plan.big_numbers_as_text)
             .every(read.every)
@@ -68,9 +68,9 @@ impl ScyllaBackend {
         // Whether it is the caller's cursor that says where to go on.
         let mut given = page.from.is_some();
         'reads: while let Some(restrictions) = read.reads.get(usize::from(place.read)) {
-            let session = self.link.session(deadline).await?;
+            let session = self.link.session(effort.deadline).await?;
             let statement = Statement::read(read, restrictions);
-            let mut prepared = self.prepared(&session, statement.text, Intent::Read, deadline).await?;
+            let mut prepared = self.prepared(&session, statement.text, Intent::Read, effort).await?;
             done.statements += 1;
             loop {
                 let full = answer.is_full();
@@ -85,7 +85,7 @@ impl ScyllaBackend {
                 prepared.set_page_size(size);
                 let from = place.state.clone();
                 let asked =
-                    self.page(&session, &mut prepared, &statement.markers, from, Intent::Read, deadline);
+                    self.page(&session, &mut prepared, &statement.markers, from, Intent::Read, effort);
                 let (result, more) = match asked.await {
                     Err(error) if given && is_no_place(&error) => return Err(no_place().caused_by(error)),
                     outcome => outcome?,

@@ -132,6 +132,7 @@ fn updates_and_deletes_touch_no_row_that_is_not_there() {
         rows: vec![key.clone()],
         set: vec![(3, CqlValue::Null)],
         condition: Vec::new(),
+        told: false,
         returning: Vec::new(),
     };
     assert_eq!(
@@ -148,6 +149,7 @@ fn updates_and_deletes_touch_no_row_that_is_not_there() {
         relation: relation(),
         rows: vec![key.clone()],
         condition: Vec::new(),
+        told: false,
         returning: Vec::new(),
     };
     assert_eq!(

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use athena_domain::breaker::BreakerOverrides;
 use percent_encoding::percent_decode_str;
-use scylla::statement::Consistency;
+use scylla::statement::{Consistency, SerialConsistency};
 
 use super::ScyllaSettings;
 
 /// Options, as errors list them.
-const OPTIONS: &str = "consistency, datacenter, page_size, timeout_ms, allow_filtering, tls, max_concurrent, \
+const OPTIONS: &str = "consistency, serial_consistency, datacenter, page_size, timeout_ms, allow_filtering, tls, max_concurrent, \
                        queue_length, queue_wait_ms, circuit_breaker_threshold, circuit_breaker_timeout_secs, \
                        circuit_breaker_check_interval_secs";
 
@@ -90,6 +90,7 @@ pub(super) fn read(uri: &str) -> Result<ScyllaSettings, InvalidUri> {
         credentials,
         keyspace,
         consistency: Consistency::LocalQuorum,
+        serial: None,
         datacenter: None,
         page_size: 1000,
         allow_filtering: false,
@@ -123,6 +124,13 @@ fn take(settings: &mut ScyllaSettings, name: &str, value: &str) -> Result<(), In
             let names = || CONSISTENCIES.map(|(known, _)| format!("`{known}`")).join(", ");
             settings.consistency =
                 found.map(|(_, level)| *level).ok_or_else(|| option(name, &format!("one of {}", names())))?;
+        }
+        "serial_consistency" => {
+            settings.serial = Some(match value.to_ascii_lowercase().as_str() {
+                "serial" => SerialConsistency::Serial,
+                "local_serial" => SerialConsistency::LocalSerial,
+                _ => return Err(option(name, "`serial` or `local_serial`")),
+            });
         }
         "datacenter" if value.is_empty() => return Err(option(name, "a name")),
         "datacenter" => settings.datacenter = Some(value.to_owned()),

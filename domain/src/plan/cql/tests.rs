@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+mod conditional;
 mod properties;
 mod reads;
 mod scope;
@@ -199,6 +200,7 @@ fn said(relation: &Relation, restrictions: &[Restriction]) -> String {
             Test::Lte(value) => format!("{name}<={}", shown(value)),
             Test::Contains(value) => format!("{name} contains {}", shown(value)),
             Test::Entry(key, value) => format!("{name}[{}]={}", shown(key), shown(value)),
+            Test::Neq(value) => format!("{name}!={}", shown(value)),
             Test::Null => format!("{name}=null"),
             Test::NotNull => format!("{name}!=null"),
         }

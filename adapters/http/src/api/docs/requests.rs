@@ -113,6 +113,11 @@ pub struct UpdateBody {
     max_affected: Option<u64>,
     /// Undoes everything after it was done.
     dry_run: Option<bool>,
+    /// CQL: what the one row that `conditions` name must be, all of it, or the answer says `applied: false` and shows
+    /// the row as it is in `current`. Filters as in `conditions`, without `or` and `not`; an empty array asks only that
+    /// the row is there.
+    #[oai(rename = "if")]
+    only_if: Option<Vec<Value>>,
 }
 
 impl Example for UpdateBody {
@@ -155,6 +160,9 @@ pub struct InsertBody {
     max_affected: Option<u64>,
     /// Undoes everything after it was done.
     dry_run: Option<bool>,
+    /// CQL, one row: where a row with this primary key is there already, the answer is no failure: it says
+    /// `applied: false` and shows that row in `current`.
+    if_not_exists: Option<bool>,
 }
 
 impl Example for InsertBody {
@@ -191,6 +199,9 @@ pub struct DeleteBody {
     max_affected: Option<u64>,
     /// Undoes everything after it was done.
     dry_run: Option<bool>,
+    /// CQL: as in an update.
+    #[oai(rename = "if")]
+    only_if: Option<Vec<Value>>,
 }
 
 impl Example for DeleteBody {

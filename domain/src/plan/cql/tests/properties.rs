@@ -165,6 +165,7 @@ fn finds(restrictions: &[Restriction], row: &Row) -> bool {
         match (&restriction.test, cell) {
             (Test::Null, cell) => cell.is_none(),
             (Test::NotNull, cell) => cell.is_some(),
+            (Test::Neq(value), cell) => cell != Some(int(value)),
             (_, None) => false,
             (Test::Eq(value), Some(cell)) => cell == int(value),
             (Test::In(members), Some(cell)) => members.iter().any(|member| int(member) == cell),
@@ -279,6 +280,7 @@ proptest! {
             head: false,
             max_affected: None,
             dry_run: false,
+            only_if: None,
         };
         let plan = planned(&layout, false, |planner| planner.delete(&request));
         let Ok(Plan { operation: Operation::Cql(CqlPlan::Delete(delete)), .. }) = plan else { return Ok(()) };
