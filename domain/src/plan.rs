@@ -24,7 +24,7 @@ use crate::access::Authority;
 use crate::error::RequestError;
 use crate::limits::Limits;
 use crate::query::fetch::Count;
-use crate::query::{CompareOp, IsTest, Nulls};
+use crate::query::{CompareOp, IsTest, Nulls, Stamp};
 use crate::schema::{ColumnType, Dialect, Relation, Schema};
 
 /// What a planner may take for granted.
@@ -249,6 +249,8 @@ pub struct InsertPlan {
     pub check: Option<Filter>,
     /// Whether a row that is there already is an answer; for CQL only.
     pub if_not_exists: bool,
+    /// How long the values live and when they were written; for CQL only.
+    pub stamp: Stamp,
 }
 
 /// A change of rows.
@@ -268,6 +270,8 @@ pub struct UpdatePlan {
     pub check: Option<Filter>,
     /// What the one row must be, or the answer says that it was not changed; for CQL only.
     pub only_if: Option<Filter>,
+    /// How long the new values live and when they were written; for CQL only.
+    pub stamp: Stamp,
 }
 
 /// A removal of rows.
@@ -283,6 +287,8 @@ pub struct DeletePlan {
     pub guard: Guard,
     /// What the one row must be, or the answer says that it was not removed; for CQL only.
     pub only_if: Option<Filter>,
+    /// Microseconds since 1970 until which what goes was written; for CQL only.
+    pub timestamp: Option<i64>,
 }
 
 /// What a statement does.

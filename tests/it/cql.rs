@@ -3,6 +3,7 @@
 mod conditional;
 mod cursors;
 mod plane;
+mod stamps;
 mod values;
 mod writes;
 

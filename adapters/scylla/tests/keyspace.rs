@@ -11,7 +11,7 @@ use athena_domain::plan::cql::{
     Batch, CqlCount, CqlDelete, CqlInsert, CqlPage, CqlRead, CqlUpdate, CqlValue, Existing, Restriction, Test,
 };
 use athena_domain::plan::{CqlPlan, Operation, Output, Plan, RawPlan};
-use athena_domain::query::{RelationName, Value};
+use athena_domain::query::{RelationName, Stamp, Value};
 use athena_domain::schema::{Dialect, IndexKind, PRIMARY_KEY, Relation, Schema};
 use athena_scylla::{ScyllaBackend, ScyllaSchema, ScyllaSettings};
 use athena_test_support::{Mode, TestKeyspace};
@@ -123,6 +123,7 @@ fn numbers(relation: &Arc<Relation>, rows: &[(i64, i64)], existing: Existing, ba
         rows: rows.iter().map(|(part, n)| vec![CqlValue::Int(*part), CqlValue::Int(*n)]).collect(),
         existing,
         batch,
+        stamp: Stamp::default(),
         returning: outputs(relation),
     })
 }
@@ -323,6 +324,7 @@ async fn updates_and_deletes_touch_what_is_there() {
         rows: vec![row],
         existing: Existing::Refuses,
         batch: Batch::Single,
+        stamp: Stamp::default(),
         returning: Vec::new(),
     };
     bench.run(CqlPlan::Insert(insert)).await.unwrap();
@@ -330,6 +332,8 @@ async fn updates_and_deletes_touch_what_is_there() {
     let update = |note: CqlValue, condition| CqlUpdate {
         relation: table.clone(),
         rows: vec![day(1), day(2)],
+        added: false,
+        ttl: None,
         set: vec![(3, note), (5, CqlValue::Set(vec![text("a"), text("b")]))],
         condition,
         told: false,
@@ -353,6 +357,7 @@ async fn updates_and_deletes_touch_what_is_there() {
             relation: table.clone(),
             rows: vec![day(1), day(2)],
             condition,
+            timestamp: None,
             told: false,
             returning: outputs(&table),
         })

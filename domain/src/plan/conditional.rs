@@ -1,11 +1,11 @@
 //! Planning writes whose answer tells whether they were carried out, and shows the row as it is where they were not:
-//! `if_not_exists` and `if`.
+//! `if_not_exists` and `if`. And what else only a CQL database is told of a write.
 
 use super::cql::refuse;
 use super::{Filter, Planner};
 use crate::access::KeyOperation;
 use crate::error::{RequestCode, RequestError};
-use crate::query::Condition;
+use crate::query::{Condition, Stamp};
 use crate::schema::{Dialect, Relation};
 
 impl Planner<'_> {
@@ -55,6 +55,33 @@ impl Planner<'_> {
         };
         let refusal = RequestError::field(RequestCode::NotSupportedByBackend, field, reason);
         Err(refusal.hint(fix))
+    }
+
+    /// Checks that the values of a write may be dated, and given an end.
+    ///
+    /// # Errors
+    /// What other databases do not do.
+    pub(super) fn stamped(&self, stamp: Stamp) -> Result<(), RequestError> {
+        let told = [
+            (
+                "ttl",
+                stamp.ttl.is_some(),
+                "rows of this database stay until they are deleted",
+                "keep the time of their end in a column, and delete by it",
+            ),
+            (
+                "timestamp",
+                stamp.timestamp.is_some(),
+                "this database keeps of a value only what was written last, and dates no write",
+                "leave `timestamp` out; keep the time in a column where it matters",
+            ),
+        ];
+        match told.iter().find(|(_, given, ..)| *given && !self.speaks_cql()) {
+            Some((field, _, reason, fix)) => {
+                Err(RequestError::field(RequestCode::NotSupportedByBackend, *field, *reason).hint(*fix))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Checks that the caller may read the relation, as well as write it.

@@ -3,6 +3,7 @@
 
 mod access;
 mod condition;
+mod counter;
 mod demand;
 mod moment;
 mod raw;
@@ -13,6 +14,7 @@ mod terms;
 mod value;
 mod write;
 
+pub(super) use counter::{counts_nothing, increment};
 pub(super) use raw::raw;
 pub use read::read;
 pub(super) use stage::{paged, stage};
@@ -22,6 +24,7 @@ use std::sync::Arc;
 
 use super::Output;
 use crate::error::{RequestCode, RequestError};
+use crate::query::Stamp;
 use crate::schema::Relation;
 
 #[cfg(test)]
@@ -170,6 +173,8 @@ pub struct CqlInsert {
     pub existing: Existing,
     /// How several rows are written.
     pub batch: Batch,
+    /// How long the values live and when they were written (`USING …`); no time beside `IF`.
+    pub stamp: Stamp,
     /// Columns of the answer, read by the primary key when the row is written; none for an answer without rows.
     pub returning: Vec<Output>,
 }
@@ -194,6 +199,11 @@ pub struct CqlUpdate {
     pub rows: Vec<Vec<Restriction>>,
     /// New values.
     pub set: Vec<(usize, CqlValue)>,
+    /// Whether `set` is added to what is there, as counters are. Then nothing is asked of a row (no `IF`), and one that
+    /// is not there is made.
+    pub added: bool,
+    /// Seconds after which the new values are gone (`USING TTL`).
+    pub ttl: Option<i32>,
     /// What the row must be besides (`IF …`); when empty it must only be there (`IF EXISTS`).
     pub condition: Vec<Restriction>,
     /// Whether the answer tells if the one row met the condition, and shows it where it did not.
@@ -211,6 +221,9 @@ pub struct CqlDelete {
     pub rows: Vec<Vec<Restriction>>,
     /// What the row must be besides (`IF …`); when empty it must only be there (`IF EXISTS`).
     pub condition: Vec<Restriction>,
+    /// Only what was written until then goes (`USING TIMESTAMP`), and nothing is asked of a row (no `IF`): those count
+    /// that were there before and are not afterwards.
+    pub timestamp: Option<i64>,
     /// Whether the answer tells if the one row met the condition, and shows it where it did not.
     pub told: bool,
     /// Columns of the answer, read by the primary key before the row is removed; none for an answer without rows.

@@ -313,4 +313,10 @@ fn writes_that_tell_of_the_row_are_of_cql() {
         ),
         "if"
     );
+    for (rest, field) in [(r#","ttl":5"#, "ttl"), (r#","timestamp":5"#, "timestamp")] {
+        let insert = format!(r#"{{"table_name":"users","insert_body":{{"id":1}}{rest}}}"#);
+        assert_eq!(refused("insert", &insert), field);
+        assert_eq!(refused("update", &change.replace(r#","if":[]"#, rest)), field);
+    }
+    assert_eq!(refused("delete", r#"{"table_name":"users","resource_id":1,"timestamp":5}"#), "timestamp");
 }

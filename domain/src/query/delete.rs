@@ -5,6 +5,7 @@ use super::columns::Selection;
 use super::condition::Condition;
 use super::fetch::{self, Count};
 use super::identifier::RelationName;
+use super::stamp::take_timestamp;
 use super::value::Value;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
@@ -34,6 +35,8 @@ pub struct DeleteRequest {
     pub dry_run: bool,
     /// What the one row must be, or the answer says that it was not removed; none asks only that it is there.
     pub only_if: Option<Vec<Condition>>,
+    /// Microseconds since 1970: only what was written until then goes.
+    pub timestamp: Option<i64>,
 }
 
 impl DeleteRequest {
@@ -75,6 +78,7 @@ impl DeleteRequest {
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
             only_if: fetch::take_only_if(&mut body, limits, decoding)?,
+            timestamp: take_timestamp(&mut body)?,
         };
         body.finish(decoding)?;
         if request.resource_id.is_none() && request.conditions.is_empty() {

@@ -5,6 +5,7 @@ use super::columns::Selection;
 use super::condition::{self, Condition};
 use super::fetch::{self, Count};
 use super::identifier::{Identifier, RelationName};
+use super::stamp::Stamp;
 use super::value::Value;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
@@ -73,6 +74,8 @@ pub struct InsertRequest {
     pub dry_run: bool,
     /// Whether a row that is there already is an answer, not a failure.
     pub if_not_exists: bool,
+    /// How long the values live and when they were written.
+    pub stamp: Stamp,
 }
 
 impl InsertRequest {
@@ -114,6 +117,7 @@ impl InsertRequest {
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
             if_not_exists: body.take_bool("if_not_exists")?.unwrap_or(false),
+            stamp: Stamp::take(&mut body)?,
         };
         body.finish(decoding)?;
         if request.if_not_exists {

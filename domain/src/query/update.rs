@@ -6,6 +6,7 @@ use super::condition::Condition;
 use super::fetch::{self, Count};
 use super::identifier::RelationName;
 use super::insert::{Assignment, parse_assignments};
+use super::stamp::Stamp;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
 use crate::shape::Grouping;
@@ -35,6 +36,8 @@ pub struct UpdateRequest {
     pub dry_run: bool,
     /// What the one row must be, or the answer says that it was not changed; none asks only that it is there.
     pub only_if: Option<Vec<Condition>>,
+    /// How long the new values live and when they were written.
+    pub stamp: Stamp,
 }
 
 impl UpdateRequest {
@@ -58,6 +61,7 @@ impl UpdateRequest {
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
             only_if: fetch::take_only_if(&mut body, limits, decoding)?,
+            stamp: Stamp::take(&mut body)?,
             conditions,
         };
         body.finish(decoding)?;

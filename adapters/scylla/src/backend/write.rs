@@ -138,9 +138,13 @@ impl ScyllaBackend {
         for key in &delete.rows {
             // Afterwards nobody can read it.
             let before = match &delete.returning[..] {
-                [] => None,
-                outputs => {
-                    let statement = Statement::row(&delete.relation, outputs, key);
+                [] if delete.timestamp.is_none() => None,
+                [] => Some(Statement::presence(&delete.relation, key)),
+                outputs => Some(Statement::row(&delete.relation, outputs, key)),
+            };
+            let before = match before {
+                None => None,
+                Some(statement) => {
                     let result = self.once(&session, statement, Intent::Read, effort).await;
                     let result = result.map_err(|error| after(error, done.affected))?;
                     done.statements += 1;
@@ -151,7 +155,19 @@ impl ScyllaBackend {
             let result = self.once(&session, statement, Intent::Write, effort).await;
             let result = result.map_err(|error| after(error, done.affected))?;
             done.statements += 1;
-            if applied(&result_rows(result)?)? {
+            let gone = match &delete.timestamp {
+                None => applied(&result_rows(result)?)?,
+                // Whether it was written before then, the database does not say.
+                Some(_) => {
+                    let statement = Statement::presence(&delete.relation, key);
+                    let left = self.once(&session, statement, Intent::Read, effort).await;
+                    let left = left.map_err(|error| after(error, done.affected))?;
+                    done.statements += 1;
+                    let there = |rows: &QueryRowsResult| rows.rows_num() > 0;
+                    before.as_ref().is_some_and(there) && !there(&rows(left)?)
+                }
+            };
+            if gone {
                 done.affected += 1;
                 removed.extend(before);
             }

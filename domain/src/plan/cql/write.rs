@@ -47,6 +47,14 @@ impl Writes<'_> {
             true => Existing::Told,
             false => existing(&relation, plan.conflict.as_ref())?,
         };
+        if plan.stamp.timestamp.is_some() && existing != Existing::Changes {
+            return Err(refuse(
+                "timestamp",
+                "an insert looks whether its row is there already, and a write that looks is dated by the database"
+                    .to_owned(),
+                "write it as an upsert, with `on_conflict` on the primary key, or leave `timestamp` out".to_owned(),
+            ));
+        }
         let several = rows.len() > 1;
         if several && plan.columns.iter().any(|column| table.statics.contains(column)) {
             return Err(refuse(
@@ -99,6 +107,7 @@ impl Writes<'_> {
             rows: values,
             existing,
             batch,
+            stamp: plan.stamp,
             returning: plan.returning,
             relation,
         })
@@ -135,8 +144,29 @@ impl Writes<'_> {
         if let Some(check) = &plan.check {
             stays_in_scope(&relation, check, &set)?;
         }
-        let told = plan.only_if.is_some();
-        Ok(CqlUpdate { rows, set, condition, told, returning: plan.returning, relation })
+        let (told, ttl) = (plan.only_if.is_some(), plan.stamp.ttl);
+        if plan.stamp.timestamp.is_some() {
+            return Err(refuse(
+                "timestamp",
+                "an update looks whether its row is there, and a write that looks is dated by the database".to_owned(),
+                "insert the row's key and new values with `on_conflict` on the primary key, which makes a row that is \
+                 not there, or leave `timestamp` out"
+                    .to_owned(),
+            ));
+        }
+        if table.counter {
+            added_alone(&relation, &condition, told, ttl)?;
+        }
+        Ok(CqlUpdate {
+            rows,
+            set,
+            added: table.counter,
+            ttl,
+            condition,
+            told,
+            returning: plan.returning,
+            relation,
+        })
     }
 
     pub(super) fn delete(&self, plan: DeletePlan) -> Result<CqlDelete, RequestError> {
@@ -145,7 +175,32 @@ impl Writes<'_> {
         can_be_kept(plan.guard)?;
         let (rows, condition) =
             self.found(&relation, table, &plan.filter, plan.only_if.as_ref(), plan.guard)?;
-        Ok(CqlDelete { rows, condition, told: plan.only_if.is_some(), returning: plan.returning, relation })
+        if table.counter {
+            return Err(refuse(
+                "table_name",
+                format!(
+                    "a counter of '{}' that was deleted may not count when it is added to again",
+                    relation.name
+                ),
+                "take away what it has with a negative `increment`, or use /gateway/query".to_owned(),
+            ));
+        }
+        let told = plan.only_if.is_some();
+        if plan.timestamp.is_some() && (told || !condition.is_empty()) {
+            return Err(refuse(
+                "timestamp",
+                "the database dates a removal by itself that depends on what the row holds".to_owned(),
+                "name the rows by their primary keys only, or leave `timestamp` out".to_owned(),
+            ));
+        }
+        Ok(CqlDelete {
+            rows,
+            condition,
+            timestamp: plan.timestamp,
+            told,
+            returning: plan.returning,
+            relation,
+        })
     }
 
     fn not_too_many(&self, rows: usize) -> Result<(), RequestError> {
@@ -260,12 +315,29 @@ fn writable(relation: &Relation) -> Result<&CqlTable, RequestError> {
         let reason = format!("'{name}' is a materialized view, which the database writes by itself");
         return Err(refuse("table_name", reason, "write to the table that it is made of".to_owned()));
     }
-    if table.counter {
-        let reason = format!("the values of '{name}' are counters, which can be added to but not set");
-        let fix = "use /gateway/query: UPDATE … SET counter = counter + ? WHERE …".to_owned();
-        return Err(refuse("table_name", reason, fix));
-    }
     Ok(table)
+}
+
+/// Checks that counters are added to by the key of their row and nothing else.
+fn added_alone(
+    relation: &Relation,
+    condition: &[Restriction],
+    told: bool,
+    ttl: Option<i32>,
+) -> Result<(), RequestError> {
+    let reason = "the database adds to a counter without looking at it".to_owned();
+    if told {
+        return Err(refuse("if", reason, "leave `if` out".to_owned()));
+    }
+    if let Some(first) = condition.first() {
+        let name = &relation.columns[first.column].name;
+        return Err(refuse(name, reason, "name the rows by their primary keys only".to_owned()));
+    }
+    if ttl.is_some() {
+        let reason = "counters stay until they are deleted".to_owned();
+        return Err(refuse("ttl", reason, "leave `ttl` out".to_owned()));
+    }
+    Ok(())
 }
 
 fn can_be_kept(guard: Guard) -> Result<(), RequestError> {

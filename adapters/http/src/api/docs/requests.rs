@@ -82,7 +82,7 @@ pub struct UpdateBody {
     table_name: String,
     /// Schema of an unqualified name.
     table_schema: Option<String>,
-    /// New values by column. `data`, `set` and an array of objects in `columns` are taken as well; one of them
+    /// New values by column; a counter of CQL takes `{"increment": 5}`. `data`, `set` and an array of objects in `columns` are taken as well; one of them
     /// is required.
     update_body: Json,
     /// The same as `update_body`.
@@ -118,6 +118,10 @@ pub struct UpdateBody {
     /// the row is there.
     #[oai(rename = "if")]
     only_if: Option<Vec<Value>>,
+    /// CQL: seconds after which the new values are gone, up to 20 years; 0 keeps them, whatever the table says.
+    ttl: Option<u32>,
+    /// Refused, with the fix: CQL dates an update by itself.
+    timestamp: Option<i64>,
 }
 
 impl Example for UpdateBody {
@@ -163,6 +167,11 @@ pub struct InsertBody {
     /// CQL, one row: where a row with this primary key is there already, the answer is no failure: it says
     /// `applied: false` and shows that row in `current`.
     if_not_exists: Option<bool>,
+    /// CQL: seconds after which the row is gone, up to 20 years; 0 keeps it, whatever the table says.
+    ttl: Option<u32>,
+    /// CQL, with `on_conflict`: microseconds since 1970 at which the row counts as written; what was written later
+    /// stays.
+    timestamp: Option<i64>,
 }
 
 impl Example for InsertBody {
@@ -202,6 +211,8 @@ pub struct DeleteBody {
     /// CQL: as in an update.
     #[oai(rename = "if")]
     only_if: Option<Vec<Value>>,
+    /// CQL: microseconds since 1970; what was written later stays. Rows are named by their keys only.
+    timestamp: Option<i64>,
 }
 
 impl Example for DeleteBody {

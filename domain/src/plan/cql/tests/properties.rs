@@ -281,6 +281,7 @@ proptest! {
             max_affected: None,
             dry_run: false,
             only_if: None,
+            timestamp: None,
         };
         let plan = planned(&layout, false, |planner| planner.delete(&request));
         let Ok(Plan { operation: Operation::Cql(CqlPlan::Delete(delete)), .. }) = plan else { return Ok(()) };
