@@ -11,6 +11,7 @@ mod filter;
 mod open;
 mod page;
 mod raw;
+mod tuning;
 mod write;
 
 pub use bind::{Bind, Datum};
@@ -24,7 +25,7 @@ use crate::access::Authority;
 use crate::error::RequestError;
 use crate::limits::Limits;
 use crate::query::fetch::Count;
-use crate::query::{CompareOp, IsTest, Nulls, Stamp};
+use crate::query::{CompareOp, IsTest, Nulls, Stamp, Tuning};
 use crate::schema::{ColumnType, Dialect, Relation, Schema};
 
 /// What a planner may take for granted.
@@ -334,6 +335,8 @@ pub struct Plan {
     /// Whether the names of columns that nobody named are rewritten to snake_case: in an open relation only the
     /// database knows them.
     pub keys_to_snake: bool,
+    /// How a CQL database is to carry it out, within what its owner allows.
+    pub tuning: Tuning,
 }
 
 impl Plan {
@@ -362,7 +365,8 @@ pub struct Planner<'a> {
 
 impl Planner<'_> {
     /// The plan for an operation, in the language of the database.
-    fn plan(&self, operation: Operation) -> Result<Plan, RequestError> {
+    fn plan(&self, operation: Operation, tuning: Tuning) -> Result<Plan, RequestError> {
+        tuning::allowed(tuning, self.schema.dialect())?;
         let operation = match self.schema.dialect() {
             Dialect::Sql | Dialect::Rest => operation,
             Dialect::Cql(rules) => {
@@ -375,6 +379,7 @@ impl Planner<'_> {
             operation,
             big_numbers_as_text: self.options.big_numbers_as_text,
             keys_to_snake: self.options.camel_to_snake,
+            tuning,
         })
     }
 

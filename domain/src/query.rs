@@ -13,6 +13,7 @@ pub mod raw;
 pub mod sort;
 pub mod sql;
 pub mod stamp;
+pub mod tuning;
 pub mod update;
 pub mod value;
 
@@ -28,5 +29,6 @@ pub use raw::RawRequest;
 pub use sort::{Nulls, SortKey};
 pub use sql::{DatabaseKind, Driver, SqlRequest};
 pub use stamp::Stamp;
+pub use tuning::Tuning;
 pub use update::UpdateRequest;
 pub use value::Value;

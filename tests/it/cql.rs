@@ -4,6 +4,7 @@ mod conditional;
 mod cursors;
 mod plane;
 mod stamps;
+mod tuning;
 mod values;
 mod writes;
 

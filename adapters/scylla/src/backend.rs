@@ -1,6 +1,6 @@
 //! Runs plans on one keyspace.
 
-mod effort;
+pub(crate) mod effort;
 mod exchange;
 mod page;
 mod raw;
@@ -65,14 +65,13 @@ impl Backend for ScyllaBackend {
             self.link.learn(&opened);
             opened?;
         }
+        let effort = Effort::of(plan, self.link.settings(), deadline);
         let outcome = match &plan.operation {
             Operation::Cql(cql) => {
-                let outcome = self.work(plan, cql, sink, Effort::usual(self.link.settings(), deadline)).await;
+                let outcome = self.work(plan, cql, sink, effort).await;
                 self.explained(cql, outcome, deadline).await
             }
-            Operation::Raw(raw) => {
-                self.raw(plan, raw, sink, Effort::usual(self.link.settings(), deadline)).await
-            }
+            Operation::Raw(raw) => self.raw(plan, raw, sink, effort).await,
             Operation::Select(_)
             | Operation::Count(_)
             | Operation::Insert(_)

@@ -6,7 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use athena_domain::breaker::BreakerOverrides;
-use scylla::statement::{Consistency, SerialConsistency};
+use athena_domain::schema::Consistency;
+use scylla::statement::SerialConsistency;
 
 pub use uri::InvalidUri;
 
@@ -22,6 +23,8 @@ pub struct ScyllaSettings {
     pub(crate) keyspace: String,
     /// How many replicas have to agree.
     pub(crate) consistency: Consistency,
+    /// The most that a request may ask for; `consistency` when absent.
+    pub(crate) max_consistency: Option<Consistency>,
     /// How many replicas agree on what is there, before a write that depends on it.
     pub(crate) serial: Option<SerialConsistency>,
     /// Whose nodes are asked first.

@@ -61,7 +61,12 @@ impl Bench {
     }
 
     async fn run_into(&self, plan: CqlPlan, mut sink: Recorder) -> Result<(Done, Recorder), PortError> {
-        let plan = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false, keys_to_snake: false };
+        let plan = Plan {
+            operation: Operation::Cql(plan),
+            big_numbers_as_text: false,
+            keys_to_snake: false,
+            tuning: Default::default(),
+        };
         let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
         Ok((done, sink))
@@ -78,7 +83,12 @@ impl Bench {
             opens_transaction: false,
             tells_columns: false,
         };
-        let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false, keys_to_snake: false };
+        let plan = Plan {
+            operation: Operation::Raw(raw),
+            big_numbers_as_text: false,
+            keys_to_snake: false,
+            tuning: Default::default(),
+        };
         let mut sink = Recorder::default();
         let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
@@ -268,7 +278,12 @@ async fn a_sink_may_stop_and_wait() {
     let hanging = sink(|sink| (sink.full, sink.hang_on_flush) = (true, true));
     let work = bench.run_into(plan.clone(), hanging);
     assert!(tokio::time::timeout(Duration::from_millis(300), work).await.is_err());
-    let late = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false, keys_to_snake: false };
+    let late = Plan {
+        operation: Operation::Cql(plan),
+        big_numbers_as_text: false,
+        keys_to_snake: false,
+        tuning: Default::default(),
+    };
     let error = bench
         .backend
         .execute(&late, &mut Recorder::default(), Instant::now(), &Stopwatch::default())
@@ -495,7 +510,12 @@ async fn a_silent_server_is_not_waited_for_any_longer_than_was_said() {
             opens_transaction: false,
             tells_columns: false,
         };
-        let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false, keys_to_snake: false };
+        let plan = Plan {
+            operation: Operation::Raw(raw),
+            big_numbers_as_text: false,
+            keys_to_snake: false,
+            tuning: Default::default(),
+        };
         backend
             .execute(&plan, &mut Recorder::default(), soon(), &Stopwatch::default())
             .await

@@ -80,7 +80,7 @@ impl Planner<'_> {
         select.order = order;
         select.limit = Some(size.saturating_add(1));
         let count = self.count(request, &select);
-        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
+        Ok((self.plan(Operation::Select(select), request.tuning)?, count.transpose()?))
     }
 
     fn page_by_state(
@@ -98,7 +98,7 @@ impl Planner<'_> {
         // So many rows it reads at most, for what is allowed by their number.
         select.limit = Some(size);
         let count = self.count(request, &select);
-        let mut plan = self.plan(Operation::Select(select))?;
+        let mut plan = self.plan(Operation::Select(select), request.tuning)?;
         if let Operation::Cql(CqlPlan::Read(read)) = &mut plan.operation {
             cql::paged(read, CqlPage { size, from })?;
         }

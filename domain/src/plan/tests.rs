@@ -319,4 +319,9 @@ fn writes_that_tell_of_the_row_are_of_cql() {
         assert_eq!(refused("update", &change.replace(r#","if":[]"#, rest)), field);
     }
     assert_eq!(refused("delete", r#"{"table_name":"users","resource_id":1,"timestamp":5}"#), "timestamp");
+    for (rest, field) in [(r#","consistency":"one""#, "consistency"), (r#","timeout_ms":5"#, "timeout_ms")] {
+        let error = fetch(&format!(r#"{{"table_name":"users"{rest}}}"#), RowFormat::Json).unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (RequestCode::NotSupportedByBackend, Some(field)));
+        assert_eq!(refused("delete", &format!(r#"{{"table_name":"users","resource_id":1{rest}}}"#)), field);
+    }
 }

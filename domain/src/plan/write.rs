@@ -60,7 +60,7 @@ impl Planner<'_> {
         let check = self.row_filter(&relation)?;
         self.needs_transaction(request.dry_run, check.is_some())?;
         let guard = self.guard(request.max_affected, request.dry_run, request.head, request.rows.len() == 1);
-        self.plan(Operation::Insert(InsertPlan {
+        let insert = InsertPlan {
             guard: Guard { checked: check.is_some(), ..guard },
             check,
             relation,
@@ -71,7 +71,8 @@ impl Planner<'_> {
             returning,
             if_not_exists: request.if_not_exists,
             stamp: request.stamp,
-        }))
+        };
+        self.plan(Operation::Insert(insert), request.tuning)
     }
 
     /// Plans the same rows again after the unique index `constraint` was violated and the caller had
@@ -125,16 +126,9 @@ impl Planner<'_> {
         let single = pins_one_row(&relation, &filter) && request.grouping.is_none();
         let guard = self.guard(request.max_affected, request.dry_run, request.head, single);
         let guard = Guard { checked: check.is_some(), ..guard };
-        self.plan(Operation::Update(UpdatePlan {
-            relation,
-            set,
-            filter,
-            returning,
-            guard,
-            check,
-            only_if,
-            stamp: request.stamp,
-        }))
+        let update =
+            UpdatePlan { relation, set, filter, returning, guard, check, only_if, stamp: request.stamp };
+        self.plan(Operation::Update(update), request.tuning)
     }
 
     /// Plans a removal of rows.
@@ -183,14 +177,8 @@ impl Planner<'_> {
         let returning = self.returning(&relation, &request.columns, request.head)?;
         let guard =
             self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
-        self.plan(Operation::Delete(DeletePlan {
-            relation,
-            filter,
-            returning,
-            guard,
-            only_if,
-            timestamp: request.timestamp,
-        }))
+        let delete = DeletePlan { relation, filter, returning, guard, only_if, timestamp: request.timestamp };
+        self.plan(Operation::Delete(delete), request.tuning)
     }
 
     /// Refuses what only a transaction that can be rolled back gives.

@@ -6,6 +6,7 @@ use super::condition::Condition;
 use super::fetch::{self, Count};
 use super::identifier::RelationName;
 use super::stamp::take_timestamp;
+use super::tuning::Tuning;
 use super::value::Value;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
@@ -37,6 +38,8 @@ pub struct DeleteRequest {
     pub only_if: Option<Vec<Condition>>,
     /// Microseconds since 1970: only what was written until then goes.
     pub timestamp: Option<i64>,
+    /// How it is to be carried out.
+    pub tuning: Tuning,
 }
 
 impl DeleteRequest {
@@ -79,6 +82,7 @@ impl DeleteRequest {
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
             only_if: fetch::take_only_if(&mut body, limits, decoding)?,
             timestamp: take_timestamp(&mut body)?,
+            tuning: Tuning::take(&mut body)?,
         };
         body.finish(decoding)?;
         if request.resource_id.is_none() && request.conditions.is_empty() {

@@ -6,6 +6,7 @@ use super::condition::{self, Condition};
 use super::fetch::{self, Count};
 use super::identifier::{Identifier, RelationName};
 use super::stamp::Stamp;
+use super::tuning::Tuning;
 use super::value::Value;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
@@ -76,6 +77,8 @@ pub struct InsertRequest {
     pub if_not_exists: bool,
     /// How long the values live and when they were written.
     pub stamp: Stamp,
+    /// How it is to be carried out.
+    pub tuning: Tuning,
 }
 
 impl InsertRequest {
@@ -118,6 +121,7 @@ impl InsertRequest {
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
             if_not_exists: body.take_bool("if_not_exists")?.unwrap_or(false),
             stamp: Stamp::take(&mut body)?,
+            tuning: Tuning::take(&mut body)?,
         };
         body.finish(decoding)?;
         if request.if_not_exists {

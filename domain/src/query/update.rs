@@ -7,6 +7,7 @@ use super::fetch::{self, Count};
 use super::identifier::RelationName;
 use super::insert::{Assignment, parse_assignments};
 use super::stamp::Stamp;
+use super::tuning::Tuning;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
 use crate::shape::Grouping;
@@ -38,6 +39,8 @@ pub struct UpdateRequest {
     pub only_if: Option<Vec<Condition>>,
     /// How long the new values live and when they were written.
     pub stamp: Stamp,
+    /// How it is to be carried out.
+    pub tuning: Tuning,
 }
 
 impl UpdateRequest {
@@ -62,6 +65,7 @@ impl UpdateRequest {
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
             only_if: fetch::take_only_if(&mut body, limits, decoding)?,
             stamp: Stamp::take(&mut body)?,
+            tuning: Tuning::take(&mut body)?,
             conditions,
         };
         body.finish(decoding)?;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use athena_domain::plan::Plan;
+use athena_domain::schema;
 use scylla::statement::{Consistency, SerialConsistency};
 use tokio::time::Instant;
 
@@ -21,12 +23,13 @@ pub(super) struct Effort {
 }
 
 impl Effort {
-    /// The effort of a client's statements until `deadline`.
-    pub(super) fn usual(settings: &ScyllaSettings, deadline: Instant) -> Self {
+    /// The effort of a plan's statements until `deadline`.
+    pub(super) fn of(plan: &Plan, settings: &ScyllaSettings, deadline: Instant) -> Self {
+        let most = settings.timeout();
         Self {
             deadline,
-            timeout: settings.timeout(),
-            consistency: settings.consistency,
+            timeout: plan.tuning.timeout.map_or(most, |asked| asked.min(most)),
+            consistency: level(plan.tuning.consistency.unwrap_or(settings.consistency)),
             serial: settings.serial(),
         }
     }
@@ -48,5 +51,19 @@ impl Effort {
     /// How long the next exchange may take.
     pub(super) fn patience(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now()).min(self.timeout)
+    }
+}
+
+/// The driver's word for a level.
+pub(crate) fn level(level: schema::Consistency) -> Consistency {
+    match level {
+        schema::Consistency::LocalOne => Consistency::LocalOne,
+        schema::Consistency::One => Consistency::One,
+        schema::Consistency::Two => Consistency::Two,
+        schema::Consistency::Three => Consistency::Three,
+        schema::Consistency::LocalQuorum => Consistency::LocalQuorum,
+        schema::Consistency::Quorum => Consistency::Quorum,
+        schema::Consistency::EachQuorum => Consistency::EachQuorum,
+        schema::Consistency::All => Consistency::All,
     }
 }

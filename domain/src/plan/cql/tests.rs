@@ -7,6 +7,7 @@ mod conditional;
 mod properties;
 mod reads;
 mod scope;
+mod tuning;
 mod writes;
 
 use super::*;
@@ -16,8 +17,8 @@ use crate::plan::{KeyValue, Operation, PageStart, Plan, PlanOptions, Planner};
 use crate::query::{Decoding, DeleteRequest, FetchRequest, InsertRequest, JsonText, UpdateRequest};
 use crate::rows::RowFormat;
 use crate::schema::{
-    Clustering, Column, ColumnType, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind, IndexTarget,
-    Schema,
+    Clustering, Column, ColumnType, Consistency, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind,
+    IndexTarget, Schema,
 };
 
 fn column(name: &str, ty: CqlType) -> Column {
@@ -96,8 +97,14 @@ fn schema(allow_filtering: bool) -> Schema {
         ..CqlTable::default()
     };
     let view = Relation::of_cql("ks", "by_name", users().columns, view);
-    Schema::new(vec![events(), users(), hits, view], HashMap::new(), vec!["ks".into()])
-        .speaking(Dialect::Cql(CqlRules { allow_filtering, max_filtered_rows: 1000 }))
+    Schema::new(vec![events(), users(), hits, view], HashMap::new(), vec!["ks".into()]).speaking(
+        Dialect::Cql(CqlRules {
+            allow_filtering,
+            max_filtered_rows: 1000,
+            max_consistency: Consistency::LocalQuorum,
+            max_timeout: std::time::Duration::from_secs(30),
+        }),
+    )
 }
 
 /// How a test asks.

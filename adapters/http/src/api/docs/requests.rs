@@ -60,6 +60,11 @@ pub struct FetchBody {
     count: Option<String>,
     /// Returns no rows.
     head: Option<bool>,
+    /// CQL: how many replicas have to agree: `local_one`, `one`, `two`, `three`, `local_quorum`, `quorum`,
+    /// `each_quorum`, `all`. No more than the client's connection URI allows (`max_consistency`).
+    consistency: Option<String>,
+    /// CQL: milliseconds that one page or one write may take; no more than the client's own time.
+    timeout_ms: Option<u64>,
 }
 
 impl Example for FetchBody {
@@ -122,6 +127,11 @@ pub struct UpdateBody {
     ttl: Option<u32>,
     /// Refused, with the fix: CQL dates an update by itself.
     timestamp: Option<i64>,
+    /// CQL: how many replicas have to agree: `local_one`, `one`, `two`, `three`, `local_quorum`, `quorum`,
+    /// `each_quorum`, `all`. No more than the client's connection URI allows (`max_consistency`).
+    consistency: Option<String>,
+    /// CQL: milliseconds that one page or one write may take; no more than the client's own time.
+    timeout_ms: Option<u64>,
 }
 
 impl Example for UpdateBody {
@@ -172,6 +182,11 @@ pub struct InsertBody {
     /// CQL, with `on_conflict`: microseconds since 1970 at which the row counts as written; what was written later
     /// stays.
     timestamp: Option<i64>,
+    /// CQL: how many replicas have to agree: `local_one`, `one`, `two`, `three`, `local_quorum`, `quorum`,
+    /// `each_quorum`, `all`. No more than the client's connection URI allows (`max_consistency`).
+    consistency: Option<String>,
+    /// CQL: milliseconds that one page or one write may take; no more than the client's own time.
+    timeout_ms: Option<u64>,
 }
 
 impl Example for InsertBody {
@@ -213,6 +228,11 @@ pub struct DeleteBody {
     only_if: Option<Vec<Value>>,
     /// CQL: microseconds since 1970; what was written later stays. Rows are named by their keys only.
     timestamp: Option<i64>,
+    /// CQL: how many replicas have to agree: `local_one`, `one`, `two`, `three`, `local_quorum`, `quorum`,
+    /// `each_quorum`, `all`. No more than the client's connection URI allows (`max_consistency`).
+    consistency: Option<String>,
+    /// CQL: milliseconds that one page or one write may take; no more than the client's own time.
+    timeout_ms: Option<u64>,
 }
 
 impl Example for DeleteBody {
