@@ -53,8 +53,31 @@ fn keys_are_restricted_whole_and_from_the_left() {
     check_filtering("a eq 1; b eq 2; d eq 3", "d", "a=1 and b=2 and d=3");
     check_filtering("a eq 1; b eq 2; c gt 3; d eq 4", "d", "a=1 and b=2 and c>3 and d=4");
     let list = |length: usize| format!("{:?}", (0..length).collect::<Vec<_>>());
-    check_refused(&format!("a in {}; b in {}", list(11), list(10)), "conditions");
-    assert!(STRICT.read("events", &filtered(&format!("a in {}; b in {}", list(10), list(10)), "")).is_ok());
+    let reads = |a: usize, b: usize| {
+        let read = STRICT.read("events", &filtered(&format!("a in {}; b in {}", list(a), list(b)), ""))?;
+        assert!(read.distinct.is_empty(), "portions have no row in common");
+        let keys = |read: &Vec<Restriction>| -> usize {
+            let lists = read.iter().map(|restriction| match &restriction.test {
+                Test::In(members) => members.len(),
+                _ => 1,
+            });
+            lists.product()
+        };
+        Ok::<_, RequestError>(read.reads.iter().map(keys).collect::<Vec<_>>())
+    };
+    assert_eq!(reads(10, 10), Ok(vec![100]));
+    // Longer lists come in portions.
+    assert_eq!(reads(11, 10), Ok(vec![100, 10]));
+    assert_eq!(reads(1, 101), Ok(vec![100, 1]));
+    assert_eq!(reads(1000, 1), Ok(vec![100; 10]));
+    assert_eq!(reads(40, 25), Ok(vec![100; 10]));
+    for (a, b) in [(1001, 1), (101, 100), (10_000, 1), (10_000, 10_000)] {
+        check_refused(&format!("a in {}; b in {}", list(a), list(b)), "conditions");
+    }
+    // In portions, rows come one read after the other, and in no order.
+    let sorted = format!("a eq 1; b eq 2; c in {}", list(101));
+    let sort = r#","sort_by":{"field":"c"}"#;
+    assert_eq!(refused(STRICT.read("events", &filtered(&sorted, sort))), "sort_by");
 }
 
 #[test]
