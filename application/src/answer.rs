@@ -26,7 +26,7 @@ const CHUNKS_AHEAD: usize = 2;
 const LONGEST_STALL: Duration = Duration::from_secs(60);
 
 /// What is known once every row is written.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// What the statement did.
     pub done: Done,

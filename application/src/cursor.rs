@@ -5,12 +5,13 @@
 //! a key of its own, derived with a random salt: so no number of cursors wears the secret out, on however many
 //! gateways.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::hash::Hasher;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use athena_domain::error::RequestCode;
-use athena_domain::plan::KeyValue;
+use athena_domain::plan::cql::CqlRead;
+use athena_domain::plan::{KeyValue, PageStart};
 use athena_domain::query::FetchRequest;
 use athena_domain::{ClientName, RequestError};
 use base64::Engine as _;
@@ -25,6 +26,9 @@ use crate::ports::{PortError, PortErrorKind};
 
 /// Form of the cursors that are made here.
 const VERSION: u8 = 1;
+
+/// Bytes of a digest of a query.
+const DIGEST: usize = 16;
 
 /// Bytes of salt before the ciphertext.
 const SALT: usize = 16;
@@ -44,7 +48,36 @@ pub enum Position {
     /// At a row, by its values in the order.
     Keys(Vec<KeyValue>),
     /// Where the database itself says that it stopped: the paging state of a CQL database.
-    State(Box<[u8]>),
+    State {
+        /// The statement that it is of ([`statement_digest`]).
+        statement: [u8; DIGEST],
+        /// The place.
+        state: Box<[u8]>,
+    },
+}
+
+impl Position {
+    /// The position for a planner.
+    pub fn start(&self) -> PageStart<'_> {
+        match self {
+            Self::Keys(keys) => PageStart::Keys(keys),
+            Self::State { state, .. } => PageStart::State(state),
+        }
+    }
+
+    /// Checks that a paging state is of `read`, and of the table as it is now: the server would take it for another
+    /// statement too, and begin anywhere.
+    ///
+    /// # Errors
+    /// [`RequestCode::InvalidCursor`].
+    pub fn belongs_to(&self, read: &CqlRead) -> Result<(), RequestError> {
+        match self {
+            Self::State { statement, .. } if *statement != statement_digest(read) => Err(refused(
+                "The table, or what the API key may see of it, has changed since the cursor was made.",
+            )),
+            Self::State { .. } | Self::Keys(_) => Ok(()),
+        }
+    }
 }
 
 /// What a cursor belongs to.
@@ -62,7 +95,7 @@ pub struct Owner<'a> {
 struct Plain {
     /// Seconds since 1970.
     expires: u64,
-    query: [u8; 16],
+    query: [u8; DIGEST],
     position: Position,
 }
 
@@ -114,10 +147,7 @@ impl Cursors {
         let mut bytes = postcard::to_allocvec(&plain).map_err(|_| fault("a position cannot be written"))?;
         bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
         if bytes.len() > MAX_PLAIN {
-            let message =
-                format!("The last row's values in the order are longer than {MAX_PLAIN} bytes together.");
-            let error = RequestError::invalid("sort_by", message).hint("sort by columns with shorter values");
-            return Err(Unsealed::TooLong(error));
+            return Err(Unsealed::TooLong(too_long(&plain.position)));
         }
         let mut salt = [0; SALT];
         self.random.fill(&mut salt).map_err(|_| fault("the system has no random numbers"))?;
@@ -218,16 +248,60 @@ fn owner_digest(owner: Owner<'_>) -> [u8; digest::SHA256_OUTPUT_LEN] {
     out
 }
 
-fn query_digest(request: &FetchRequest) -> [u8; 16] {
-    let mut digest = Digest(digest::Context::new(&digest::SHA256));
+fn query_digest(request: &FetchRequest) -> [u8; DIGEST] {
+    let mut digest = Digest::new();
     request.hash_pages(&mut digest);
-    let mut out = [0; 16];
-    out.copy_from_slice(&digest.0.finish().as_ref()[..16]);
-    out
+    digest.short()
+}
+
+/// What a paging state belongs to: the statement, and its table with all that is known of it. Its parts are told as
+/// text, for the numbers among its values have no hash.
+pub fn statement_digest(read: &CqlRead) -> [u8; DIGEST] {
+    let CqlRead { relation, outputs, every, reads, distinct, reversed, filtering, .. } = read;
+    let mut digest = Digest::new();
+    let parts = (relation, outputs, every, reads, distinct, reversed, filtering);
+    // Writing into a digest cannot fail.
+    let _ = write!(digest, "{parts:?}");
+    digest.short()
+}
+
+fn too_long(position: &Position) -> RequestError {
+    match position {
+        Position::Keys(_) => {
+            let message =
+                format!("The last row's values in the order are longer than {MAX_PLAIN} bytes together.");
+            RequestError::invalid("sort_by", message).hint("sort by columns with shorter values")
+        }
+        Position::State { .. } => {
+            let message =
+                format!("The last row's key is longer than {MAX_PLAIN} bytes, more than a cursor holds.");
+            RequestError::invalid("cursor", message)
+                .hint("read with a `limit`, or as Accept: application/x-ndjson")
+        }
+    }
 }
 
 /// What is hashed, under a hash that nobody can aim at.
 struct Digest(digest::Context);
+
+impl Digest {
+    fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    fn short(self) -> [u8; DIGEST] {
+        let mut out = [0; DIGEST];
+        out.copy_from_slice(&self.0.finish().as_ref()[..DIGEST]);
+        out
+    }
+}
+
+impl fmt::Write for Digest {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
+}
 
 impl Hasher for Digest {
     fn write(&mut self, bytes: &[u8]) {

@@ -4,17 +4,19 @@
 mod authority;
 pub mod bind;
 mod columns;
+mod conditional;
 pub mod cql;
 mod fetch;
 mod filter;
 mod open;
 mod page;
 mod raw;
+mod tuning;
 mod write;
 
 pub use bind::{Bind, Datum};
 pub use cql::CqlPlan;
-pub use page::KeyValue;
+pub use page::{KeyValue, PageStart};
 pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use crate::access::Authority;
 use crate::error::RequestError;
 use crate::limits::Limits;
 use crate::query::fetch::Count;
-use crate::query::{CompareOp, IsTest, Nulls};
+use crate::query::{CompareOp, IsTest, Nulls, Stamp, Tuning};
 use crate::schema::{ColumnType, Dialect, Relation, Schema};
 
 /// What a planner may take for granted.
@@ -246,6 +248,10 @@ pub struct InsertPlan {
     /// What every written row must meet afterwards, and a row that is there before it is changed; else the whole
     /// write is undone.
     pub check: Option<Filter>,
+    /// Whether a row that is there already is an answer; for CQL only.
+    pub if_not_exists: bool,
+    /// How long the values live and when they were written; for CQL only.
+    pub stamp: Stamp,
 }
 
 /// A change of rows.
@@ -263,6 +269,10 @@ pub struct UpdatePlan {
     pub guard: Guard,
     /// What every changed row must meet afterwards; else the whole write is undone.
     pub check: Option<Filter>,
+    /// What the one row must be, or the answer says that it was not changed; for CQL only.
+    pub only_if: Option<Filter>,
+    /// How long the new values live and when they were written; for CQL only.
+    pub stamp: Stamp,
 }
 
 /// A removal of rows.
@@ -276,6 +286,10 @@ pub struct DeletePlan {
     pub returning: Vec<Output>,
     /// When it is undone.
     pub guard: Guard,
+    /// What the one row must be, or the answer says that it was not removed; for CQL only.
+    pub only_if: Option<Filter>,
+    /// Microseconds since 1970 until which what goes was written; for CQL only.
+    pub timestamp: Option<i64>,
 }
 
 /// What a statement does.
@@ -321,6 +335,8 @@ pub struct Plan {
     /// Whether the names of columns that nobody named are rewritten to snake_case: in an open relation only the
     /// database knows them.
     pub keys_to_snake: bool,
+    /// How a CQL database is to carry it out, within what its owner allows.
+    pub tuning: Tuning,
 }
 
 impl Plan {
@@ -349,7 +365,8 @@ pub struct Planner<'a> {
 
 impl Planner<'_> {
     /// The plan for an operation, in the language of the database.
-    fn plan(&self, operation: Operation) -> Result<Plan, RequestError> {
+    fn plan(&self, operation: Operation, tuning: Tuning) -> Result<Plan, RequestError> {
+        tuning::allowed(tuning, self.schema.dialect())?;
         let operation = match self.schema.dialect() {
             Dialect::Sql | Dialect::Rest => operation,
             Dialect::Cql(rules) => {
@@ -362,6 +379,7 @@ impl Planner<'_> {
             operation,
             big_numbers_as_text: self.options.big_numbers_as_text,
             keys_to_snake: self.options.camel_to_snake,
+            tuning,
         })
     }
 

@@ -12,6 +12,8 @@ pub mod page;
 pub mod raw;
 pub mod sort;
 pub mod sql;
+pub mod stamp;
+pub mod tuning;
 pub mod update;
 pub mod value;
 
@@ -26,5 +28,7 @@ pub use page::Window;
 pub use raw::RawRequest;
 pub use sort::{Nulls, SortKey};
 pub use sql::{DatabaseKind, Driver, SqlRequest};
+pub use stamp::Stamp;
+pub use tuning::Tuning;
 pub use update::UpdateRequest;
 pub use value::Value;

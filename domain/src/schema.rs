@@ -3,7 +3,8 @@
 mod cql;
 
 pub use cql::{
-    Clustering, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind, IndexTarget, PRIMARY_KEY,
+    Clustering, Consistency, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind, IndexTarget,
+    PRIMARY_KEY,
 };
 
 use std::collections::HashMap;

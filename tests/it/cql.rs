@@ -1,5 +1,10 @@
 //! A CQL database behind the gateway, end to end: the same requests, with the same meaning or a reason.
 
+mod conditional;
+mod cursors;
+mod plane;
+mod stamps;
+mod tuning;
 mod values;
 mod writes;
 
@@ -170,6 +175,47 @@ async fn the_callers_own_cql_runs() {
     gateway.query("SELECT 1; SELECT 2").await.refused(400, "not_supported_by_backend");
     let write = json!({"query": "TRUNCATE fresh", "read_only": true});
     gateway.raw(&write.to_string()).await.refused(400, "not_supported_by_backend");
+}
+
+/// Long lists are asked for in portions: no row is lost or comes twice.
+#[tokio::test]
+async fn long_lists_are_read_in_portions() {
+    let Some((gateway, keyspace)) = with(EVENTS, "?page_size=70").await else { return };
+    let insert = keyspace.session().prepare("INSERT INTO numbers (part, n) VALUES (?, ?)").await.unwrap();
+    for n in 0..1_500 {
+        keyspace.session().execute_unpaged(&insert, (n, 0)).await.unwrap();
+        keyspace.session().execute_unpaged(&insert, (-1, n)).await.unwrap();
+    }
+    let numbers = async |conditions: &Value, further: Value| {
+        let mut body = json!({"table_name": "numbers", "conditions": conditions, "limit": 5000});
+        body.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+        gateway.fetch(&body.to_string()).await
+    };
+    let sorted = |rows: Value, column: &str| {
+        let mut values: Vec<i64> =
+            rows.as_array().unwrap().iter().map(|row| row[column].as_i64().unwrap()).collect();
+        values.sort_unstable();
+        values
+    };
+    for (length, found) in [(100, 100), (101, 101), (350, 350), (1000, 1000)] {
+        // Every second one, from behind, some of them twice, and as many that are not there.
+        let wanted: Vec<i64> = (0..length).map(|n| (length - n) * 2).collect();
+        let expected: Vec<i64> = (1..=length).map(|n| n * 2).filter(|n| *n < 1_500).collect();
+        let mut members = wanted.clone();
+        members.extend(&wanted[..wanted.len().min(10)]);
+        let by_partition = json!([op("in", "part", json!(members))]);
+        assert_eq!(sorted(numbers(&by_partition, json!({})).await.rows(), "part"), expected, "{found}");
+        let by_clustering = json!([eq("part", -1), op("in", "n", json!(members))]);
+        assert_eq!(sorted(numbers(&by_clustering, json!({})).await.rows(), "n"), expected, "{found}");
+        let counted = numbers(&by_partition, json!({"count": "exact", "head": true})).await.ok();
+        assert_eq!(counted["data"]["count"], expected.len());
+        let some = numbers(&by_partition, json!({"limit": 30, "offset": 20})).await.rows();
+        assert_eq!(some.as_array().unwrap().len(), 30);
+    }
+    let list: Vec<i64> = (0..1_001).collect();
+    let refused = numbers(&json!([op("in", "part", json!(list))]), json!({})).await;
+    let refused = refused.refused(400, "not_supported_by_backend");
+    assert!(refused["details"]["reason"].as_str().unwrap().contains("1001 keys"), "{refused}");
 }
 
 #[tokio::test]

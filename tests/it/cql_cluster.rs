@@ -167,7 +167,8 @@ impl Load {
         for (writer, work) in self.writers.into_iter().enumerate() {
             let kept = work.await.expect("a writer");
             assert!(!kept.is_empty());
-            let body = json!({"table_name": "journal", "conditions": [{"eq_column": "writer", "eq_value": writer}]});
+            let body =
+                json!({"table_name": "journal", "conditions": [{"eq_column": "writer", "eq_value": writer}]});
             let request = self.gateway.request(Method::POST, "/gateway/fetch");
             let lines = self.gateway.send(request.header("Accept", "application/x-ndjson").json(&body)).await;
             let mut there = BTreeSet::new();

@@ -31,6 +31,8 @@ pub const RESOURCE_ID: HeaderName = HeaderName::from_static("x-athena-resource-i
 pub const COUNT: HeaderName = HeaderName::from_static("x-athena-count");
 /// The cursor to the next page, where the body has no room for it.
 pub const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-athena-next-cursor");
+/// Whether a write that depends on what is there was carried out, where the body has no room for it.
+pub const APPLIED: HeaderName = HeaderName::from_static("x-athena-applied");
 /// Whether the database looked at rows that are not in the answer.
 pub const FILTERED: HeaderName = HeaderName::from_static("x-athena-filtered");
 /// A direct database target, which this server does not take.

@@ -213,7 +213,7 @@ impl PostgresBackend {
             }
             Err(fault) => return Err(fault.into_port()),
         };
-        match tokio::time::timeout(self.statement_timeout, running.finish(Ok(done))).await {
+        match tokio::time::timeout(self.statement_timeout, running.finish(Ok(done.clone()))).await {
             Ok(outcome) => outcome,
             // Every row is there, and a read has nothing to keep.
             Err(_) => Ok(done),

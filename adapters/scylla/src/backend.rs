@@ -1,6 +1,8 @@
 //! Runs plans on one keyspace.
 
+pub(crate) mod effort;
 mod exchange;
+mod page;
 mod raw;
 mod read;
 mod rows;
@@ -18,6 +20,7 @@ use athena_domain::schema::Relation;
 use scylla::statement::Statement as DriverStatement;
 use tokio::time::Instant;
 
+use self::effort::Effort;
 use crate::catalog::{ScyllaSchema, ScyllaSource};
 use crate::failure::{Intent, PORT, failed, rejected};
 use crate::session::Link;
@@ -62,12 +65,13 @@ impl Backend for ScyllaBackend {
             self.link.learn(&opened);
             opened?;
         }
+        let effort = Effort::of(plan, self.link.settings(), deadline);
         let outcome = match &plan.operation {
             Operation::Cql(cql) => {
-                let outcome = self.work(plan, cql, sink, deadline).await;
+                let outcome = self.work(plan, cql, sink, effort).await;
                 self.explained(cql, outcome, deadline).await
             }
-            Operation::Raw(raw) => self.raw(plan, raw, sink, deadline).await,
+            Operation::Raw(raw) => self.raw(plan, raw, sink, effort).await,
             Operation::Select(_)
             | Operation::Count(_)
             | Operation::Insert(_)
@@ -104,14 +108,17 @@ impl ScyllaBackend {
         plan: &Plan,
         cql: &CqlPlan,
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<Done, PortError> {
         match cql {
-            CqlPlan::Read(read) => self.read(plan, read, sink, deadline).await,
-            CqlPlan::Count(count) => self.count(count, deadline).await,
-            CqlPlan::Insert(insert) => self.insert(plan, insert, sink, deadline).await,
-            CqlPlan::Update(update) => self.update(plan, update, sink, deadline).await,
-            CqlPlan::Delete(delete) => self.delete(plan, delete, sink, deadline).await,
+            CqlPlan::Read(read) => match &read.page {
+                Some(page) => self.read_page(plan, read, page, sink, effort).await,
+                None => self.read(plan, read, sink, effort).await,
+            },
+            CqlPlan::Count(count) => self.count(count, effort).await,
+            CqlPlan::Insert(insert) => self.insert(plan, insert, sink, effort).await,
+            CqlPlan::Update(update) => self.update(plan, update, sink, effort).await,
+            CqlPlan::Delete(delete) => self.delete(plan, delete, sink, effort).await,
         }
     }
 

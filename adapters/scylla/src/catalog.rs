@@ -90,6 +90,8 @@ impl SchemaSource for ScyllaSource {
         let rules = CqlRules {
             allow_filtering: settings.allow_filtering,
             max_filtered_rows: settings.max_filtered_rows,
+            max_consistency: settings.max_consistency.unwrap_or(settings.consistency),
+            max_timeout: settings.timeout(),
         };
         outcome.map(|schema| Catalog(Arc::new(schema.speaking(Dialect::Cql(rules)))))
     }

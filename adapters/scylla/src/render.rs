@@ -9,6 +9,7 @@ use athena_domain::plan::Output;
 use athena_domain::plan::cql::{
     Batch, CqlCount, CqlDelete, CqlInsert, CqlRead, CqlUpdate, CqlValue, Existing, Restriction, Test,
 };
+use athena_domain::query::Stamp;
 use athena_domain::schema::Relation;
 use scylla::frame::response::result::{CollectionType, ColumnType};
 use scylla::serialize::SerializationError;
@@ -25,6 +26,10 @@ pub(crate) enum Marker<'a> {
     Members(&'a [CqlValue]),
     /// A number of rows.
     Limit(i32),
+    /// Seconds.
+    Ttl(i32),
+    /// Microseconds since 1970.
+    Time(i64),
 }
 
 impl SerializeValue for Marker<'_> {
@@ -35,7 +40,8 @@ impl SerializeValue for Marker<'_> {
     ) -> Result<WrittenCellProof<'b>, SerializationError> {
         match self {
             Self::One(value) => Bound(value).serialize(ty, writer),
-            Self::Limit(rows) => rows.serialize(ty, writer),
+            Self::Limit(number) | Self::Ttl(number) => number.serialize(ty, writer),
+            Self::Time(micros) => micros.serialize(ty, writer),
             Self::Members(members) => {
                 let ColumnType::Collection { typ: CollectionType::List(element), .. } = ty else {
                     return Err(SerializationError::new(OtherType));
@@ -124,9 +130,10 @@ impl<'a> Statement<'a> {
             statement.marker(Marker::One(value));
         }
         statement.text.push(')');
-        if matches!(insert.existing, Existing::Refuses | Existing::Stays) {
+        if insert.existing != Existing::Changes {
             statement.text.push_str(" IF NOT EXISTS");
         }
+        statement.using(insert.stamp);
         statement
     }
 
@@ -134,15 +141,22 @@ impl<'a> Statement<'a> {
     pub(crate) fn update(update: &'a CqlUpdate, key: &'a [Restriction]) -> Self {
         let mut statement = Self::begin("UPDATE ");
         statement.table(&update.relation);
+        statement.using(Stamp { ttl: update.ttl, timestamp: None });
         statement.text.push_str(" SET ");
         for (index, (column, value)) in update.set.iter().enumerate() {
             statement.separate(index, ", ");
             statement.name(&update.relation.columns[*column].name);
             statement.text.push_str(" = ");
+            if update.added {
+                statement.name(&update.relation.columns[*column].name);
+                statement.text.push_str(" + ");
+            }
             statement.marker(Marker::One(value));
         }
         statement.restrictions(" WHERE ", &update.relation, key);
-        statement.condition(&update.relation, &update.condition);
+        if !update.added {
+            statement.condition(&update.relation, &update.condition);
+        }
         statement
     }
 
@@ -150,9 +164,32 @@ impl<'a> Statement<'a> {
     pub(crate) fn delete(delete: &'a CqlDelete, key: &'a [Restriction]) -> Self {
         let mut statement = Self::begin("DELETE FROM ");
         statement.table(&delete.relation);
+        statement.using(Stamp { ttl: None, timestamp: delete.timestamp });
         statement.restrictions(" WHERE ", &delete.relation, key);
-        statement.condition(&delete.relation, &delete.condition);
+        if delete.timestamp.is_none() {
+            statement.condition(&delete.relation, &delete.condition);
+        }
         statement
+    }
+
+    /// Whether a row is there, by its key.
+    pub(crate) fn presence(relation: &'a Relation, key: &'a [Restriction]) -> Self {
+        let mut statement = Self::begin("SELECT ");
+        if let Some(column) = relation.primary_key.first() {
+            statement.name(&relation.columns[*column].name);
+        }
+        statement.from(relation, key);
+        statement
+    }
+
+    fn using(&mut self, stamp: Stamp) {
+        let parts =
+            [(" TTL ", stamp.ttl.map(Marker::Ttl)), (" TIMESTAMP ", stamp.timestamp.map(Marker::Time))];
+        for (nth, (word, marker)) in parts.into_iter().filter_map(|(word, m)| Some((word, m?))).enumerate() {
+            self.text.push_str(if nth == 0 { " USING" } else { " AND" });
+            self.text.push_str(word);
+            self.marker(marker);
+        }
     }
 
     fn columns(&mut self, relation: &Relation, outputs: &[Output]) {
@@ -203,6 +240,7 @@ impl<'a> Statement<'a> {
                     self.marker(Marker::One(key));
                     ("] = ", Some(Marker::One(value)))
                 }
+                Test::Neq(value) => (" != ", Some(Marker::One(value))),
                 Test::Null => (" = null", None),
                 Test::NotNull => (" != null", None),
             };

@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::backend::effort::level;
 use crate::failure::{PORT, no_session, unprepared};
 use crate::settings::ScyllaSettings;
 
@@ -186,7 +187,8 @@ impl Link {
             balancing = balancing.prefer_datacenter(datacenter.clone());
         }
         let profile = ExecutionProfile::builder()
-            .consistency(settings.consistency)
+            .consistency(level(settings.consistency))
+            .serial_consistency(Some(settings.serial()))
             .request_timeout(Some(settings.timeout()))
             .load_balancing_policy(balancing.build())
             // The driver leaves out what is not said to be idempotent, and that is every write.

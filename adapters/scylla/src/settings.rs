@@ -6,7 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use athena_domain::breaker::BreakerOverrides;
-use scylla::statement::Consistency;
+use athena_domain::schema::Consistency;
+use scylla::statement::SerialConsistency;
 
 pub use uri::InvalidUri;
 
@@ -22,6 +23,10 @@ pub struct ScyllaSettings {
     pub(crate) keyspace: String,
     /// How many replicas have to agree.
     pub(crate) consistency: Consistency,
+    /// The most that a request may ask for; `consistency` when absent.
+    pub(crate) max_consistency: Option<Consistency>,
+    /// How many replicas agree on what is there, before a write that depends on it.
+    pub(crate) serial: Option<SerialConsistency>,
     /// Whose nodes are asked first.
     pub(crate) datacenter: Option<String>,
     /// Rows that the server sends at once; so many are in memory.
@@ -65,6 +70,14 @@ impl ScyllaSettings {
         let mut nodes: Vec<String> = self.nodes.iter().map(|node| node.to_ascii_lowercase()).collect();
         nodes.sort_unstable();
         format!("cql {}/{}", nodes.join(","), self.keyspace)
+    }
+
+    /// Where reads and writes ask all of the cluster, conditions of writes do too.
+    pub(crate) fn serial(&self) -> SerialConsistency {
+        self.serial.unwrap_or(match self.consistency {
+            Consistency::Quorum | Consistency::All | Consistency::EachQuorum => SerialConsistency::Serial,
+            _ => SerialConsistency::LocalSerial,
+        })
     }
 
     /// The time that one statement may take.

@@ -1,7 +1,7 @@
 //! Pages: one behind the other they are the whole order, wherever it is cut.
 
 use athena_domain::Limits;
-use athena_domain::plan::{KeyValue, Operation, Plan, PlanOptions, Planner};
+use athena_domain::plan::{KeyValue, Operation, PageStart, Plan, PlanOptions, Planner};
 use athena_domain::query::{Decoding, FetchRequest, JsonText};
 
 use super::run::{Verb, execute, known, run};
@@ -82,6 +82,6 @@ async fn page(schema: &dyn SchemaReader, request: &str, after: Option<&[KeyValue
     let planner = Planner { schema: &schema, limits: &limits, options: &options, authority: None };
     let body = JsonText::parse(request.as_bytes()).unwrap_or_else(|fault| panic!("{fault}: {request}"));
     let planned = FetchRequest::decode(body, &limits, Decoding::default())
-        .and_then(|request| planner.page(&request, after));
+        .and_then(|request| planner.page(&request, after.map(PageStart::Keys)));
     planned.unwrap_or_else(|fault| panic!("{fault}: {request}")).0
 }

@@ -26,7 +26,7 @@ fn read_of(relation: Relation) -> Plan {
         offset: 0,
         unbounded: false,
     });
-    Plan { operation, big_numbers_as_text: false, keys_to_snake: false }
+    Plan { operation, big_numbers_as_text: false, keys_to_snake: false, tuning: Default::default() }
 }
 
 async fn places(schema: &dyn SchemaReader) -> Relation {

@@ -37,8 +37,8 @@ fn positions_of_every_kind_come_back() {
         keys(Some("ä'\"\0")),
         keys(None),
         Position::Keys(Vec::new()),
-        Position::State(vec![0, 255, 0].into()),
-        Position::State(vec![7; 4000].into()),
+        Position::State { statement: [1; DIGEST], state: vec![0, 255, 0].into() },
+        Position::State { statement: [2; DIGEST], state: vec![7; 4000].into() },
     ] {
         let cursor = cursors.seal(owner, position.clone(), at(0)).unwrap();
         assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{cursor}");
@@ -48,6 +48,48 @@ fn positions_of_every_kind_come_back() {
     }
     let long = cursors.seal(owner, keys(Some(&"x".repeat(7000))), at(0));
     assert!(matches!(long, Err(Unsealed::TooLong(error)) if error.field.as_deref() == Some("sort_by")));
+    let long = Position::State { statement: [0; DIGEST], state: vec![1; 7000].into() };
+    let long = cursors.seal(owner, long, at(0));
+    assert!(matches!(long, Err(Unsealed::TooLong(error)) if error.field.as_deref() == Some("cursor")));
+}
+
+#[test]
+fn a_paging_state_is_of_one_statement_and_one_table() {
+    use athena_domain::plan::cql::{CqlPage, CqlValue, Restriction, Test};
+    use athena_domain::schema::{Column, ColumnType, CqlTable, CqlType, Relation};
+    let table = |ty| {
+        let column = Column { name: "id".into(), ty: ColumnType::cql(ty), nullable: true, writable: true };
+        Relation::of_cql("ks", "t", vec![column], CqlTable { partition: [0].into(), ..CqlTable::default() })
+    };
+    let is = |number| vec![Restriction { column: 0, test: Test::Eq(CqlValue::Int(number)) }];
+    let read = CqlRead {
+        relation: table(CqlType::Int(32)).into(),
+        outputs: Vec::new(),
+        every: true,
+        reads: vec![is(1)],
+        distinct: Vec::new(),
+        reversed: false,
+        skip: 0,
+        limit: None,
+        filtering: false,
+        unbounded: false,
+        page: None,
+    };
+    let position = Position::State { statement: statement_digest(&read), state: [1].into() };
+    // Where the page begins is no part of what it is a page of.
+    let on = CqlRead { page: Some(CqlPage { size: 7, from: Some([9].into()) }), ..read.clone() };
+    assert_eq!(position.belongs_to(&on), Ok(()));
+    for other in [
+        CqlRead { reads: vec![is(2)], ..read.clone() },
+        CqlRead { reads: vec![is(1), is(1)], ..read.clone() },
+        CqlRead { reversed: true, ..read.clone() },
+        CqlRead { filtering: true, ..read.clone() },
+        CqlRead { every: false, ..read.clone() },
+        CqlRead { relation: table(CqlType::Int(64)).into(), ..read.clone() },
+    ] {
+        let error = position.belongs_to(&other).unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (RequestCode::InvalidCursor, Some("cursor")));
+    }
 }
 
 #[test]

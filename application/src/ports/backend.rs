@@ -15,7 +15,7 @@ pub trait RowStream: RowSink {
 }
 
 /// What a statement did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Done {
     /// Rows handed to the sink.
     pub rows: u64,
@@ -25,6 +25,12 @@ pub struct Done {
     pub statements: u64,
     /// The number a count plan asked for.
     pub count: Option<u64>,
+    /// Whether a write that its answer tells of was carried out; where it was not, the rows handed on are those that are
+    /// there instead.
+    pub applied: Option<bool>,
+    /// Where a page ended behind which there may be a further one, for a plan of such a page: what its next page takes
+    /// as its beginning.
+    pub next: Option<Box<[u8]>>,
 }
 
 /// How a backend is doing.

@@ -50,6 +50,8 @@ pub enum Reason {
     Stale,
     /// A written row does not meet what the caller's key demands of rows; the write was undone.
     RowOutOfScope,
+    /// A cursor that is no place in what it is to go on in.
+    Cursor,
     /// A script ended inside a transaction block, which was rolled back.
     OpenTransaction,
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use athena_domain::plan::{KeyValue, Operation, Plan, Planner, SelectPlan};
+use athena_domain::plan::{CqlPlan, KeyValue, Operation, Plan, Planner, SelectPlan};
 use athena_domain::query::FetchRequest;
 use athena_domain::rows::{CellRef, ColumnHead, Flow, RowFormat, RowSink, RowStyle};
 use athena_domain::{ClientName, RequestError};
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::fetch::{Fetch, tally};
 use super::{Context, Target, is_stale};
 use crate::answer::{ChunkSink, Framing, Tally};
-use crate::cursor::{Owner, Position, Unsealed};
+use crate::cursor::{Owner, Position, Unsealed, statement_digest};
 use crate::error::Error;
 use crate::ports::{PortError, PortErrorKind, RowStream};
 
@@ -43,67 +43,73 @@ impl Fetch {
             return Err(RequestError::invalid("cursor", message).into());
         }
         let owner = Owner { client, key: context.caller.public_id(), request };
-        let after = match cursor {
+        let position = match cursor {
             "" => None,
-            cursor => Some(keys(self.gateway.cursors.open(owner, cursor, SystemTime::now())?)?),
+            cursor => Some(self.gateway.cursors.open(owner, cursor, SystemTime::now())?),
         };
-        let plan = |planner: Planner<'_>| planner.page(request, after.as_deref());
+        let plan = |planner: Planner<'_>| planner.page(request, position.as_ref().map(Position::start));
         let (mut plans, schema) = self.gateway.plan(target, context, None, plan).await?;
-        let mut read = self.read_page(target, &plans, (style, framing), context).await;
+        let mut read = self.read_page(target, &plans, position.as_ref(), (style, framing), context).await;
         if matches!(&read, Err(Error::Port(error)) if is_stale(error)) {
             (plans, _) = self.gateway.plan(target, context, Some(&schema), plan).await?;
-            read = self.read_page(target, &plans, (style, framing), context).await;
+            read = self.read_page(target, &plans, position.as_ref(), (style, framing), context).await;
         }
-        let (sink, tally) = read?;
-        let next = match sink.next(select(&plans.0)?) {
-            None => None,
-            Some(keys) => {
-                // The row that was looked ahead at is not the caller's.
-                context.trail.take_back(1);
-                let sealed = self.gateway.cursors.seal(owner, Position::Keys(keys), SystemTime::now());
-                Some(sealed.map_err(|error| match error {
-                    Unsealed::TooLong(error) => Error::from(error),
-                    Unsealed::Fault(error) => error.into(),
-                })?)
-            }
-        };
-        Ok(Page { body: sink.inner.finish(&tally), tally, next })
+        let PageRead { rows, tally, next } = read?;
+        let next = next.map(|position| self.gateway.cursors.seal(owner, position, SystemTime::now()));
+        let next = next.transpose().map_err(|error| match error {
+            Unsealed::TooLong(error) => Error::from(error),
+            Unsealed::Fault(error) => error.into(),
+        })?;
+        Ok(Page { body: rows.finish(&tally), tally, next })
     }
 
     async fn read_page(
         &self,
         target: &Target,
         (plan, count): &(Plan, Option<Plan>),
+        position: Option<&Position>,
         (style, framing): (RowStyle, Framing),
         context: &Context,
-    ) -> Result<(PageSink, Tally), Error> {
-        let count = self.count_if_asked(target, count.as_ref(), context).await?;
-        let size = select(plan)?.limit.unwrap_or(1).saturating_sub(1);
-        let rows = ChunkSink::whole(style, framing, Some(self.gateway.limits.max_response_bytes));
-        let mut sink = PageSink::new(rows, size);
-        let done = target.execute(plan, &mut sink, context).await?;
-        let tally = tally(&sink.inner, done, count, &self.gateway)?;
-        Ok((sink, tally))
+    ) -> Result<PageRead, Error> {
+        let mut rows = ChunkSink::whole(style, framing, Some(self.gateway.limits.max_response_bytes));
+        match &plan.operation {
+            Operation::Select(select) => {
+                let count = self.count_if_asked(target, count.as_ref(), context).await?;
+                let mut sink = PageSink::new(rows, select.limit.unwrap_or(1).saturating_sub(1));
+                let done = target.execute(plan, &mut sink, context).await?;
+                let tally = tally(&sink.inner, done, count, &self.gateway)?;
+                let next = sink.next(select).map(Position::Keys);
+                if next.is_some() {
+                    // The row that was looked ahead at is not the caller's.
+                    context.trail.take_back(1);
+                }
+                Ok(PageRead { rows: sink.inner, tally, next })
+            }
+            Operation::Cql(CqlPlan::Read(read)) => {
+                if let Some(position) = position {
+                    position.belongs_to(read)?;
+                }
+                let count = self.count_if_asked(target, count.as_ref(), context).await?;
+                let mut done = target.execute(plan, &mut rows, context).await?;
+                let state = done.next.take();
+                let tally = tally(&rows, done, count, &self.gateway)?;
+                let next = state.map(|state| Position::State { statement: statement_digest(read), state });
+                Ok(PageRead { rows, tally: Tally { filtered: read.filtering, ..tally }, next })
+            }
+            _ => {
+                let error = PortError::new("planner", PortErrorKind::Internal).caused_by("a page is no read");
+                Err(error.into())
+            }
+        }
     }
 }
 
-/// The keys of a position in an order; databases that page by themselves have positions of another kind.
-fn keys(position: Position) -> Result<Vec<KeyValue>, RequestError> {
-    match position {
-        Position::Keys(keys) => Ok(keys),
-        Position::State(_) => Err(RequestError::field(
-            athena_domain::error::RequestCode::InvalidCursor,
-            "cursor",
-            "The cursor belongs to a database of another kind.",
-        )),
-    }
-}
-
-fn select(plan: &Plan) -> Result<&SelectPlan, PortError> {
-    match &plan.operation {
-        Operation::Select(select) => Ok(select),
-        _ => Err(PortError::new("planner", PortErrorKind::Internal).caused_by("a page is no read")),
-    }
+/// A page as it was read.
+struct PageRead {
+    rows: ChunkSink,
+    tally: Tally,
+    /// Where it ended, when a further one may follow.
+    next: Option<Position>,
 }
 
 /// Hands on the rows of a page, keeps the hidden values of the last one, and notes whether a further row came.

@@ -21,6 +21,8 @@ pub struct Written {
     pub affected: u64,
     /// Ids of the rows, where the table has an id column.
     pub ids: Vec<Option<Box<str>>>,
+    /// Whether it was carried out, where that was asked; where it was not, `rows` are those that are there instead.
+    pub applied: Option<bool>,
 }
 
 impl Gateway {
@@ -61,7 +63,13 @@ impl Gateway {
         let done = target.execute(plan, &mut sink, context).await?;
         let ids = sink.take_hidden();
         let tally = tally(&sink, done, None, self)?;
-        Ok(Written { rows: sink.finish(&tally), row_count: tally.rows, affected: done.affected, ids })
+        Ok(Written {
+            rows: sink.finish(&tally),
+            row_count: tally.rows,
+            affected: tally.done.affected,
+            ids,
+            applied: tally.done.applied,
+        })
     }
 }
 

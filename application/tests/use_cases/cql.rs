@@ -13,8 +13,8 @@ use athena_domain::plan::{CqlPlan, Operation, Plan};
 use athena_domain::query::{DeleteRequest, FetchRequest};
 use athena_domain::rows::{CellRef, ColumnHead};
 use athena_domain::schema::{
-    Column, ColumnType, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind, IndexTarget, Relation,
-    Schema,
+    Column, ColumnType, Consistency, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind, IndexTarget,
+    Relation, Schema,
 };
 use tokio::time::Instant;
 
@@ -52,7 +52,12 @@ impl Cql {
         let indexes = if indexed { vec![index] } else { Vec::new() };
         let table = CqlTable { partition: [0].into(), indexes, ..CqlTable::default() };
         let relations = vec![Relation::of_cql("ks", "users", columns, table)];
-        let rules = CqlRules { allow_filtering, max_filtered_rows: 1000 };
+        let rules = CqlRules {
+            allow_filtering,
+            max_filtered_rows: 1000,
+            max_consistency: Consistency::LocalQuorum,
+            max_timeout: std::time::Duration::from_secs(30),
+        };
         Arc::new(Schema::new(relations, HashMap::new(), vec!["ks".into()]).speaking(Dialect::Cql(rules)))
     }
 

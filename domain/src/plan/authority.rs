@@ -51,7 +51,7 @@ impl Planner<'_> {
         })
     }
 
-    fn place<'r>(&'r self, relation: &'r Relation) -> TablePlace<'r> {
+    pub(super) fn place<'r>(&'r self, relation: &'r Relation) -> TablePlace<'r> {
         TablePlace {
             schema: &relation.schema,
             table: &relation.name,

@@ -2,6 +2,8 @@
 //! Whoever runs one decides nothing.
 
 mod access;
+mod condition;
+mod counter;
 mod demand;
 mod moment;
 mod raw;
@@ -12,15 +14,17 @@ mod terms;
 mod value;
 mod write;
 
+pub(super) use counter::{counts_nothing, increment};
 pub(super) use raw::raw;
 pub use read::read;
-pub(super) use stage::stage;
+pub(super) use stage::{paged, stage};
 pub use value::CqlValue;
 
 use std::sync::Arc;
 
 use super::Output;
 use crate::error::{RequestCode, RequestError};
+use crate::query::Stamp;
 use crate::schema::Relation;
 
 #[cfg(test)]
@@ -74,6 +78,8 @@ pub enum Test {
     Contains(CqlValue),
     /// `c[?] = ?`
     Entry(CqlValue, CqlValue),
+    /// `c != ?`; in the `IF` of a write only, where it holds for null too.
+    Neq(CqlValue),
     /// `c = null`; in the `IF` of a write only.
     Null,
     /// `c != null`; in the `IF` of a write only.
@@ -105,6 +111,17 @@ pub struct CqlRead {
     pub filtering: bool,
     /// Whether the answer may take longer than one statement, as long as rows keep flowing.
     pub unbounded: bool,
+    /// The one page that is read of them; else they are read to the end.
+    pub page: Option<CqlPage>,
+}
+
+/// One page of a read whose rows have an order of their own: reads one after the other, each as the database keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CqlPage {
+    /// Rows of a full page, at least one.
+    pub size: u64,
+    /// Where the page before ended, in the words of whoever ran it; none for the first page.
+    pub from: Option<Box<[u8]>>,
 }
 
 /// The number of rows of one table that match.
@@ -126,6 +143,8 @@ pub enum Existing {
     Refuses,
     /// It stays as it is and is returned: `IF NOT EXISTS`.
     Stays,
+    /// It stays as it is, and the answer says so and shows it: `IF NOT EXISTS`. For one row only.
+    Told,
     /// It takes the new values: a plain `INSERT`.
     Changes,
 }
@@ -154,6 +173,8 @@ pub struct CqlInsert {
     pub existing: Existing,
     /// How several rows are written.
     pub batch: Batch,
+    /// How long the values live and when they were written (`USING …`); no time beside `IF`.
+    pub stamp: Stamp,
     /// Columns of the answer, read by the primary key when the row is written; none for an answer without rows.
     pub returning: Vec<Output>,
 }
@@ -178,8 +199,15 @@ pub struct CqlUpdate {
     pub rows: Vec<Vec<Restriction>>,
     /// New values.
     pub set: Vec<(usize, CqlValue)>,
+    /// Whether `set` is added to what is there, as counters are. Then nothing is asked of a row (no `IF`), and one that
+    /// is not there is made.
+    pub added: bool,
+    /// Seconds after which the new values are gone (`USING TTL`).
+    pub ttl: Option<i32>,
     /// What the row must be besides (`IF …`); when empty it must only be there (`IF EXISTS`).
     pub condition: Vec<Restriction>,
+    /// Whether the answer tells if the one row met the condition, and shows it where it did not.
+    pub told: bool,
     /// Columns of the answer, read by the primary key when the row is changed; none for an answer without rows.
     pub returning: Vec<Output>,
 }
@@ -193,6 +221,11 @@ pub struct CqlDelete {
     pub rows: Vec<Vec<Restriction>>,
     /// What the row must be besides (`IF …`); when empty it must only be there (`IF EXISTS`).
     pub condition: Vec<Restriction>,
+    /// Only what was written until then goes (`USING TIMESTAMP`), and nothing is asked of a row (no `IF`): those count
+    /// that were there before and are not afterwards.
+    pub timestamp: Option<i64>,
+    /// Whether the answer tells if the one row met the condition, and shows it where it did not.
+    pub told: bool,
     /// Columns of the answer, read by the primary key before the row is removed; none for an answer without rows.
     pub returning: Vec<Output>,
 }

@@ -37,7 +37,7 @@ impl Planner<'_> {
         select.limit = if request.head { Some(0) } else { limit };
         select.unbounded = !bounded;
         let count = self.count(request, &select);
-        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
+        Ok((self.plan(Operation::Select(select), request.tuning)?, count.transpose()?))
     }
 
     /// A read of every row that matches.
@@ -77,7 +77,7 @@ impl Planner<'_> {
     ) -> Option<Result<Plan, RequestError>> {
         let count = request.count?;
         let (relation, filter) = (select.relation.clone(), select.filter.clone());
-        Some(self.plan(Operation::Count(CountPlan { relation, filter, count })))
+        Some(self.plan(Operation::Count(CountPlan { relation, filter, count }), request.tuning))
     }
 
     /// The order; pages end with the primary key, so that no row stands on two of them.

@@ -1,14 +1,15 @@
 //! Planning one page of a read that goes on where the page before ended.
 //!
-//! The place where a page ends is the values of its last row in the order, which ends with columns that no two rows
+//! In SQL the place where a page ends is the values of its last row in the order, which ends with columns that no two rows
 //! share. So it stays a place whatever is inserted or deleted meanwhile: what stood behind it and is still there comes
-//! once, and what came does not come again.
+//! once, and what came does not come again. CQL databases keep such a place by themselves, their paging state.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bind, Datum, Operation, Order, Output, Plan, Planner};
+use super::cql::{self, CqlPage};
+use super::{Bind, CqlPlan, Datum, Operation, Order, Output, Plan, Planner, SelectPlan};
 use crate::error::{RequestCode, RequestError};
 use crate::limits::DEFAULT_LIMIT;
 use crate::query::FetchRequest;
@@ -23,10 +24,20 @@ pub struct KeyValue {
     pub value: Option<Box<str>>,
 }
 
+/// Where a page begins that is not the first one.
+#[derive(Debug, Clone, Copy)]
+pub enum PageStart<'a> {
+    /// Behind a row, by its values in the order.
+    Keys(&'a [KeyValue]),
+    /// Where the database itself said that it stopped.
+    State(&'a [u8]),
+}
+
 impl Planner<'_> {
-    /// Plans the page behind `after`, or the first one, and the count of all matching rows when it is asked for. The
-    /// read asks for one row more than the page holds, which tells whether there is a further one; behind the columns
-    /// of the answer stand hidden ones with the values of the order, as text.
+    /// Plans the page behind `start`, or the first one, and the count of all matching rows when it is asked for. In SQL
+    /// the read asks for one row more than the page holds, which tells whether there is a further one; behind the
+    /// columns of the answer stand hidden ones with the values of the order, as text. In CQL the database itself says
+    /// where it stopped.
     ///
     /// # Errors
     /// As [`Planner::fetch`]; a relation whose rows cannot be told apart; a place in another order than that of the
@@ -34,12 +45,17 @@ impl Planner<'_> {
     pub fn page(
         &self,
         request: &FetchRequest,
-        after: Option<&[KeyValue]>,
+        start: Option<PageStart<'_>>,
     ) -> Result<(Plan, Option<Plan>), RequestError> {
         let mut select = self.select(request)?;
         let relation = select.relation.clone();
+        let size = request.window.limit.unwrap_or(DEFAULT_LIMIT.min(self.limits.max_rows));
+        if size > self.limits.max_rows {
+            let what = format!("`page_size` is {size}");
+            return Err(RequestError::limit("max_rows", self.limits.max_rows, "page_size", what));
+        }
         if self.speaks_cql() {
-            return Err(no_cursor_in_cql());
+            return self.page_by_state(request, select, size, start);
         }
         let identity = relation.identity().ok_or_else(|| no_identity(&relation))?;
         let mut order: Vec<Order> = Vec::with_capacity(select.order.len() + identity.len());
@@ -49,12 +65,11 @@ impl Planner<'_> {
                 order.push(key);
             }
         }
-        let size = request.window.limit.unwrap_or(DEFAULT_LIMIT.min(self.limits.max_rows));
-        if size > self.limits.max_rows {
-            let what = format!("`page_size` is {size}");
-            return Err(RequestError::limit("max_rows", self.limits.max_rows, "page_size", what));
-        }
-        select.after = after.map(|place| place_in(&relation, &order, place)).transpose()?;
+        select.after = match start {
+            None => None,
+            Some(PageStart::Keys(place)) => Some(place_in(&relation, &order, place)?),
+            Some(PageStart::State(_)) => return Err(of_another_kind()),
+        };
         let text = ColumnType::new("text", TypeKind::Text);
         select.outputs.extend(order.iter().map(|key| Output {
             column: key.column,
@@ -65,14 +80,36 @@ impl Planner<'_> {
         select.order = order;
         select.limit = Some(size.saturating_add(1));
         let count = self.count(request, &select);
-        Ok((self.plan(Operation::Select(select))?, count.transpose()?))
+        Ok((self.plan(Operation::Select(select), request.tuning)?, count.transpose()?))
+    }
+
+    fn page_by_state(
+        &self,
+        request: &FetchRequest,
+        mut select: SelectPlan,
+        size: u64,
+        start: Option<PageStart<'_>>,
+    ) -> Result<(Plan, Option<Plan>), RequestError> {
+        let from = match start {
+            None => None,
+            Some(PageStart::State(state)) => Some(state.into()),
+            Some(PageStart::Keys(_)) => return Err(of_another_kind()),
+        };
+        // So many rows it reads at most, for what is allowed by their number.
+        select.limit = Some(size);
+        let count = self.count(request, &select);
+        let mut plan = self.plan(Operation::Select(select), request.tuning)?;
+        if let Operation::Cql(CqlPlan::Read(read)) = &mut plan.operation {
+            cql::paged(read, CqlPage { size, from })?;
+        }
+        Ok((plan, count.transpose()?))
     }
 }
 
-fn no_cursor_in_cql() -> RequestError {
-    let message = "pages of a CQL database cannot be gone on with by a cursor";
-    RequestError::field(RequestCode::NotSupportedByBackend, "cursor", message)
-        .hint("page with current_page and page_size, or read it whole with Accept: application/x-ndjson")
+fn of_another_kind() -> RequestError {
+    let message = "The cursor belongs to a database of another kind.";
+    RequestError::field(RequestCode::InvalidCursor, "cursor", message)
+        .hint("begin again with an empty cursor")
 }
 
 fn no_identity(relation: &Relation) -> RequestError {

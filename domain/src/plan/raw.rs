@@ -3,7 +3,7 @@
 use super::{Operation, Plan, Planner, cql};
 use crate::access::shielded;
 use crate::error::{RequestCode, RequestError};
-use crate::query::{RawRequest, Value};
+use crate::query::{RawRequest, Tuning, Value};
 
 /// The caller's own SQL or CQL.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +57,8 @@ impl Planner<'_> {
                 format!("`max_rows` is {rows}"),
             ));
         }
-        self.plan(Operation::Raw(if self.speaks_cql() { cql::raw(request)? } else { raw_sql(request)? }))
+        let raw = if self.speaks_cql() { cql::raw(request)? } else { raw_sql(request)? };
+        self.plan(Operation::Raw(raw), Tuning::default())
     }
 }
 

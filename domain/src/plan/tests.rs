@@ -127,7 +127,7 @@ fn pages_end_with_the_key() {
 fn page(body: &str, after: Option<&[KeyValue]>) -> Result<SelectPlan, RequestError> {
     let request =
         FetchRequest::decode(JsonText::parse(body.as_bytes())?, &Limits::default(), Decoding::default())?;
-    match with(false, |planner| planner.page(&request, after))?.0.operation {
+    match with(false, |planner| planner.page(&request, after.map(PageStart::Keys)))?.0.operation {
         Operation::Select(select) => Ok(select),
         other => panic!("{other:?}"),
     }
@@ -278,4 +278,50 @@ fn delete_knows_the_id() {
         filter(r#"{"table_name":"users","resource_id":"7","conditions":[{"eq_column":"age","eq_value":7}]}"#),
         2
     );
+}
+
+#[test]
+fn writes_that_tell_of_the_row_are_of_cql() {
+    let refused = |verb: &str, body: &str| {
+        let body = JsonText::parse(body.as_bytes()).unwrap();
+        let (limits, decoding) = (Limits::default(), Decoding::default());
+        let error = match verb {
+            "insert" => {
+                InsertRequest::decode(body, &limits, decoding).and_then(|r| with(false, |p| p.insert(&r)))
+            }
+            "update" => {
+                UpdateRequest::decode(body, &limits, decoding).and_then(|r| with(false, |p| p.update(&r)))
+            }
+            _ => DeleteRequest::decode(body, &limits, decoding).and_then(|r| with(false, |p| p.delete(&r))),
+        }
+        .unwrap_err();
+        assert_eq!(error.code, RequestCode::NotSupportedByBackend, "{error:?}");
+        assert!(error.hint.is_some());
+        error.field.unwrap()
+    };
+    assert_eq!(
+        refused("insert", r#"{"table_name":"users","insert_body":{"id":1},"if_not_exists":true}"#),
+        "if_not_exists"
+    );
+    let change =
+        r#"{"table_name":"users","set":{"age":1},"conditions":[{"eq_column":"id","eq_value":1}],"if":[]}"#;
+    assert_eq!(refused("update", change), "if");
+    assert_eq!(
+        refused(
+            "delete",
+            r#"{"table_name":"users","resource_id":1,"if":[{"eq_column":"age","eq_value":1}]}"#
+        ),
+        "if"
+    );
+    for (rest, field) in [(r#","ttl":5"#, "ttl"), (r#","timestamp":5"#, "timestamp")] {
+        let insert = format!(r#"{{"table_name":"users","insert_body":{{"id":1}}{rest}}}"#);
+        assert_eq!(refused("insert", &insert), field);
+        assert_eq!(refused("update", &change.replace(r#","if":[]"#, rest)), field);
+    }
+    assert_eq!(refused("delete", r#"{"table_name":"users","resource_id":1,"timestamp":5}"#), "timestamp");
+    for (rest, field) in [(r#","consistency":"one""#, "consistency"), (r#","timeout_ms":5"#, "timeout_ms")] {
+        let error = fetch(&format!(r#"{{"table_name":"users"{rest}}}"#), RowFormat::Json).unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (RequestCode::NotSupportedByBackend, Some(field)));
+        assert_eq!(refused("delete", &format!(r#"{{"table_name":"users","resource_id":1{rest}}}"#)), field);
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::bind::{Bind, bind};
-use super::cql::refuse;
+use super::bind::{Bind, Datum, bind};
+use super::cql::{self, refuse};
 use super::filter::pins_one_row;
 use super::open::Names;
 use super::{
@@ -14,9 +14,10 @@ use super::{
 use crate::access::KeyOperation;
 use crate::error::{RequestCode, RequestError};
 use crate::query::{
-    Assignment, CompareOp, ConflictTarget, DeleteRequest, InsertRequest, Selection, UpdateRequest, Upsert,
+    Assignment, CompareOp, ConflictTarget, DeleteRequest, InsertRequest, Selection, Stamp, UpdateRequest,
+    Upsert,
 };
-use crate::schema::Relation;
+use crate::schema::{CqlType, Relation, TypeKind};
 
 /// Most binds of one statement: PostgreSQL counts them in 16 bits.
 const MAX_BINDS: usize = 65_535;
@@ -36,6 +37,11 @@ impl Planner<'_> {
             // What is there already is changed, or at least shown.
             let changes = upsert.set.as_ref().is_none_or(|set| !set.is_empty());
             authority.permit_operation(if changes { KeyOperation::Update } else { KeyOperation::Fetch })?;
+        }
+        self.stamped(request.stamp)?;
+        cql::counts_nothing(&relation)?;
+        if request.if_not_exists {
+            self.conditional(&relation, "if_not_exists", !request.head)?;
         }
         let mut known = HashMap::new();
         let rows = request.rows.iter().map(|row| self.assigned(&relation, row, &mut known));
@@ -59,7 +65,7 @@ impl Planner<'_> {
         let check = self.row_filter(&relation)?;
         self.needs_transaction(request.dry_run, check.is_some())?;
         let guard = self.guard(request.max_affected, request.dry_run, request.head, request.rows.len() == 1);
-        self.plan(Operation::Insert(InsertPlan {
+        let insert = InsertPlan {
             guard: Guard { checked: check.is_some(), ..guard },
             check,
             relation,
@@ -68,7 +74,10 @@ impl Planner<'_> {
             conflict,
             conflict_unknown,
             returning,
-        }))
+            if_not_exists: request.if_not_exists,
+            stamp: request.stamp,
+        };
+        self.plan(Operation::Insert(insert), request.tuning)
     }
 
     /// Plans the same rows again after the unique index `constraint` was violated and the caller had
@@ -105,6 +114,8 @@ impl Planner<'_> {
         }
         let relation =
             self.relation(&request.relation, KeyOperation::Update, || Names::of_update(request))?;
+        self.stamped(request.stamp)?;
+        let only_if = self.only_if(&relation, request.only_if.as_deref(), !request.head)?;
         let set = self.set(&relation, &request.set)?;
         let filter = self.bounded(&relation, self.filter(&relation, &request.conditions)?)?;
         let check = self.row_filter(&relation)?;
@@ -120,7 +131,9 @@ impl Planner<'_> {
         let single = pins_one_row(&relation, &filter) && request.grouping.is_none();
         let guard = self.guard(request.max_affected, request.dry_run, request.head, single);
         let guard = Guard { checked: check.is_some(), ..guard };
-        self.plan(Operation::Update(UpdatePlan { relation, set, filter, returning, guard, check }))
+        let update =
+            UpdatePlan { relation, set, filter, returning, guard, check, only_if, stamp: request.stamp };
+        self.plan(Operation::Update(update), request.tuning)
     }
 
     /// Plans a removal of rows.
@@ -130,6 +143,8 @@ impl Planner<'_> {
     pub fn delete(&self, request: &DeleteRequest) -> Result<Plan, RequestError> {
         let relation =
             self.relation(&request.relation, KeyOperation::Delete, || Names::of_delete(request))?;
+        self.stamped(Stamp { timestamp: request.timestamp, ..Stamp::default() })?;
+        let only_if = self.only_if(&relation, request.only_if.as_deref(), !request.head)?;
         self.needs_transaction(request.dry_run, false)?;
         let id = id_column(&relation);
         let no_id = || {
@@ -167,7 +182,8 @@ impl Planner<'_> {
         let returning = self.returning(&relation, &request.columns, request.head)?;
         let guard =
             self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
-        self.plan(Operation::Delete(DeletePlan { relation, filter, returning, guard }))
+        let delete = DeletePlan { relation, filter, returning, guard, only_if, timestamp: request.timestamp };
+        self.plan(Operation::Delete(delete), request.tuning)
     }
 
     /// Refuses what only a transaction that can be rolled back gives.
@@ -246,7 +262,17 @@ impl Planner<'_> {
         let assigned = self.assigned(relation, set, &mut HashMap::new())?;
         assigned
             .into_iter()
-            .map(|(place, a)| Ok((place, bind(&a.value, &relation.columns[place].ty, &a.field)?)))
+            .map(|(place, a)| {
+                let column = &relation.columns[place];
+                let bound = match &column.ty.kind {
+                    TypeKind::Cql(CqlType::Counter) => {
+                        let added = cql::increment(&a.value, &column.name, &a.field)?;
+                        Bind { datum: Datum::Cql(added), ty: column.ty.clone() }
+                    }
+                    _ => bind(&a.value, &column.ty, &a.field)?,
+                };
+                Ok((place, bound))
+            })
             .collect()
     }
 

@@ -5,6 +5,8 @@ use super::columns::Selection;
 use super::condition::Condition;
 use super::fetch::{self, Count};
 use super::identifier::RelationName;
+use super::stamp::take_timestamp;
+use super::tuning::Tuning;
 use super::value::Value;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
@@ -32,6 +34,12 @@ pub struct DeleteRequest {
     pub max_affected: Option<u64>,
     /// Whether everything is undone after it was done.
     pub dry_run: bool,
+    /// What the one row must be, or the answer says that it was not removed; none asks only that it is there.
+    pub only_if: Option<Vec<Condition>>,
+    /// Microseconds since 1970: only what was written until then goes.
+    pub timestamp: Option<i64>,
+    /// How it is to be carried out.
+    pub tuning: Tuning,
 }
 
 impl DeleteRequest {
@@ -72,6 +80,9 @@ impl DeleteRequest {
             head: body.take_bool("head")?.unwrap_or(false),
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
+            only_if: fetch::take_only_if(&mut body, limits, decoding)?,
+            timestamp: take_timestamp(&mut body)?,
+            tuning: Tuning::take(&mut body)?,
         };
         body.finish(decoding)?;
         if request.resource_id.is_none() && request.conditions.is_empty() {

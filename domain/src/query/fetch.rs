@@ -8,6 +8,7 @@ use super::condition::{self, Condition};
 use super::identifier::RelationName;
 use super::page::{self, Window};
 use super::sort::{self, SortKey};
+use super::tuning::Tuning;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
 use crate::shape::{Granularity, Grouping, Strategy};
@@ -44,6 +45,8 @@ pub struct FetchRequest {
     pub count: Option<Count>,
     /// Whether the answer has no rows.
     pub head: bool,
+    /// How it is to be carried out.
+    pub tuning: Tuning,
 }
 
 impl FetchRequest {
@@ -63,6 +66,7 @@ impl FetchRequest {
             grouping: take_grouping(&mut body)?,
             count: take_count(&mut body)?,
             head: body.take_bool("head")?.unwrap_or(false),
+            tuning: Tuning::take(&mut body)?,
         };
         body.finish(decoding)?;
         if request.window.cursor.is_some() {
@@ -148,6 +152,16 @@ pub(super) fn take_conditions(
         Some(list) => condition::parse_list(list, &field, limits, decoding),
         None => Ok(Vec::new()),
     }
+}
+
+/// `if` of the routes that change rows.
+pub(super) fn take_only_if(
+    body: &mut Object<'_>,
+    limits: &Limits,
+    decoding: Decoding,
+) -> Result<Option<Vec<Condition>>, RequestError> {
+    let field = body.path("if");
+    body.take("if").map(|list| condition::parse_list(list, &field, limits, decoding)).transpose()
 }
 
 pub(super) fn take_count(body: &mut Object<'_>) -> Result<Option<Count>, RequestError> {

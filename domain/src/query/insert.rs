@@ -5,6 +5,8 @@ use super::columns::{MAX_COLUMNS, Selection};
 use super::condition::{self, Condition};
 use super::fetch::{self, Count};
 use super::identifier::{Identifier, RelationName};
+use super::stamp::Stamp;
+use super::tuning::Tuning;
 use super::value::Value;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
@@ -71,6 +73,12 @@ pub struct InsertRequest {
     pub max_affected: Option<u64>,
     /// Whether everything is undone after it was done.
     pub dry_run: bool,
+    /// Whether a row that is there already is an answer, not a failure.
+    pub if_not_exists: bool,
+    /// How long the values live and when they were written.
+    pub stamp: Stamp,
+    /// How it is to be carried out.
+    pub tuning: Tuning,
 }
 
 impl InsertRequest {
@@ -111,9 +119,33 @@ impl InsertRequest {
             default_to_null: body.take_bool("default_to_null")?.unwrap_or(true),
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
+            if_not_exists: body.take_bool("if_not_exists")?.unwrap_or(false),
+            stamp: Stamp::take(&mut body)?,
+            tuning: Tuning::take(&mut body)?,
         };
         body.finish(decoding)?;
+        if request.if_not_exists {
+            request.goes_with_if_not_exists()?;
+        }
         Ok(request)
+    }
+}
+
+impl InsertRequest {
+    fn goes_with_if_not_exists(&self) -> Result<(), RequestError> {
+        let refuse = |field: &str, message: &str| Err(RequestError::invalid(field, message));
+        match &self.upsert {
+            Some(_) => refuse(
+                "if_not_exists",
+                "`if_not_exists` leaves a row that is there as it is, `on_conflict` and `update_body` say what becomes of \
+                 it; give one of them",
+            ),
+            None if self.rows.len() > 1 => refuse(
+                "insert_body",
+                "`if_not_exists` goes with one row, as its answer is of one; send the rows one by one",
+            ),
+            None => Ok(()),
+        }
     }
 }
 

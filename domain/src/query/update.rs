@@ -8,6 +8,8 @@ use super::condition::Condition;
 use super::fetch::{self, Count};
 use super::identifier::{Identifier, RelationName};
 use super::insert::{Assignment, parse_assignments, refuse_too_many};
+use super::stamp::Stamp;
+use super::tuning::Tuning;
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
 use crate::shape::Grouping;
@@ -35,6 +37,12 @@ pub struct UpdateRequest {
     pub max_affected: Option<u64>,
     /// Whether everything is undone after it was done.
     pub dry_run: bool,
+    /// What the one row must be, or the answer says that it was not changed; none asks only that it is there.
+    pub only_if: Option<Vec<Condition>>,
+    /// How long the new values live and when they were written.
+    pub stamp: Stamp,
+    /// How it is to be carried out.
+    pub tuning: Tuning,
 }
 
 impl UpdateRequest {
@@ -57,9 +65,16 @@ impl UpdateRequest {
             head: body.take_bool("head")?.unwrap_or(false),
             max_affected: body.take_count("max_affected")?,
             dry_run: body.take_bool("dry_run")?.unwrap_or(false),
+            only_if: fetch::take_only_if(&mut body, limits, decoding)?,
+            stamp: Stamp::take(&mut body)?,
+            tuning: Tuning::take(&mut body)?,
             conditions,
         };
         body.finish(decoding)?;
+        if request.only_if.is_some() && request.grouping.is_some() {
+            let message = "`group_by` cannot stand beside `if`, whose answer is of one row";
+            return Err(RequestError::invalid("group_by", message));
+        }
         if request.conditions.is_empty() {
             return Err(RequestError::field(
                 RequestCode::MissingField,

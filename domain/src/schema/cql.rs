@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Column, Relation, UniqueIndex};
 
@@ -25,6 +26,62 @@ pub struct CqlRules {
     pub allow_filtering: bool,
     /// Most rows that such a read may return.
     pub max_filtered_rows: u64,
+    /// The most replicas that a request may wait for.
+    pub max_consistency: Consistency,
+    /// The longest time that a request may ask for one page or one write.
+    pub max_timeout: Duration,
+}
+
+/// How many replicas have to agree; those that wait for more come later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Consistency {
+    /// One in the nearest datacenter.
+    LocalOne,
+    /// One.
+    One,
+    /// Two.
+    Two,
+    /// Three.
+    Three,
+    /// Most of those in the nearest datacenter.
+    LocalQuorum,
+    /// Most of them.
+    Quorum,
+    /// Most of them in each datacenter.
+    EachQuorum,
+    /// Every one.
+    All,
+}
+
+impl Consistency {
+    const NAMES: [(&'static str, Self); 8] = [
+        ("local_one", Self::LocalOne),
+        ("one", Self::One),
+        ("two", Self::Two),
+        ("three", Self::Three),
+        ("local_quorum", Self::LocalQuorum),
+        ("quorum", Self::Quorum),
+        ("each_quorum", Self::EachQuorum),
+        ("all", Self::All),
+    ];
+
+    /// The level of a name, in whatever letter case.
+    pub fn parse(name: &str) -> Option<Self> {
+        let known = Self::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        known.map(|(_, level)| *level)
+    }
+
+    /// Every name, for messages.
+    pub fn names() -> String {
+        Self::NAMES.map(|(name, _)| name).join(", ")
+    }
+}
+
+impl fmt::Display for Consistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = Self::NAMES.iter().find(|(_, level)| level == self);
+        f.write_str(known.map_or("", |(name, _)| name))
+    }
 }
 
 /// The name that a primary key has where a constraint is named.

@@ -7,7 +7,7 @@ use poem::Response;
 use poem::http::HeaderValue;
 
 use super::{Shape, number_header, whole};
-use crate::headers::{COUNT, FILTERED, NEXT_CURSOR};
+use crate::headers::{APPLIED, COUNT, FILTERED, NEXT_CURSOR};
 
 /// What a route calls its deed in `message`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,31 +100,51 @@ pub fn page(page: Page, shape: Shape) -> Response {
 /// The answer of an update.
 pub fn updated(written: &Written, shape: Shape, count: Option<u64>, deed: Deed) -> Response {
     let mut body = Vec::with_capacity(written.rows.len() + 128);
-    let rows = &written.rows;
+    let open = match shape {
+        Shape::Array => "[",
+        Shape::Flat => FLAT_OPEN,
+        Shape::Envelope { .. } => ENVELOPE_OPEN,
+    };
+    body.extend_from_slice(open.as_bytes());
+    if written.applied != Some(false) {
+        body.extend_from_slice(&written.rows);
+    }
+    body.push(b']');
+    if shape != Shape::Array {
+        body.extend_from_slice(beside(count, false).as_bytes());
+        applied_into(written, &mut body);
+    }
     match shape {
-        Shape::Array => {
-            body.push(b'[');
-            body.extend_from_slice(rows);
-            body.push(b']');
-        }
-        Shape::Flat => {
-            body.extend_from_slice(FLAT_OPEN.as_bytes());
-            body.extend_from_slice(rows);
-            body.push(b']');
-            body.extend_from_slice(beside(count, false).as_bytes());
-            body.push(b'}');
-        }
-        Shape::Envelope { .. } => {
-            body.extend_from_slice(ENVELOPE_OPEN.as_bytes());
-            body.extend_from_slice(rows);
-            body.push(b']');
-            body.extend_from_slice(beside(count, false).as_bytes());
-            close(&mut body, shape, &deed.message(written.affected));
-        }
+        Shape::Array => {}
+        Shape::Flat => body.push(b'}'),
+        Shape::Envelope { .. } => close(&mut body, shape, &deed.message(written.affected)),
     }
     let mut response = whole(RowFormat::Json, body);
     count_beside(&mut response, RowFormat::Json, shape, count);
+    if shape == Shape::Array {
+        applied_beside(&mut response, written);
+    }
     response
+}
+
+/// Writes whether a write was carried out, where that was asked, and the row that is there where it was not.
+pub(super) fn applied_into(written: &Written, body: &mut Vec<u8>) {
+    match written.applied {
+        None => {}
+        Some(true) => body.extend_from_slice(b",\"applied\":true"),
+        Some(false) => {
+            body.extend_from_slice(b",\"applied\":false,\"current\":");
+            body.extend_from_slice(if written.row_count == 0 { b"null" } else { &written.rows });
+        }
+    }
+}
+
+/// Tells whether a write was carried out where the body has no room for it.
+pub(super) fn applied_beside(response: &mut Response, written: &Written) {
+    if let Some(applied) = written.applied {
+        let value = HeaderValue::from_static(if applied { "true" } else { "false" });
+        response.headers_mut().insert(APPLIED, value);
+    }
 }
 
 /// The answer of a fetch or update with groups.

@@ -7,6 +7,7 @@ use athena_domain::rows::{RowFormat, escape_into};
 use poem::Response;
 use poem::http::HeaderValue;
 
+use super::rows::{applied_beside, applied_into};
 use super::{number_header, whole};
 use crate::headers::{COUNT, RESOURCE_ID};
 
@@ -14,6 +15,8 @@ use crate::headers::{COUNT, RESOURCE_ID};
 pub fn inserted(written: &Written, request: &InsertRequest, as_array: bool) -> Response {
     let count = request.count.map(|_| written.affected);
     let single_id = match written.ids.as_slice() {
+        // The id of a row that was there before is no new one.
+        _ if written.applied == Some(false) => None,
         [Some(id)] => Some(id.as_ref()),
         _ => None,
     };
@@ -26,6 +29,8 @@ pub fn inserted(written: &Written, request: &InsertRequest, as_array: bool) -> R
     }
     let message = if request.dry_run {
         format!("Dry run: {} rows would be inserted; nothing was changed", written.affected)
+    } else if written.applied == Some(false) {
+        "Nothing was inserted: a row with this primary key is there".to_owned()
     } else {
         "Data inserted successfully".to_owned()
     };
@@ -52,7 +57,7 @@ pub fn inserted(written: &Written, request: &InsertRequest, as_array: bool) -> R
     }
     body.name("table_name");
     body.text(&request.relation.to_string());
-    body.finish(count, request.dry_run)
+    body.finish(written, count, request.dry_run)
 }
 
 /// The answer of a delete (contract 9.3, D2).
@@ -63,6 +68,8 @@ pub fn deleted(written: &Written, request: &DeleteRequest, client: &ClientName, 
     }
     let message = if request.dry_run {
         format!("Dry run: {} rows would be deleted; nothing was changed", written.affected)
+    } else if written.applied == Some(false) {
+        "Nothing was deleted: the row is not there, or does not meet `if`".to_owned()
     } else {
         "Data deleted successfully".to_owned()
     };
@@ -79,15 +86,18 @@ pub fn deleted(written: &Written, request: &DeleteRequest, client: &ClientName, 
     }
     body.name("client");
     body.text(client.as_str());
-    body.finish(count, request.dry_run)
+    body.finish(written, count, request.dry_run)
 }
 
 fn array(written: &Written, count: Option<u64>) -> Response {
     let mut body = Vec::with_capacity(written.rows.len() + 2);
     body.push(b'[');
-    body.extend_from_slice(&written.rows);
+    if written.applied != Some(false) {
+        body.extend_from_slice(&written.rows);
+    }
     body.push(b']');
     let mut response = whole(RowFormat::Json, body);
+    applied_beside(&mut response, written);
     if let Some(count) = count {
         number_header(&mut response, COUNT, count);
     }
@@ -125,7 +135,9 @@ impl Body {
     /// `data`: an array where several rows may come, else the row or null.
     fn data(&mut self, written: &Written, many: bool) {
         self.name("data");
-        match (many || written.row_count > 1, written.row_count) {
+        let rows = if written.applied == Some(false) { 0 } else { written.row_count };
+        match (many || rows > 1, rows) {
+            (true, 0) => self.raw(b"[]"),
             (true, _) => {
                 self.raw(b"[");
                 self.raw(&written.rows);
@@ -136,7 +148,8 @@ impl Body {
         }
     }
 
-    fn finish(mut self, count: Option<u64>, dry_run: bool) -> Response {
+    fn finish(mut self, written: &Written, count: Option<u64>, dry_run: bool) -> Response {
+        applied_into(written, &mut self.0);
         if let Some(count) = count {
             self.name("count");
             self.raw(count.to_string().as_bytes());

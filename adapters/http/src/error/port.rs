@@ -250,6 +250,7 @@ fn words(rejection: &Rejection) -> Words {
             text("Insufficient API key rights"),
             Some("Nothing was changed. The row filter of the API key does not allow such a row."),
         ),
+        Reason::Cursor => (BAD, "invalid_cursor", VALIDATION, None, None),
         Reason::OpenTransaction => (BAD, "open_transaction", VALIDATION, None, None),
     }
 }

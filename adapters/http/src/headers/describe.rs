@@ -205,6 +205,12 @@ pub fn response_headers(path: &str, status: Option<u16>) -> Vec<MetaHeader> {
             "true",
         ),
         (
+            success && !FETCH.contains(&path) && ROWS.contains(&path),
+            "X-Athena-Applied",
+            "Whether the write was carried out, when `if` or `if_not_exists` was given and the body is an array.",
+            "false",
+        ),
+        (
             success && path == "/gateway/insert",
             "X-Athena-Resource-Id",
             "Id of the inserted row, when the body is an array with one row.",

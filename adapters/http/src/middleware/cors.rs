@@ -7,7 +7,7 @@ use crate::settings;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "X-Request-Id, X-Athena-Resource-Id, X-Athena-Count, X-Athena-Filtered, X-Athena-Next-Cursor, Server-Timing, \
+    "X-Request-Id, X-Athena-Resource-Id, X-Athena-Count, X-Athena-Filtered, X-Athena-Applied, X-Athena-Next-Cursor, Server-Timing, \
      Retry-After",
 );
 const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");

@@ -212,7 +212,12 @@ impl SchemaReader for CqlScript {
         let columns = vec![column("id", CqlType::Int(32)), column("name", CqlType::Text)];
         let table = CqlTable { partition: [0].into(), ..CqlTable::default() };
         let relations = vec![Relation::of_cql("ks", "items", columns, table)];
-        let rules = CqlRules { allow_filtering: true, max_filtered_rows: 100 };
+        let rules = CqlRules {
+            allow_filtering: true,
+            max_filtered_rows: 100,
+            max_consistency: athena_domain::schema::Consistency::LocalQuorum,
+            max_timeout: std::time::Duration::from_secs(30),
+        };
         let schema = Schema::new(relations, HashMap::new(), vec!["ks".into()]);
         Some(Arc::new(schema.speaking(Dialect::Cql(rules))))
     }

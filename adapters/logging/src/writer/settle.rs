@@ -76,6 +76,7 @@ fn is_of_content(error: &PortError) -> bool {
             | Reason::TooManyRows
             | Reason::Stale
             | Reason::RowOutOfScope
+            | Reason::Cursor
             | Reason::OpenTransaction,
         )
         | None => false,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use athena_domain::Limits;
-use athena_domain::plan::{KeyValue, PlanOptions, Planner};
+use athena_domain::plan::{KeyValue, PageStart, PlanOptions, Planner};
 use athena_domain::query::{Decoding, DeleteRequest, FetchRequest, InsertRequest, JsonText, UpdateRequest};
 use athena_domain::rows::RowFormat;
 use athena_domain::schema::{Column, Schema, UniqueIndex};
@@ -115,7 +115,7 @@ fn behind(order: &str, values: &[(&str, Option<&str>)]) -> String {
         value: value.map(Box::from),
     };
     let keys: Vec<KeyValue> = values.iter().map(key).collect();
-    let plan = planner.page(&request, Some(&keys)).unwrap().0;
+    let plan = planner.page(&request, Some(PageStart::Keys(&keys))).unwrap().0;
     let statement = render(&plan).unwrap();
     assert_eq!(statement.binds, statement.arguments.len());
     let sql = statement.sql;

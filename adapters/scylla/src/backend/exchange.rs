@@ -9,8 +9,8 @@ use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
-use tokio::time::Instant;
 
+use super::effort::Effort;
 use super::{ScyllaBackend, stale};
 use crate::failure::{Intent, PORT, failed, late};
 use crate::render::Statement;
@@ -26,15 +26,17 @@ impl ScyllaBackend {
         session: &Session,
         text: String,
         intent: Intent,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<PreparedStatement, PortError> {
         let prepare = session.prepare(text, self.link.settings().page_size);
-        let mut prepared = match tokio::time::timeout_at(deadline, prepare).await {
+        let mut prepared = match tokio::time::timeout_at(effort.deadline, prepare).await {
             Ok(prepared) => prepared?,
             Err(_) => return Err(PortError::new(PORT, PortErrorKind::TimedOut)),
         };
         // What changes nothing may be asked again, of another node too.
         prepared.set_is_idempotent(intent == Intent::Read);
+        prepared.set_consistency(effort.consistency);
+        prepared.set_serial_consistency(Some(effort.serial));
         Ok(prepared)
     }
 
@@ -46,9 +48,9 @@ impl ScyllaBackend {
         values: &(impl SerializeRow + Sync),
         from: PagingState,
         intent: Intent,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<Page, PortError> {
-        let patience = self.patience(deadline);
+        let patience = effort.patience();
         prepared.set_request_timeout(Some(patience));
         let asked = session.driver().execute_single_page(prepared, values, from);
         let (result, more) = finish(asked, intent, patience).await?;
@@ -61,17 +63,12 @@ impl ScyllaBackend {
         session: &Session,
         statement: Statement<'_>,
         intent: Intent,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<QueryResult, PortError> {
-        let mut prepared = self.prepared(session, statement.text, intent, deadline).await?;
+        let mut prepared = self.prepared(session, statement.text, intent, effort).await?;
         let start = PagingState::start();
-        let page = self.page(session, &mut prepared, &statement.markers, start, intent, deadline);
+        let page = self.page(session, &mut prepared, &statement.markers, start, intent, effort);
         page.await.map(|(result, _)| result)
-    }
-
-    /// How long one exchange may take.
-    pub(super) fn patience(&self, deadline: Instant) -> Duration {
-        deadline.saturating_duration_since(Instant::now()).min(self.link.settings().timeout())
     }
 }
 

@@ -12,9 +12,9 @@ use scylla::frame::response::result::ColumnSpec;
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::statement::Statement;
-use tokio::time::Instant;
 
 use super::ScyllaBackend;
+use super::effort::Effort;
 use super::exchange::{Page, finish, next};
 use super::rows::{rows, unreadable};
 use crate::failure::{Intent, bad_value, rejected};
@@ -28,16 +28,16 @@ impl ScyllaBackend {
         plan: &Plan,
         raw: &RawPlan,
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<Done, PortError> {
         let reads = first_word(&raw.query) == "select";
         let intent = if reads { Intent::Read } else { Intent::Write };
-        let session = self.link.session(deadline).await?;
+        let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
         let outcome = match &raw.params {
-            None => self.plain(plan, raw, intent, &session, sink, deadline, &mut done).await,
+            None => self.plain(plan, raw, intent, &session, sink, effort, &mut done).await,
             Some(params) => {
-                self.with_params(plan, raw, params, intent, &session, sink, deadline, &mut done).await
+                self.with_params(plan, raw, params, intent, &session, sink, effort, &mut done).await
             }
         };
         if raw.defines {
@@ -54,16 +54,18 @@ impl ScyllaBackend {
         intent: Intent,
         session: &Session,
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
         done: &mut Done,
     ) -> Result<(), PortError> {
         let mut statement =
             Statement::new(raw.query.to_string()).with_page_size(self.link.settings().page_size);
         statement.set_is_idempotent(intent == Intent::Read);
+        statement.set_consistency(effort.consistency);
+        statement.set_serial_consistency(Some(effort.serial));
         let mut scratch = Scratch::new(plan.big_numbers_as_text);
         let mut state = Some(PagingState::start());
         while let Some(from) = state {
-            let patience = self.patience(deadline);
+            let patience = effort.patience();
             statement.set_request_timeout(Some(patience));
             let asked = session.driver().query_single_page(statement.clone(), (), from);
             let (result, more) = finish(asked, intent, patience).await?;
@@ -81,17 +83,17 @@ impl ScyllaBackend {
         intent: Intent,
         session: &Session,
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
         done: &mut Done,
     ) -> Result<(), PortError> {
         let (text, order) = markers(&raw.query);
-        let mut prepared = self.prepared(session, text, intent, deadline).await?;
+        let mut prepared = self.prepared(session, text, intent, effort).await?;
         let values = self::values(params, &order, &prepared)?;
         let values: Vec<Marker<'_>> = values.iter().map(Marker::One).collect();
         let mut scratch = Scratch::new(plan.big_numbers_as_text);
         let mut state = Some(PagingState::start());
         while let Some(from) = state {
-            let page = self.page(session, &mut prepared, &values, from, intent, deadline).await?;
+            let page = self.page(session, &mut prepared, &values, from, intent, effort).await?;
             state = hand_on(page, sink, &mut scratch, done).await?;
         }
         Ok(())

@@ -8,6 +8,7 @@ use scylla::response::PagingState;
 use tokio::time::Instant;
 
 use super::ScyllaBackend;
+use super::effort::Effort;
 use super::rows::{Answer, rows, unreadable};
 use crate::failure::Intent;
 use crate::render::Statement;
@@ -18,22 +19,22 @@ impl ScyllaBackend {
         plan: &Plan,
         read: &CqlRead,
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<Done, PortError> {
         let mut answer = Answer::new(&read.relation, &read.outputs, plan.big_numbers_as_text)
             .every(read.every && read.distinct.is_empty())
             .distinct(&read.distinct)
             .between(read.skip, read.limit);
         let mut done = Done::default();
-        let mut until = deadline;
+        let mut effort = effort;
         'reads: for restrictions in &read.reads {
-            let session = self.link.session(until).await?;
+            let session = self.link.session(effort.deadline).await?;
             let statement = Statement::read(read, restrictions);
-            let mut prepared = self.prepared(&session, statement.text, Intent::Read, until).await?;
+            let mut prepared = self.prepared(&session, statement.text, Intent::Read, effort).await?;
             let mut state = Some(PagingState::start());
             done.statements += 1;
             while let Some(from) = state {
-                let page = self.page(&session, &mut prepared, &statement.markers, from, Intent::Read, until);
+                let page = self.page(&session, &mut prepared, &statement.markers, from, Intent::Read, effort);
                 let (result, more) = page.await?;
                 let flow = answer.push(&rows(result)?, sink).await?;
                 done.rows = answer.rows;
@@ -43,7 +44,7 @@ impl ScyllaBackend {
                 state = more;
                 if read.unbounded {
                     // It may take as long as rows keep flowing.
-                    until = Instant::now() + self.link.settings().timeout();
+                    effort = effort.until(Instant::now() + effort.timeout);
                 }
             }
         }
@@ -51,13 +52,13 @@ impl ScyllaBackend {
         Ok(done)
     }
 
-    pub(super) async fn count(&self, count: &CqlCount, deadline: Instant) -> Result<Done, PortError> {
+    pub(super) async fn count(&self, count: &CqlCount, effort: Effort) -> Result<Done, PortError> {
         let mut done = Done { count: Some(0), ..Done::default() };
         let mut sum = 0;
         for restrictions in &count.reads {
-            let session = self.link.session(deadline).await?;
+            let session = self.link.session(effort.deadline).await?;
             let statement = Statement::count(count, restrictions);
-            let result = self.once(&session, statement, Intent::Read, deadline).await?;
+            let result = self.once(&session, statement, Intent::Read, effort).await?;
             let (found,) = rows(result)?.single_row::<(i64,)>().map_err(unreadable)?;
             sum += found.unsigned_abs();
             done.statements += 1;

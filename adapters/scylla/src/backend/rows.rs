@@ -66,6 +66,11 @@ impl<'a> Answer<'a> {
         self
     }
 
+    /// Rows that may still be handed on.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Whether every row that may be handed on has been.
     pub(super) fn is_full(&self) -> bool {
         self.left == 0

@@ -8,9 +8,9 @@ use athena_domain::schema::{PRIMARY_KEY, Relation};
 use scylla::deserialize::row::ColumnIterator;
 use scylla::response::query_result::{QueryResult, QueryRowsResult};
 use scylla::statement::batch::{Batch as DriverBatch, BatchType};
-use tokio::time::Instant;
 
 use super::ScyllaBackend;
+use super::effort::Effort;
 use super::exchange::finish;
 use super::rows::{Answer, rows, unreadable};
 use crate::failure::{Intent, PORT};
@@ -26,38 +26,50 @@ impl ScyllaBackend {
         plan: &Plan,
         insert: &CqlInsert,
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<Done, PortError> {
-        let session = self.link.session(deadline).await?;
+        let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
         if is_batch(insert) {
-            self.batch(&session, insert, deadline).await?;
+            self.batch(&session, insert, effort).await?;
             done.statements = 1;
             done.affected = insert.rows.len() as u64;
         } else {
             for row in &insert.rows {
                 let statement = Statement::insert(insert, row);
-                let result = self.once(&session, statement, Intent::Write, deadline).await;
+                let result = self.once(&session, statement, Intent::Write, effort).await;
                 let result = result.map_err(|error| after(error, done.affected))?;
                 done.statements += 1;
-                if insert.existing == Existing::Refuses && !applied(&result_rows(result)?)? {
-                    return Err(after(duplicate(&insert.relation), done.affected));
+                let written = match insert.existing {
+                    Existing::Refuses | Existing::Told => applied(&result_rows(result)?)?,
+                    // What stays is returned as well.
+                    Existing::Stays | Existing::Changes => true,
+                };
+                match insert.existing {
+                    Existing::Refuses if !written => {
+                        return Err(after(duplicate(&insert.relation), done.affected));
+                    }
+                    Existing::Told => done.applied = Some(written),
+                    Existing::Refuses | Existing::Stays | Existing::Changes => {}
                 }
-                done.affected += 1;
+                done.affected += u64::from(written);
             }
         }
+        let effort = if done.applied == Some(false) { effort.after_conditional_writes() } else { effort };
         let keys: Vec<Vec<Restriction>> = insert.rows.iter().map(|row| insert.key(row)).collect();
         let keys: Vec<&[Restriction]> = keys.iter().map(|key| &key[..]).collect();
-        self.answer(plan, &session, &insert.relation, &insert.returning, &keys, sink, deadline, done).await
+        self.answer(plan, &session, &insert.relation, &insert.returning, &keys, sink, effort, done).await
     }
 
     /// Writes rows by one batch: all of them or none.
-    async fn batch(&self, session: &Session, insert: &CqlInsert, deadline: Instant) -> Result<(), PortError> {
+    async fn batch(&self, session: &Session, insert: &CqlInsert, effort: Effort) -> Result<(), PortError> {
         let kind = match insert.batch {
             Batch::Partition | Batch::Single => BatchType::Unlogged,
             Batch::Logged => BatchType::Logged,
         };
         let mut batch = DriverBatch::new(kind);
+        batch.set_consistency(effort.consistency);
+        batch.set_serial_consistency(Some(effort.serial));
         let mut values = Vec::with_capacity(insert.rows.len());
         let mut prepared = None;
         for row in &insert.rows {
@@ -66,14 +78,14 @@ impl ScyllaBackend {
             let ready = match &prepared {
                 Some(ready) => ready,
                 None => {
-                    let ready = self.prepared(session, statement.text, Intent::Write, deadline).await?;
+                    let ready = self.prepared(session, statement.text, Intent::Write, effort).await?;
                     prepared.insert(ready)
                 }
             };
             batch.append_statement(ready.clone());
             values.push(statement.markers);
         }
-        let patience = self.patience(deadline);
+        let patience = effort.patience();
         batch.set_request_timeout(Some(patience));
         let result = finish(session.driver().batch(&batch, &values), Intent::Write, patience).await?;
         if insert.existing == Existing::Refuses && !applied(&result_rows(result)?)? {
@@ -87,14 +99,14 @@ impl ScyllaBackend {
         plan: &Plan,
         update: &CqlUpdate,
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<Done, PortError> {
-        let session = self.link.session(deadline).await?;
+        let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
         let mut changed = Vec::new();
         for key in &update.rows {
             let statement = Statement::update(update, key);
-            let result = self.once(&session, statement, Intent::Write, deadline).await;
+            let result = self.once(&session, statement, Intent::Write, effort).await;
             let result = result.map_err(|error| after(error, done.affected))?;
             done.statements += 1;
             if applied(&result_rows(result)?)? {
@@ -102,7 +114,15 @@ impl ScyllaBackend {
                 changed.push(&key[..]);
             }
         }
-        self.answer(plan, &session, &update.relation, &update.returning, &changed, sink, deadline, done).await
+        let mut effort = effort;
+        if update.told {
+            done.applied = Some(done.affected > 0);
+            if done.affected == 0 {
+                effort = effort.after_conditional_writes();
+                changed.extend(update.rows.iter().map(|key| &key[..]));
+            }
+        }
+        self.answer(plan, &session, &update.relation, &update.returning, &changed, sink, effort, done).await
     }
 
     pub(super) async fn delete(
@@ -110,30 +130,55 @@ impl ScyllaBackend {
         plan: &Plan,
         delete: &CqlDelete,
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
     ) -> Result<Done, PortError> {
-        let session = self.link.session(deadline).await?;
+        let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
         let mut removed = Vec::new();
         for key in &delete.rows {
             // Afterwards nobody can read it.
             let before = match &delete.returning[..] {
-                [] => None,
-                outputs => {
-                    let statement = Statement::row(&delete.relation, outputs, key);
-                    let result = self.once(&session, statement, Intent::Read, deadline).await;
+                [] if delete.timestamp.is_none() => None,
+                [] => Some(Statement::presence(&delete.relation, key)),
+                outputs => Some(Statement::row(&delete.relation, outputs, key)),
+            };
+            let before = match before {
+                None => None,
+                Some(statement) => {
+                    let result = self.once(&session, statement, Intent::Read, effort).await;
                     let result = result.map_err(|error| after(error, done.affected))?;
                     done.statements += 1;
                     Some(rows(result)?)
                 }
             };
             let statement = Statement::delete(delete, key);
-            let result = self.once(&session, statement, Intent::Write, deadline).await;
+            let result = self.once(&session, statement, Intent::Write, effort).await;
             let result = result.map_err(|error| after(error, done.affected))?;
             done.statements += 1;
-            if applied(&result_rows(result)?)? {
+            let gone = match &delete.timestamp {
+                None => applied(&result_rows(result)?)?,
+                // Whether it was written before then, the database does not say.
+                Some(_) => {
+                    let statement = Statement::presence(&delete.relation, key);
+                    let left = self.once(&session, statement, Intent::Read, effort).await;
+                    let left = left.map_err(|error| after(error, done.affected))?;
+                    done.statements += 1;
+                    let there = |rows: &QueryRowsResult| rows.rows_num() > 0;
+                    before.as_ref().is_some_and(there) && !there(&rows(left)?)
+                }
+            };
+            if gone {
                 done.affected += 1;
                 removed.extend(before);
+            }
+        }
+        if delete.told {
+            done.applied = Some(done.affected > 0);
+            if done.affected == 0 {
+                let keys: Vec<&[Restriction]> = delete.rows.iter().map(|key| &key[..]).collect();
+                let effort = effort.after_conditional_writes();
+                let (relation, outputs) = (&delete.relation, &delete.returning);
+                return self.answer(plan, &session, relation, outputs, &keys, sink, effort, done).await;
             }
         }
         if delete.returning.is_empty() {
@@ -160,7 +205,7 @@ impl ScyllaBackend {
         returning: &[Output],
         keys: &[&[Restriction]],
         sink: &mut dyn RowStream,
-        deadline: Instant,
+        effort: Effort,
         mut done: Done,
     ) -> Result<Done, PortError> {
         if returning.is_empty() {
@@ -169,7 +214,7 @@ impl ScyllaBackend {
         let mut answer = Answer::new(relation, returning, plan.big_numbers_as_text);
         for key in keys {
             let statement = Statement::row(relation, returning, key);
-            let result = self.once(session, statement, Intent::Read, deadline).await;
+            let result = self.once(session, statement, Intent::Read, effort).await;
             let result = result.map_err(|error| after(error, done.affected))?;
             done.statements += 1;
             if answer.push(&rows(result)?, sink).await? == Flow::Stop {

@@ -44,6 +44,7 @@ fn read() -> CqlRead {
         limit: None,
         filtering: false,
         unbounded: false,
+        page: None,
     }
 }
 
@@ -108,6 +109,7 @@ fn inserts() {
         rows: vec![vec![one(), CqlValue::Unset, one()]],
         existing: Existing::Refuses,
         batch: Batch::Single,
+        stamp: Stamp::default(),
         returning: Vec::new(),
     };
     let statement = Statement::insert(&insert, &insert.rows[0]);
@@ -130,7 +132,10 @@ fn updates_and_deletes_touch_no_row_that_is_not_there() {
         relation: relation(),
         rows: vec![key.clone()],
         set: vec![(3, CqlValue::Null)],
+        added: false,
+        ttl: None,
         condition: Vec::new(),
+        told: false,
         returning: Vec::new(),
     };
     assert_eq!(
@@ -143,14 +148,68 @@ fn updates_and_deletes_touch_no_row_that_is_not_there() {
             .text
             .ends_with(r#" IF "odd""name" = null AND "odd""name" != null AND "odd""name" IN ?"#)
     );
-    let delete = CqlDelete {
+    let mut delete = CqlDelete {
         relation: relation(),
         rows: vec![key.clone()],
         condition: Vec::new(),
+        timestamp: None,
+        told: false,
         returning: Vec::new(),
     };
     assert_eq!(
         Statement::delete(&delete, &key).text,
         r#"DELETE FROM "k"."t" WHERE "id" = ? AND "At" = ? AND "n" = ? IF EXISTS"#
+    );
+    delete.timestamp = Some(9);
+    let dated = Statement::delete(&delete, &key);
+    assert_eq!(
+        dated.text,
+        r#"DELETE FROM "k"."t" USING TIMESTAMP ? WHERE "id" = ? AND "At" = ? AND "n" = ?"#
+    );
+    assert_eq!((dated.markers.len(), dated.markers[0]), (4, Marker::Time(9)));
+}
+
+#[test]
+fn values_are_dated_and_given_an_end() {
+    let key = vec![is(0, Test::Eq(one()))];
+    let mut update = CqlUpdate {
+        relation: relation(),
+        rows: vec![key.clone()],
+        set: vec![(2, one()), (3, one())],
+        added: false,
+        ttl: Some(60),
+        condition: vec![is(3, Test::Neq(one()))],
+        told: true,
+        returning: Vec::new(),
+    };
+    let lasting = Statement::update(&update, &key);
+    assert_eq!(
+        lasting.text,
+        r#"UPDATE "k"."t" USING TTL ? SET "n" = ?, "odd""name" = ? WHERE "id" = ? IF "odd""name" != ?"#
+    );
+    assert_eq!((lasting.markers.len(), lasting.markers[0]), (5, Marker::Ttl(60)));
+    (update.added, update.ttl, update.condition) = (true, None, Vec::new());
+    assert_eq!(
+        Statement::update(&update, &key).text,
+        r#"UPDATE "k"."t" SET "n" = "n" + ?, "odd""name" = "odd""name" + ? WHERE "id" = ?"#
+    );
+    let insert = CqlInsert {
+        relation: relation(),
+        columns: vec![0, 2],
+        rows: vec![vec![one(), one()]],
+        existing: Existing::Changes,
+        batch: Batch::Single,
+        stamp: Stamp { ttl: Some(60), timestamp: Some(7) },
+        returning: Vec::new(),
+    };
+    let statement = Statement::insert(&insert, &insert.rows[0]);
+    assert_eq!(
+        statement.text,
+        r#"INSERT INTO "k"."t" ("id", "n") VALUES (?, ?) USING TTL ? AND TIMESTAMP ?"#
+    );
+    assert_eq!(statement.markers[2..], [Marker::Ttl(60), Marker::Time(7)]);
+    assert_eq!(
+        Statement::presence(&insert.relation, &key).text,
+        r#"SELECT "id" FROM "k"."t" WHERE "id" = ?"#
     );
 }

@@ -21,16 +21,24 @@ fn a_uri_names_nodes_and_keyspace() {
 fn options_are_read() {
     let settings = ScyllaSettings::from_uri(
         "cql://h/k?consistency=ONE&datacenter=dc1&page_size=50&timeout_ms=1500&allow_filtering=true&tls=false\
-         &max_concurrent=3&queue_length=0&queue_wait_ms=20",
+         &max_concurrent=3&queue_length=0&queue_wait_ms=20&max_consistency=all",
     )
     .unwrap();
     assert_eq!(settings.consistency, Consistency::One);
+    assert_eq!(
+        (settings.max_consistency, settings.serial()),
+        (Some(Consistency::All), SerialConsistency::LocalSerial)
+    );
     assert_eq!(settings.datacenter.as_deref(), Some("dc1"));
     assert_eq!(settings.page_size, 50);
     assert_eq!(settings.timeout(), Duration::from_millis(1500));
     assert!(settings.allow_filtering);
     assert_eq!((settings.max_concurrent, settings.queue_length), (Some(3), Some(0)));
     assert_eq!(settings.queue_wait, Some(Duration::from_millis(20)));
+    let serial = |options: &str| ScyllaSettings::from_uri(&format!("cql://h/k?{options}")).unwrap().serial();
+    assert_eq!(serial(""), SerialConsistency::LocalSerial);
+    assert_eq!(serial("consistency=quorum"), SerialConsistency::Serial);
+    assert_eq!(serial("consistency=quorum&serial_consistency=local_serial"), SerialConsistency::LocalSerial);
     // The gateway's own limit stays one.
     let long = ScyllaSettings::from_uri("cql://h/k?timeout_ms=900000").unwrap();
     assert_eq!(long.timeout(), long.statement_timeout);
@@ -52,7 +60,10 @@ fn what_cannot_be_used_is_named_without_secrets() {
     check("cql://h,,i/k", "cannot be read");
     check("cql://[::1/k", "cannot be read");
     check("postgres://h/k", "cannot be read");
-    check("cql://h/k?consistency=some", "`local_quorum`");
+    check("cql://h/k?consistency=some", "local_quorum");
+    check("cql://h/k?max_consistency=some", "local_quorum");
+    check("cql://h/k?max_consistency=one", "no less than `consistency`");
+    check("cql://h/k?serial_consistency=quorum", "`serial` or `local_serial`");
     check("cql://h/k?page_size=0", "from 1 to 10000");
     check("cql://h/k?tls=true", "without TLS");
     check("cql://h/k?tls=maybe", "`true` or `false`");

@@ -4,26 +4,16 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use athena_domain::breaker::BreakerOverrides;
+use athena_domain::schema::Consistency;
 use percent_encoding::percent_decode_str;
-use scylla::statement::Consistency;
+use scylla::statement::SerialConsistency;
 
 use super::ScyllaSettings;
 
 /// Options, as errors list them.
-const OPTIONS: &str = "consistency, datacenter, page_size, timeout_ms, allow_filtering, tls, max_concurrent, \
+const OPTIONS: &str = "consistency, max_consistency, serial_consistency, datacenter, page_size, timeout_ms, allow_filtering, tls, max_concurrent, \
                        queue_length, queue_wait_ms, circuit_breaker_threshold, circuit_breaker_timeout_secs, \
                        circuit_breaker_check_interval_secs";
-
-const CONSISTENCIES: [(&str, Consistency); 8] = [
-    ("one", Consistency::One),
-    ("two", Consistency::Two),
-    ("three", Consistency::Three),
-    ("quorum", Consistency::Quorum),
-    ("all", Consistency::All),
-    ("local_quorum", Consistency::LocalQuorum),
-    ("each_quorum", Consistency::EachQuorum),
-    ("local_one", Consistency::LocalOne),
-];
 
 /// Port of the native protocol.
 const PORT: u16 = 9042;
@@ -90,6 +80,8 @@ pub(super) fn read(uri: &str) -> Result<ScyllaSettings, InvalidUri> {
         credentials,
         keyspace,
         consistency: Consistency::LocalQuorum,
+        max_consistency: None,
+        serial: None,
         datacenter: None,
         page_size: 1000,
         allow_filtering: false,
@@ -109,6 +101,9 @@ pub(super) fn read(uri: &str) -> Result<ScyllaSettings, InvalidUri> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         take(&mut settings, &decoded(name)?, &decoded(value)?)?;
     }
+    if settings.max_consistency.is_some_and(|most| most < settings.consistency) {
+        return Err(option("max_consistency", "no less than `consistency`"));
+    }
     Ok(settings)
 }
 
@@ -117,12 +112,14 @@ fn take(settings: &mut ScyllaSettings, name: &str, value: &str) -> Result<(), In
         return taken.map_err(|expected| option(name, expected));
     }
     match name {
-        "consistency" => {
-            let wanted = value.to_ascii_lowercase();
-            let found = CONSISTENCIES.iter().find(|(known, _)| *known == wanted);
-            let names = || CONSISTENCIES.map(|(known, _)| format!("`{known}`")).join(", ");
-            settings.consistency =
-                found.map(|(_, level)| *level).ok_or_else(|| option(name, &format!("one of {}", names())))?;
+        "consistency" => settings.consistency = level(name, value)?,
+        "max_consistency" => settings.max_consistency = Some(level(name, value)?),
+        "serial_consistency" => {
+            settings.serial = Some(match value.to_ascii_lowercase().as_str() {
+                "serial" => SerialConsistency::Serial,
+                "local_serial" => SerialConsistency::LocalSerial,
+                _ => return Err(option(name, "`serial` or `local_serial`")),
+            });
         }
         "datacenter" if value.is_empty() => return Err(option(name, "a name")),
         "datacenter" => settings.datacenter = Some(value.to_owned()),
@@ -182,6 +179,10 @@ fn keyspace_missing() -> InvalidUri {
 
 fn decoded(text: &str) -> Result<String, InvalidUri> {
     percent_decode_str(text).decode_utf8().map(String::from).map_err(|_| unreadable())
+}
+
+fn level(name: &str, value: &str) -> Result<Consistency, InvalidUri> {
+    Consistency::parse(value).ok_or_else(|| option(name, &format!("one of {}", Consistency::names())))
 }
 
 fn number(name: &str, value: &str, range: RangeInclusive<usize>) -> Result<usize, InvalidUri> {

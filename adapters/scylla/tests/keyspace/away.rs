@@ -67,7 +67,12 @@ async fn a_silent_server_is_not_waited_for_any_longer_than_was_said() {
             opens_transaction: false,
             tells_columns: false,
         };
-        let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false, keys_to_snake: false };
+        let plan = Plan {
+            operation: Operation::Raw(raw),
+            big_numbers_as_text: false,
+            keys_to_snake: false,
+            tuning: Default::default(),
+        };
         backend
             .execute(&plan, &mut Recorder::default(), soon(), &Stopwatch::default())
             .await

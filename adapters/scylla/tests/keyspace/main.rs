@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod away;
+mod pages;
 mod raw;
 mod reads;
 mod schema;
@@ -15,7 +16,7 @@ use athena_application::ports::{Backend as _, Done, PortError, SchemaReader as _
 use athena_application::stopwatch::Stopwatch;
 use athena_domain::plan::cql::{Batch, CqlInsert, CqlRead, CqlValue, Existing, Restriction, Test};
 use athena_domain::plan::{CqlPlan, Operation, Output, Plan, RawPlan};
-use athena_domain::query::{RelationName, Value};
+use athena_domain::query::{RelationName, Stamp, Value};
 use athena_domain::schema::Relation;
 use athena_scylla::{ScyllaBackend, ScyllaSchema, ScyllaSettings};
 use athena_test_support::TestKeyspace;
@@ -65,7 +66,12 @@ impl Bench {
     }
 
     async fn run_into(&self, plan: CqlPlan, mut sink: Recorder) -> Result<(Done, Recorder), PortError> {
-        let plan = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false, keys_to_snake: false };
+        let plan = Plan {
+            operation: Operation::Cql(plan),
+            big_numbers_as_text: false,
+            keys_to_snake: false,
+            tuning: Default::default(),
+        };
         let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
         Ok((done, sink))
@@ -82,7 +88,12 @@ impl Bench {
             opens_transaction: false,
             tells_columns: false,
         };
-        let plan = Plan { operation: Operation::Raw(raw), big_numbers_as_text: false, keys_to_snake: false };
+        let plan = Plan {
+            operation: Operation::Raw(raw),
+            big_numbers_as_text: false,
+            keys_to_snake: false,
+            tuning: Default::default(),
+        };
         let mut sink = Recorder::default();
         let done = self.backend.execute(&plan, &mut sink, soon(), &Stopwatch::default()).await?;
         sink.finish();
@@ -116,6 +127,7 @@ fn read(relation: &Arc<Relation>, reads: Vec<Vec<Restriction>>) -> CqlRead {
         limit: None,
         filtering: false,
         unbounded: false,
+        page: None,
     }
 }
 
@@ -126,6 +138,7 @@ fn numbers(relation: &Arc<Relation>, rows: &[(i64, i64)], existing: Existing, ba
         rows: rows.iter().map(|(part, n)| vec![CqlValue::Int(*part), CqlValue::Int(*n)]).collect(),
         existing,
         batch,
+        stamp: Stamp::default(),
         returning: outputs(relation),
     })
 }

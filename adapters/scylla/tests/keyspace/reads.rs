@@ -71,7 +71,12 @@ async fn a_sink_may_stop_and_wait() {
     let hanging = sink(|sink| (sink.full, sink.hang_on_flush) = (true, true));
     let work = bench.run_into(plan.clone(), hanging);
     assert!(tokio::time::timeout(Duration::from_millis(300), work).await.is_err());
-    let late = Plan { operation: Operation::Cql(plan), big_numbers_as_text: false, keys_to_snake: false };
+    let late = Plan {
+        operation: Operation::Cql(plan),
+        big_numbers_as_text: false,
+        keys_to_snake: false,
+        tuning: Default::default(),
+    };
     let error = bench
         .backend
         .execute(&late, &mut Recorder::default(), Instant::now(), &Stopwatch::default())

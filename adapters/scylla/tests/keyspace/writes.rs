@@ -5,6 +5,7 @@ use athena_domain::plan::CqlPlan;
 use athena_domain::plan::cql::{
     Batch, CqlDelete, CqlInsert, CqlUpdate, CqlValue, Existing, Restriction, Test,
 };
+use athena_domain::query::Stamp;
 use athena_domain::schema::PRIMARY_KEY;
 
 use super::{Bench, is, numbers, outputs, read};
@@ -54,6 +55,7 @@ async fn updates_and_deletes_touch_what_is_there() {
         rows: vec![row],
         existing: Existing::Refuses,
         batch: Batch::Single,
+        stamp: Stamp::default(),
         returning: Vec::new(),
     };
     bench.run(CqlPlan::Insert(insert)).await.unwrap();
@@ -61,8 +63,11 @@ async fn updates_and_deletes_touch_what_is_there() {
     let update = |note: CqlValue, condition| CqlUpdate {
         relation: table.clone(),
         rows: vec![day(1), day(2)],
+        added: false,
+        ttl: None,
         set: vec![(3, note), (5, CqlValue::Set(vec![text("a"), text("b")]))],
         condition,
+        told: false,
         returning: outputs(&table),
     };
     // The second one is not there, and an update does not make it.
@@ -83,6 +88,8 @@ async fn updates_and_deletes_touch_what_is_there() {
             relation: table.clone(),
             rows: vec![day(1), day(2)],
             condition,
+            timestamp: None,
+            told: false,
             returning: outputs(&table),
         })
     };

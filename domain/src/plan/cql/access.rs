@@ -47,7 +47,7 @@ pub(super) fn access(
     for term in &terms {
         let question = Question { relation, table, term };
         match question.way()? {
-            Way::Key => reads.push(term.clone()),
+            Way::Key => reads.extend(portions(relation, term)?),
             Way::Index => {
                 indexed = true;
                 let keys = question.keys_answer();
@@ -59,7 +59,9 @@ pub(super) fn access(
                 filtering = true;
                 // The database may take an index to begin with, and then takes no list of partitions.
                 let by_index = table.indexes.iter().any(|index| term.contains_key(&index.column));
-                reads.extend(single_values(term, |column| by_index && table.partition.contains(&column))?);
+                for term in single_values(term, |column| by_index && table.partition.contains(&column))? {
+                    reads.extend(portions(relation, &term)?);
+                }
             }
             Way::Filter(refusal) => return Err(refusal),
         }
@@ -106,7 +108,6 @@ impl Question<'_> {
         let answered = self.keys_answer();
         let mut loose: Vec<usize> = self.term.keys().copied().filter(|c| !answered.contains(c)).collect();
         if loose.is_empty() {
-            self.not_too_many_keys()?;
             return Ok(Way::Key);
         }
         let mut kinds = self.indexes(&loose);
@@ -120,7 +121,6 @@ impl Question<'_> {
         if one_read(&kinds) {
             return Ok(Way::Index);
         }
-        self.not_too_many_keys()?;
         Ok(Way::Filter(self.needs_filtering(&loose, &kinds)))
     }
 
@@ -195,22 +195,6 @@ impl Question<'_> {
         kinds.first().copied()
     }
 
-    fn not_too_many_keys(&self) -> Result<(), RequestError> {
-        let lists = self.term.iter().filter(|(column, _)| self.relation.primary_key.contains(column));
-        let sizes = lists.filter_map(|(_, demand)| demand.among.as_ref().map(Vec::len));
-        let keys = sizes.fold(1_usize, usize::saturating_mul);
-        if keys > MAX_KEYS {
-            return Err(refuse(
-                "conditions",
-                format!(
-                    "the conditions name {keys} keys, more than the {MAX_KEYS} that one read may ask for"
-                ),
-                format!("ask for at most {MAX_KEYS} keys in one request"),
-            ));
-        }
-        Ok(())
-    }
-
     fn needs_filtering(&self, loose: &[usize], kinds: &[Option<IndexKind>]) -> RequestError {
         let name = |column: &usize| format!("'{}'", self.relation.columns[*column].name);
         let list =
@@ -275,6 +259,37 @@ fn has_index_order(ty: &CqlType) -> bool {
         | CqlType::Udt { .. }
         | CqlType::Custom(_) => false,
     }
+}
+
+/// The term as several ones of at most [`MAX_KEYS`] keys each: the longest of its lists comes in portions.
+fn portions(relation: &Relation, term: &Term) -> Result<Vec<Term>, RequestError> {
+    let list = |column: &usize| Some((*column, term.get(column)?.among.as_deref()?));
+    let lists: Vec<(usize, &[CqlValue])> = relation.primary_key.iter().filter_map(list).collect();
+    let keys = lists.iter().map(|(_, members)| members.len()).fold(1, usize::saturating_mul);
+    let Some((column, members)) = lists.iter().max_by_key(|(_, members)| members.len()) else {
+        return Ok(vec![term.clone()]);
+    };
+    if keys <= MAX_KEYS {
+        return Ok(vec![term.clone()]);
+    }
+    let size = MAX_KEYS / (keys / members.len());
+    if size == 0 || members.len().div_ceil(size) > MAX_READS {
+        let most = MAX_KEYS * MAX_READS;
+        return Err(refuse(
+            "conditions",
+            format!(
+                "the conditions name {keys} keys; one request may ask for {most}, in {MAX_READS} reads of {MAX_KEYS} at \
+                 most"
+            ),
+            "send the keys in several requests".to_owned(),
+        ));
+    }
+    let portion = |members: &[CqlValue]| {
+        let mut one = term.clone();
+        one.insert(*column, Demand { among: Some(members.to_vec()), ..Demand::default() });
+        one
+    };
+    Ok(members.chunks(size).map(portion).collect())
 }
 
 /// The term as several ones in which the columns that `which` names have one value each.

@@ -2,7 +2,7 @@
 
 use super::access::{Access, access};
 use super::write::Writes;
-use super::{CqlCount, CqlPlan, CqlRead, refuse};
+use super::{CqlCount, CqlPage, CqlPlan, CqlRead, refuse};
 use crate::error::RequestError;
 use crate::limits::Limits;
 use crate::plan::{CountPlan, Operation, Order, Output, SelectPlan};
@@ -83,8 +83,28 @@ fn read(select: SelectPlan, rules: CqlRules, limits: &Limits) -> Result<CqlRead,
         limit: select.limit.filter(|_| !nothing),
         filtering: access.filtering,
         unbounded: select.unbounded,
+        page: None,
         relation,
     })
+}
+
+/// Narrows a read to one page of it.
+///
+/// # Errors
+/// A read whose rows only the gateway can tell apart.
+pub(in crate::plan) fn paged(read: &mut CqlRead, page: CqlPage) -> Result<(), RequestError> {
+    if !read.distinct.is_empty() {
+        return Err(refuse(
+            "conditions",
+            "one row may match several alternatives of `or`, and on a later page nobody knows which rows came before"
+                .to_owned(),
+            "send the alternatives as requests of their own, or read them at once with a `limit`".to_owned(),
+        ));
+    }
+    // The page is what bounds it, so that the statement is the same from page to page.
+    read.limit = None;
+    read.page = Some(page);
+    Ok(())
 }
 
 /// Whether the order asked for is the reverse of the clustering order; any other than that or the order itself is

@@ -3,20 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+mod conditional;
 mod properties;
 mod reads;
 mod scope;
+mod tuning;
 mod writes;
 
 use super::*;
 use crate::access::Authority;
 use crate::limits::Limits;
-use crate::plan::{Operation, Plan, PlanOptions, Planner};
+use crate::plan::{KeyValue, Operation, PageStart, Plan, PlanOptions, Planner};
 use crate::query::{Decoding, DeleteRequest, FetchRequest, InsertRequest, JsonText, UpdateRequest};
 use crate::rows::RowFormat;
 use crate::schema::{
-    Clustering, Column, ColumnType, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind, IndexTarget,
-    Schema,
+    Clustering, Column, ColumnType, Consistency, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind,
+    IndexTarget, Schema,
 };
 
 fn column(name: &str, ty: CqlType) -> Column {
@@ -95,8 +97,14 @@ fn schema(allow_filtering: bool) -> Schema {
         ..CqlTable::default()
     };
     let view = Relation::of_cql("ks", "by_name", users().columns, view);
-    Schema::new(vec![events(), users(), hits, view], HashMap::new(), vec!["ks".into()])
-        .speaking(Dialect::Cql(CqlRules { allow_filtering, max_filtered_rows: 1000 }))
+    Schema::new(vec![events(), users(), hits, view], HashMap::new(), vec!["ks".into()]).speaking(
+        Dialect::Cql(CqlRules {
+            allow_filtering,
+            max_filtered_rows: 1000,
+            max_consistency: Consistency::LocalQuorum,
+            max_timeout: std::time::Duration::from_secs(30),
+        }),
+    )
 }
 
 /// How a test asks.
@@ -199,6 +207,7 @@ fn said(relation: &Relation, restrictions: &[Restriction]) -> String {
             Test::Lte(value) => format!("{name}<={}", shown(value)),
             Test::Contains(value) => format!("{name} contains {}", shown(value)),
             Test::Entry(key, value) => format!("{name}[{}]={}", shown(key), shown(value)),
+            Test::Neq(value) => format!("{name}!={}", shown(value)),
             Test::Null => format!("{name}=null"),
             Test::NotNull => format!("{name}!=null"),
         }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::access::restrictions;
+use super::condition::{can_be_asked, demanded};
 use super::demand::{Demand, identity};
 use super::scope::{in_scope, stays_in_scope};
 use super::stage::table;
@@ -42,7 +43,18 @@ impl Writes<'_> {
                 format!("the insert is of {} rows, more than `max_affected` ({most}) allows", rows.len()),
             ));
         }
-        let existing = existing(&relation, plan.conflict.as_ref())?;
+        let existing = match plan.if_not_exists {
+            true => Existing::Told,
+            false => existing(&relation, plan.conflict.as_ref())?,
+        };
+        if plan.stamp.timestamp.is_some() && existing != Existing::Changes {
+            return Err(refuse(
+                "timestamp",
+                "an insert looks whether its row is there already, and a write that looks is dated by the database"
+                    .to_owned(),
+                "write it as an upsert, with `on_conflict` on the primary key, or leave `timestamp` out".to_owned(),
+            ));
+        }
         let several = rows.len() > 1;
         if several && plan.columns.iter().any(|column| table.statics.contains(column)) {
             return Err(refuse(
@@ -68,14 +80,14 @@ impl Writes<'_> {
             (false, ..) => Batch::Single,
             (true, 1, Existing::Refuses | Existing::Changes) => Batch::Partition,
             (true, _, Existing::Changes) => Batch::Logged,
-            (true, 1, Existing::Stays) => {
+            (true, 1, Existing::Stays | Existing::Told) => {
                 return Err(refuse(
                     "update_body",
                     "rows that are there already would keep the others from being written".to_owned(),
                     "send the rows one by one".to_owned(),
                 ));
             }
-            (true, _, Existing::Refuses | Existing::Stays) => {
+            (true, _, Existing::Refuses | Existing::Stays | Existing::Told) => {
                 return Err(refuse(
                     "insert_body",
                     format!(
@@ -95,6 +107,7 @@ impl Writes<'_> {
             rows: values,
             existing,
             batch,
+            stamp: plan.stamp,
             returning: plan.returning,
             relation,
         })
@@ -126,19 +139,68 @@ impl Writes<'_> {
             let Datum::Cql(value) = datum else { return Err(invalid("a value cannot be written")) };
             set.push((column, value));
         }
-        let (rows, condition) = self.found(&relation, table, &plan.filter, plan.guard)?;
+        let (rows, condition) =
+            self.found(&relation, table, &plan.filter, plan.only_if.as_ref(), plan.guard)?;
         if let Some(check) = &plan.check {
             stays_in_scope(&relation, check, &set)?;
         }
-        Ok(CqlUpdate { rows, set, condition, returning: plan.returning, relation })
+        let (told, ttl) = (plan.only_if.is_some(), plan.stamp.ttl);
+        if plan.stamp.timestamp.is_some() {
+            return Err(refuse(
+                "timestamp",
+                "an update looks whether its row is there, and a write that looks is dated by the database".to_owned(),
+                "insert the row's key and new values with `on_conflict` on the primary key, which makes a row that is \
+                 not there, or leave `timestamp` out"
+                    .to_owned(),
+            ));
+        }
+        if table.counter {
+            added_alone(&relation, &condition, told, ttl)?;
+        }
+        Ok(CqlUpdate {
+            rows,
+            set,
+            added: table.counter,
+            ttl,
+            condition,
+            told,
+            returning: plan.returning,
+            relation,
+        })
     }
 
     pub(super) fn delete(&self, plan: DeletePlan) -> Result<CqlDelete, RequestError> {
         let relation = plan.relation;
         let table = writable(&relation)?;
         can_be_kept(plan.guard)?;
-        let (rows, condition) = self.found(&relation, table, &plan.filter, plan.guard)?;
-        Ok(CqlDelete { rows, condition, returning: plan.returning, relation })
+        let (rows, condition) =
+            self.found(&relation, table, &plan.filter, plan.only_if.as_ref(), plan.guard)?;
+        if table.counter {
+            return Err(refuse(
+                "table_name",
+                format!(
+                    "a counter of '{}' that was deleted may not count when it is added to again",
+                    relation.name
+                ),
+                "take away what it has with a negative `increment`, or use /gateway/query".to_owned(),
+            ));
+        }
+        let told = plan.only_if.is_some();
+        if plan.timestamp.is_some() && (told || !condition.is_empty()) {
+            return Err(refuse(
+                "timestamp",
+                "the database dates a removal by itself that depends on what the row holds".to_owned(),
+                "name the rows by their primary keys only, or leave `timestamp` out".to_owned(),
+            ));
+        }
+        Ok(CqlDelete {
+            rows,
+            condition,
+            timestamp: plan.timestamp,
+            told,
+            returning: plan.returning,
+            relation,
+        })
     }
 
     fn not_too_many(&self, rows: usize) -> Result<(), RequestError> {
@@ -159,6 +221,7 @@ impl Writes<'_> {
         relation: &Relation,
         table: &CqlTable,
         filter: &Filter,
+        only_if: Option<&Filter>,
         guard: Guard,
     ) -> Result<(Vec<Vec<Restriction>>, Vec<Restriction>), RequestError> {
         let terms = terms(relation, filter)?;
@@ -193,8 +256,18 @@ impl Writes<'_> {
             rows.extend(keys.into_iter().filter(|key| seen.insert(key_identity(key))));
             self.not_too_many(rows.len())?;
         }
-        let condition = condition.unwrap_or_default();
-        condition_can_be_asked(relation, table, &condition)?;
+        let mut condition = restrictions(relation, &condition.unwrap_or_default());
+        if let Some(only_if) = only_if {
+            if rows.len() > 1 {
+                return Err(refuse(
+                    "conditions",
+                    format!("the answer of `if` is of one row, and the conditions name {} rows", rows.len()),
+                    "send a request for each of the rows".to_owned(),
+                ));
+            }
+            condition.extend(demanded(relation, only_if)?);
+        }
+        can_be_asked(relation, table, &condition)?;
         if let Some(most) = guard.max_affected.filter(|most| rows.len() as u64 > *most) {
             return Err(refuse(
                 "max_affected",
@@ -206,7 +279,7 @@ impl Writes<'_> {
             ));
         }
         let rows = rows.iter().map(|key| restrictions(relation, key)).collect();
-        Ok((rows, restrictions(relation, &condition)))
+        Ok((rows, condition))
     }
 }
 
@@ -242,12 +315,29 @@ fn writable(relation: &Relation) -> Result<&CqlTable, RequestError> {
         let reason = format!("'{name}' is a materialized view, which the database writes by itself");
         return Err(refuse("table_name", reason, "write to the table that it is made of".to_owned()));
     }
-    if table.counter {
-        let reason = format!("the values of '{name}' are counters, which can be added to but not set");
-        let fix = "use /gateway/query: UPDATE … SET counter = counter + ? WHERE …".to_owned();
-        return Err(refuse("table_name", reason, fix));
-    }
     Ok(table)
+}
+
+/// Checks that counters are added to by the key of their row and nothing else.
+fn added_alone(
+    relation: &Relation,
+    condition: &[Restriction],
+    told: bool,
+    ttl: Option<i32>,
+) -> Result<(), RequestError> {
+    let reason = "the database adds to a counter without looking at it".to_owned();
+    if told {
+        return Err(refuse("if", reason, "leave `if` out".to_owned()));
+    }
+    if let Some(first) = condition.first() {
+        let name = &relation.columns[first.column].name;
+        return Err(refuse(name, reason, "name the rows by their primary keys only".to_owned()));
+    }
+    if ttl.is_some() {
+        let reason = "counters stay until they are deleted".to_owned();
+        return Err(refuse("ttl", reason, "leave `ttl` out".to_owned()));
+    }
+    Ok(())
 }
 
 fn can_be_kept(guard: Guard) -> Result<(), RequestError> {
@@ -316,38 +406,4 @@ fn keys(
         }
     }
     Ok(partitions.len())
-}
-
-/// Checks that a condition can stand behind `IF`, and holds for no row that is not there.
-fn condition_can_be_asked(
-    relation: &Relation,
-    table: &CqlTable,
-    condition: &Term,
-) -> Result<(), RequestError> {
-    for (column, demand) in condition {
-        let name = &relation.columns[*column].name;
-        if table.statics.contains(column) {
-            return Err(refuse(
-                name,
-                format!("'{name}' is static and has its value also where the row is not"),
-                format!("leave the condition on '{name}' out"),
-            ));
-        }
-        if !demand.holds.is_empty() {
-            return Err(refuse(
-                name,
-                "a write cannot depend on what a collection holds".to_owned(),
-                format!("read the row first and leave the condition on '{name}' out"),
-            ));
-        }
-    }
-    if !condition.is_empty() && condition.values().all(|demand| demand.null == Some(true)) {
-        let column = condition.keys().next().map_or("conditions", |column| &*relation.columns[*column].name);
-        return Err(refuse(
-            column,
-            "a row that is not there is null too, and would be written".to_owned(),
-            "add a condition that only a row meets, such as `is` \"not null\" on another column".to_owned(),
-        ));
-    }
-    Ok(())
 }

@@ -41,6 +41,10 @@ pub struct RowsData {
     next_cursor: Option<String>,
     /// `true` when a CQL database looked at rows that are not in the answer, which its owner has allowed.
     filtered: Option<bool>,
+    /// Whether the write was carried out, when `if` was given; the bare array has it in `X-Athena-Applied`.
+    applied: Option<bool>,
+    /// The row as it is, when `applied` is `false`; null where there is none.
+    current: Json,
     /// `{"grouped": [{"label", "rows", "aggregation"}]}`, when `group_by` was given.
     post_processing: Json,
 }
@@ -84,6 +88,10 @@ pub struct InsertAnswer {
     resource_ids: Option<Vec<Value>>,
     /// The table.
     table_name: String,
+    /// Whether the write was carried out, when `if_not_exists` was given; the bare array has it in `X-Athena-Applied`.
+    applied: Option<bool>,
+    /// The row as it is, when `applied` is `false`; null where there is none.
+    current: Json,
     /// Rows added or changed, when `count` was asked for.
     count: Option<u64>,
     /// `true` when everything was undone.
@@ -120,6 +128,10 @@ pub struct DeleteAnswer {
     resource_id: Option<String>,
     /// The client.
     client: String,
+    /// Whether the write was carried out, when `if` was given; the bare array has it in `X-Athena-Applied`.
+    applied: Option<bool>,
+    /// The row as it is, when `applied` is `false`; null where there is none.
+    current: Json,
     /// Rows removed, when `count` was asked for.
     count: Option<u64>,
     /// `true` when everything was undone.

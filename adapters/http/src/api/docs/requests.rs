@@ -60,6 +60,11 @@ pub struct FetchBody {
     count: Option<String>,
     /// Returns no rows.
     head: Option<bool>,
+    /// CQL: how many replicas have to agree: `local_one`, `one`, `two`, `three`, `local_quorum`, `quorum`,
+    /// `each_quorum`, `all`. No more than the client's connection URI allows (`max_consistency`).
+    consistency: Option<String>,
+    /// CQL: milliseconds that one page or one write may take; no more than the client's own time.
+    timeout_ms: Option<u64>,
 }
 
 impl Example for FetchBody {
@@ -82,7 +87,7 @@ pub struct UpdateBody {
     table_name: String,
     /// Schema of an unqualified name.
     table_schema: Option<String>,
-    /// New values by column. `data`, `set` and an array of objects in `columns` are taken as well; one of them
+    /// New values by column; a counter of CQL takes `{"increment": 5}`. `data`, `set` and an array of objects in `columns` are taken as well; one of them
     /// is required.
     update_body: Json,
     /// The same as `update_body`.
@@ -113,6 +118,20 @@ pub struct UpdateBody {
     max_affected: Option<u64>,
     /// Undoes everything after it was done.
     dry_run: Option<bool>,
+    /// CQL: what the one row that `conditions` name must be, all of it, or the answer says `applied: false` and shows
+    /// the row as it is in `current`. Filters as in `conditions`, without `or` and `not`; an empty array asks only that
+    /// the row is there.
+    #[oai(rename = "if")]
+    only_if: Option<Vec<Value>>,
+    /// CQL: seconds after which the new values are gone, up to 20 years; 0 keeps them, whatever the table says.
+    ttl: Option<u32>,
+    /// Refused, with the fix: CQL dates an update by itself.
+    timestamp: Option<i64>,
+    /// CQL: how many replicas have to agree: `local_one`, `one`, `two`, `three`, `local_quorum`, `quorum`,
+    /// `each_quorum`, `all`. No more than the client's connection URI allows (`max_consistency`).
+    consistency: Option<String>,
+    /// CQL: milliseconds that one page or one write may take; no more than the client's own time.
+    timeout_ms: Option<u64>,
 }
 
 impl Example for UpdateBody {
@@ -155,6 +174,19 @@ pub struct InsertBody {
     max_affected: Option<u64>,
     /// Undoes everything after it was done.
     dry_run: Option<bool>,
+    /// CQL, one row: where a row with this primary key is there already, the answer is no failure: it says
+    /// `applied: false` and shows that row in `current`.
+    if_not_exists: Option<bool>,
+    /// CQL: seconds after which the row is gone, up to 20 years; 0 keeps it, whatever the table says.
+    ttl: Option<u32>,
+    /// CQL, with `on_conflict`: microseconds since 1970 at which the row counts as written; what was written later
+    /// stays.
+    timestamp: Option<i64>,
+    /// CQL: how many replicas have to agree: `local_one`, `one`, `two`, `three`, `local_quorum`, `quorum`,
+    /// `each_quorum`, `all`. No more than the client's connection URI allows (`max_consistency`).
+    consistency: Option<String>,
+    /// CQL: milliseconds that one page or one write may take; no more than the client's own time.
+    timeout_ms: Option<u64>,
 }
 
 impl Example for InsertBody {
@@ -191,6 +223,16 @@ pub struct DeleteBody {
     max_affected: Option<u64>,
     /// Undoes everything after it was done.
     dry_run: Option<bool>,
+    /// CQL: as in an update.
+    #[oai(rename = "if")]
+    only_if: Option<Vec<Value>>,
+    /// CQL: microseconds since 1970; what was written later stays. Rows are named by their keys only.
+    timestamp: Option<i64>,
+    /// CQL: how many replicas have to agree: `local_one`, `one`, `two`, `three`, `local_quorum`, `quorum`,
+    /// `each_quorum`, `all`. No more than the client's connection URI allows (`max_consistency`).
+    consistency: Option<String>,
+    /// CQL: milliseconds that one page or one write may take; no more than the client's own time.
+    timeout_ms: Option<u64>,
 }
 
 impl Example for DeleteBody {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::query::page::Window;
-use crate::query::{CompareOp, Condition, Identifier, IsTest, RelationName, Selection, Value};
+use crate::query::{CompareOp, Condition, Identifier, IsTest, RelationName, Selection, Tuning, Value};
 
 const COLUMNS: usize = 5;
 
@@ -165,6 +165,7 @@ fn finds(restrictions: &[Restriction], row: &Row) -> bool {
         match (&restriction.test, cell) {
             (Test::Null, cell) => cell.is_none(),
             (Test::NotNull, cell) => cell.is_some(),
+            (Test::Neq(value), cell) => cell != Some(int(value)),
             (_, None) => false,
             (Test::Eq(value), Some(cell)) => cell == int(value),
             (Test::In(members), Some(cell)) => members.iter().any(|member| int(member) == cell),
@@ -186,7 +187,12 @@ fn planned<T>(
     allow_filtering: bool,
     plan: impl FnOnce(Planner<'_>) -> Result<T, RequestError>,
 ) -> Result<T, RequestError> {
-    let rules = CqlRules { allow_filtering, max_filtered_rows: 1000 };
+    let rules = CqlRules {
+        allow_filtering,
+        max_filtered_rows: 1000,
+        max_consistency: Consistency::LocalQuorum,
+        max_timeout: std::time::Duration::from_secs(30),
+    };
     let schema =
         Schema::new(vec![layout.relation()], HashMap::new(), vec!["ks".into()]).speaking(Dialect::Cql(rules));
     let (limits, options) = (Limits::default(), PlanOptions::default());
@@ -208,6 +214,7 @@ fn read_of(
         grouping: None,
         count: None,
         head: false,
+        tuning: Tuning::default(),
     };
     match planned(layout, allow_filtering, |planner| planner.fetch(&request, RowFormat::Json))?.0.operation {
         Operation::Cql(CqlPlan::Read(read)) => Ok(read),
@@ -279,6 +286,9 @@ proptest! {
             head: false,
             max_affected: None,
             dry_run: false,
+            only_if: None,
+            timestamp: None,
+            tuning: Tuning::default(),
         };
         let plan = planned(&layout, false, |planner| planner.delete(&request));
         let Ok(Plan { operation: Operation::Cql(CqlPlan::Delete(delete)), .. }) = plan else { return Ok(()) };

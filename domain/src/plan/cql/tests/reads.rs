@@ -53,8 +53,31 @@ fn keys_are_restricted_whole_and_from_the_left() {
     check_filtering("a eq 1; b eq 2; d eq 3", "d", "a=1 and b=2 and d=3");
     check_filtering("a eq 1; b eq 2; c gt 3; d eq 4", "d", "a=1 and b=2 and c>3 and d=4");
     let list = |length: usize| format!("{:?}", (0..length).collect::<Vec<_>>());
-    check_refused(&format!("a in {}; b in {}", list(11), list(10)), "conditions");
-    assert!(STRICT.read("events", &filtered(&format!("a in {}; b in {}", list(10), list(10)), "")).is_ok());
+    let reads = |a: usize, b: usize| {
+        let read = STRICT.read("events", &filtered(&format!("a in {}; b in {}", list(a), list(b)), ""))?;
+        assert!(read.distinct.is_empty(), "portions have no row in common");
+        let keys = |read: &Vec<Restriction>| -> usize {
+            let lists = read.iter().map(|restriction| match &restriction.test {
+                Test::In(members) => members.len(),
+                _ => 1,
+            });
+            lists.product()
+        };
+        Ok::<_, RequestError>(read.reads.iter().map(keys).collect::<Vec<_>>())
+    };
+    assert_eq!(reads(10, 10), Ok(vec![100]));
+    // Longer lists come in portions.
+    assert_eq!(reads(11, 10), Ok(vec![100, 10]));
+    assert_eq!(reads(1, 101), Ok(vec![100, 1]));
+    assert_eq!(reads(1000, 1), Ok(vec![100; 10]));
+    assert_eq!(reads(40, 25), Ok(vec![100; 10]));
+    for (a, b) in [(1001, 1), (101, 100), (10_000, 1), (10_000, 10_000)] {
+        check_refused(&format!("a in {}; b in {}", list(a), list(b)), "conditions");
+    }
+    // In portions, rows come one read after the other, and in no order.
+    let sorted = format!("a eq 1; b eq 2; c in {}", list(101));
+    let sort = r#","sort_by":{"field":"c"}"#;
+    assert_eq!(refused(STRICT.read("events", &filtered(&sorted, sort))), "sort_by");
 }
 
 #[test]
@@ -290,4 +313,41 @@ fn a_refusal_names_the_key_and_the_columns() {
     ] {
         assert!(fix.contains(part), "{fix}");
     }
+}
+
+#[test]
+fn pages_go_on_where_the_database_stopped() {
+    let page = |table: &str, filter: &str, start: Option<PageStart<'_>>, loose: bool| {
+        let body = format!(
+            r#"{{"table_name":"{table}","conditions":{},"cursor":"","page_size":7}}"#,
+            conditions(filter)
+        );
+        let request = FetchRequest::decode(json(&body), &Limits::default(), Decoding::default())?;
+        let asking = if loose { LOOSE } else { STRICT };
+        match asking.plan(|planner| planner.page(&request, start))?.0.operation {
+            Operation::Cql(CqlPlan::Read(read)) => Ok(read),
+            other => panic!("{other:?}"),
+        }
+    };
+    let state = [1, 2, 3];
+    let first = page("events", "a eq 1; b eq 2", None, false).unwrap();
+    assert_eq!(
+        (first.limit, first.skip, first.page.clone()),
+        (None, 0, Some(CqlPage { size: 7, from: None }))
+    );
+    let later = page("events", "a eq 1; b eq 2", Some(PageStart::State(&state)), false).unwrap();
+    assert_eq!(later.page, Some(CqlPage { size: 7, from: Some(state.into()) }));
+    assert_eq!(CqlRead { page: first.page.clone(), ..later }, first, "the statement stays the same");
+    // Reads without a row in common follow one another.
+    let several = page("events", "or and(a.eq.1,b.eq.2),and(a.eq.3,b.eq.4)", None, false).unwrap();
+    assert_eq!(all_said(&several.relation, &several.reads), "a=1 and b=2 | a=3 and b=4");
+    // What a row in common would make of it, only the gateway could tell.
+    let common = "or and(a.eq.1,b.eq.2,c.gt.3),and(a.eq.1,b.eq.2,d.eq.4,c.eq.5),and(a.eq.1,b.eq.2,c.lt.9)";
+    assert_eq!(refused(page("events", common, None, false)), "conditions");
+    // Filtering is bounded by the page.
+    assert!(page("events", "plain gt 1", None, true).unwrap().filtering);
+    assert_eq!(refused(page("events", "plain gt 1", None, false)), "plain");
+    let keys = [KeyValue { column: "id".into(), value: None }];
+    let error = page("users", "", Some(PageStart::Keys(&keys)), false).unwrap_err();
+    assert_eq!(error.code, RequestCode::InvalidCursor);
 }

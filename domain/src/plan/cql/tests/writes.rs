@@ -177,13 +177,83 @@ fn new_values_go_into_columns_of_the_row() {
 }
 
 #[test]
-fn counters_and_views_are_only_read() {
-    for (table, set) in [("hits", r#"{"n":1}"#), ("by_name", r#"{"age":1}"#)] {
-        assert_eq!(refused(inserting(table, r#"{"id":1}"#, "")), "table_name", "{table}");
-        assert_eq!(refused(updating(table, set, "id eq 1", "")), "table_name", "{table}");
-        assert_eq!(refused(deleting(table, "id eq 1", "")), "table_name", "{table}");
-        assert!(ASKING.read(table, "").is_ok(), "{table}");
+fn views_are_only_read() {
+    assert_eq!(refused(inserting("by_name", r#"{"id":1}"#, "")), "table_name");
+    assert_eq!(refused(updating("by_name", r#"{"age":1}"#, "id eq 1", "")), "table_name");
+    assert_eq!(refused(deleting("by_name", "id eq 1", "")), "table_name");
+    assert!(ASKING.read("by_name", "").is_ok());
+}
+
+#[test]
+fn counters_are_added_to_and_nothing_else() {
+    let added = |set: &str| updating("hits", set, "id in [1,2]", "");
+    let update = added(r#"{"n":{"increment":5}}"#).unwrap();
+    assert_eq!((update.added, &update.set[..], update.rows.len()), (true, &[(1, CqlValue::Int(5))][..], 2));
+    for (text, number) in [("-9223372036854775808", i64::MIN), ("\"7\"", 7), ("0", 0)] {
+        let update = added(&format!(r#"{{"n":{{"increment":{text}}}}}"#)).unwrap();
+        assert_eq!(update.set, [(1, CqlValue::Int(number))]);
     }
+    for set in [r#"{"n":5}"#, r#"{"n":"5"}"#, r#"{"n":null}"#, r#"{"n":[5]}"#] {
+        assert_eq!(refused(added(set)), "n", "{set}");
+    }
+    for bad in [
+        r#"{"increment":1.5}"#,
+        r#"{"increment":9223372036854775808}"#,
+        r#"{"increment":null}"#,
+        r#"{"increment":true}"#,
+        "{}",
+    ] {
+        assert_eq!(
+            added(&format!(r#"{{"n":{bad}}}"#)).unwrap_err().code,
+            RequestCode::DataException,
+            "{bad}"
+        );
+    }
+    let misspelt = added(r#"{"n":{"increment":1,"by":2}}"#).unwrap_err();
+    assert_eq!(misspelt.code, RequestCode::UnknownField);
+    for (filter, rest, field) in [
+        ("id eq 1; n gt 3", "", "n"),
+        ("id eq 1", r#","if":[]"#, "if"),
+        ("id eq 1", r#","ttl":60"#, "ttl"),
+        ("id eq 1", r#","timestamp":60"#, "timestamp"),
+        ("id gt 1", "", "conditions"),
+        ("id in [1,2]", r#","max_affected":1"#, "max_affected"),
+    ] {
+        assert_eq!(
+            refused(updating("hits", r#"{"n":{"increment":1}}"#, filter, rest)),
+            field,
+            "{filter} {rest}"
+        );
+    }
+    assert_eq!(refused(inserting("hits", r#"{"id":1,"n":{"increment":1}}"#, "")), "table_name");
+    assert_eq!(refused(inserting("hits", r#"{"id":1,"n":1}"#, r#","on_conflict":"id""#)), "table_name");
+    assert_eq!(refused(deleting("hits", "id eq 1", "")), "table_name");
+    assert!(ASKING.read("hits", "").is_ok());
+    // Elsewhere the object is a value like any other.
+    assert!(updating("users", r#"{"age":{"increment":1}}"#, "id eq 1", "").is_err());
+}
+
+#[test]
+fn values_are_dated_and_given_an_end_where_the_database_does_it() {
+    let upsert = r#","on_conflict":"id""#;
+    let insert = |rest: &str| inserting("users", r#"{"id":1,"age":2}"#, rest).map(|insert| insert.stamp);
+    let stamp = |ttl, timestamp| Stamp { ttl, timestamp };
+    assert_eq!(insert(""), Ok(stamp(None, None)));
+    assert_eq!(insert(r#","ttl":60"#), Ok(stamp(Some(60), None)));
+    assert_eq!(insert(r#","ttl":60,"if_not_exists":true"#), Ok(stamp(Some(60), None)));
+    assert_eq!(insert(&format!(r#"{upsert},"ttl":0,"timestamp":7"#)), Ok(stamp(Some(0), Some(7))));
+    for rest in ["", r#","if_not_exists":true"#, r#","update_body":{}"#] {
+        assert_eq!(refused(insert(&format!(r#"{rest},"timestamp":7"#))), "timestamp", "{rest}");
+    }
+    let update = |rest: &str| updating("users", r#"{"age":2}"#, "id eq 1", rest).map(|update| update.ttl);
+    assert_eq!((update(""), update(r#","ttl":60"#)), (Ok(None), Ok(Some(60))));
+    assert_eq!(update(r#","ttl":60,"if":[]"#), Ok(Some(60)));
+    assert_eq!(refused(update(r#","timestamp":7"#)), "timestamp");
+    let delete = |filter: &str, rest: &str| deleting("users", filter, rest).map(|delete| delete.timestamp);
+    assert_eq!(delete("id in [1,2]", r#","timestamp":7"#), Ok(Some(7)));
+    assert_eq!(refused(delete("id eq 1; age eq 2", r#","timestamp":7"#)), "timestamp");
+    assert_eq!(refused(delete("id eq 1", r#","timestamp":7,"if":[]"#)), "timestamp");
+    assert_eq!(delete("id eq 1", r#","ttl":7"#).unwrap_err().code, RequestCode::UnknownField);
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! How a request asks to be carried out, within what the client's connection URI allows.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use athena_test_support::{Mode, TestKeyspace};
+
+use super::with;
+use crate::harness::{Answer, CLIENT, Gateway};
+
+const TABLES: &str = "CREATE TABLE users (id int PRIMARY KEY, age int);\n";
+
+/// A request of every kind, with more fields.
+async fn every(gateway: &Gateway, more: &Value) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    for (method, path, body) in [
+        (Method::POST, "/gateway/fetch", json!({"table_name": "users", "count": "exact"})),
+        (
+            Method::PUT,
+            "/gateway/insert",
+            json!({"table_name": "users", "insert_body": {"id": 1}, "on_conflict": "id"}),
+        ),
+        (
+            Method::POST,
+            "/gateway/update",
+            json!({"table_name": "users", "set": {"age": 1}, "conditions": [{"eq_column": "id", "eq_value": 1}]}),
+        ),
+        (Method::DELETE, "/gateway/delete", json!({"table_name": "users", "resource_id": 1})),
+    ] {
+        let mut body = body;
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        answers.push(gateway.send(gateway.request(method, path).json(&body)).await);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn consistency_is_asked_for_within_bounds() {
+    let Some((gateway, _keyspace)) = with(TABLES, "?max_consistency=quorum").await else { return };
+    for level in ["local_one", "ONE", "local_quorum", "quorum"] {
+        every(&gateway, &json!({"consistency": level})).await.iter().for_each(|answer| drop(answer.ok()));
+    }
+    // There is one replica.
+    for level in ["two", "three"] {
+        for answer in every(&gateway, &json!({"consistency": level})).await {
+            assert_eq!(answer.status, 503, "the level reaches the server: {}", answer.text);
+        }
+    }
+    for (level, text) in
+        [("all", "quorum at most"), ("each_quorum", "quorum at most"), ("most", "local_one, one, two")]
+    {
+        for answer in every(&gateway, &json!({"consistency": level})).await {
+            let refused = answer.refused(400, "invalid_field");
+            assert!(refused["error"].as_str().unwrap().contains(text), "{refused}");
+            assert_eq!(refused["details"]["field"], "consistency");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_may_have_less_time_and_not_more() {
+    let Some(keyspace) = TestKeyspace::with(TABLES).await else { return };
+    let proxy = keyspace.proxied().await;
+    let uri = format!("{}?timeout_ms=20000", proxy.uri());
+    let gateway = Gateway::over(&[(CLIENT, &uri)], "").await;
+    every(&gateway, &json!({"timeout_ms": 20_000})).await.iter().for_each(|answer| drop(answer.ok()));
+    for answer in every(&gateway, &json!({"timeout_ms": 20_001})).await {
+        let refused = answer.refused(400, "invalid_field");
+        assert!(refused["error"].as_str().unwrap().contains("20000 at most"), "{refused}");
+    }
+    proxy.set(Mode::Blackhole).await;
+    let began = std::time::Instant::now();
+    let read = gateway.fetch(r#"{"table_name":"users","timeout_ms":300}"#).await;
+    assert_eq!(read.status, 504, "{}", read.text);
+    let write = gateway.insert(r#"{"table_name":"users","insert_body":{"id":2},"timeout_ms":300}"#).await;
+    assert_eq!(write.status, 503, "{}", write.text);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    proxy.set(Mode::Pass).await;
+}
+
+#[tokio::test]
+async fn other_databases_have_none_of_it() {
+    let gateway = Gateway::with("CREATE TABLE users (id int PRIMARY KEY, age int)").await;
+    for more in [json!({"consistency": "one"}), json!({"timeout_ms": 100})] {
+        for answer in every(&gateway, &more).await {
+            answer.refused(400, "not_supported_by_backend");
+        }
+    }
+}
