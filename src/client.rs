@@ -28,9 +28,11 @@
 mod builder;
 mod config;
 mod error;
+mod health;
 pub mod query_builder;
 mod remote;
 mod rows;
+mod supabase;
 mod target;
 mod transport;
 
@@ -41,6 +43,7 @@ pub use config::{BackendType, ClientConfig, ConnectionConfig, HealthConfig, Pool
 pub use error::{AthenaError, ErrorKind};
 pub use remote::RemoteGateway;
 pub use rows::{QueryResult, Rows};
+pub use supabase::SupabaseBackend;
 
 use query_builder::{Delete, Insert, Query, Select, Update};
 use serde_json::{Value, json};

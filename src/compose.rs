@@ -164,6 +164,8 @@ impl Databases {
         let mut settings = ScyllaSettings::from_uri(uri).map_err(|error| error.to_string())?;
         name.as_str().clone_into(&mut settings.name);
         settings.statement_timeout = self.limits.statement_timeout;
+        settings.connect_timeout = settings.connect_timeout.min(self.pool.acquire_timeout);
+        settings.idle_timeout = self.pool.idle_timeout;
         settings.schema_refresh = self.schema_refresh;
         settings.max_filtered_rows = self.limits.max_rows;
         let bulkhead = BulkheadSettings {
@@ -180,7 +182,9 @@ impl Databases {
     fn postgrest(&self, name: &ClientName, uri: &ConnectionUri) -> Result<Opened, String> {
         let variable = |name: &str| self.variable(name);
         let settings = SupabaseSettings::from_uri(uri.expose(), self.limits.statement_timeout, variable);
-        let settings = settings.map_err(|error| error.to_string())?;
+        let mut settings = settings.map_err(|error| error.to_string())?;
+        settings.connect_timeout = settings.connect_timeout.min(self.pool.acquire_timeout);
+        settings.idle_timeout = self.pool.idle_timeout;
         let bulkhead = BulkheadSettings {
             max_concurrent: settings
                 .max_concurrent
@@ -190,7 +194,7 @@ impl Databases {
         };
         let (backend, schema) = athena_supabase::open(&settings)?;
         let place = settings.place();
-        let breaker = self.breaker;
+        let breaker = settings.breaker.over(self.breaker);
         Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
     }
 }

@@ -63,7 +63,7 @@ pub struct ConnectionConfig {
     pub url: Secret,
     /// Key of a REST interface, or the password for ScyllaDB.
     pub key: Option<Secret>,
-    /// Whether a connection that would be in clear is to be encrypted where the server can.
+    /// Whether a connection that would be in clear is to be encrypted where the server can; never for ScyllaDB.
     pub ssl: bool,
     /// Port, where the URL has none.
     pub port: Option<u16>,

@@ -130,6 +130,20 @@ impl<'a, V: Verb> Query<'a, V> {
     }
 }
 
+/// The parts between commas that stand outside of parentheses.
+fn split(columns: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    let parts = columns.split(move |char| {
+        match char {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        char == ',' && depth == 0
+    });
+    parts.map(str::trim).filter(|column| !column.is_empty())
+}
+
 /// The name that a column has in the answer.
 fn label(column: &str) -> &str {
     let name = column.split("::").next().unwrap_or(column);
@@ -273,9 +287,10 @@ async fn write_as<T: DeserializeOwned, V: Verb>(query: Query<'_, V>) -> Result<V
 }
 
 impl Query<'_, Select> {
-    /// Columns as one text of the gateway's grammar, such as `id,total::text`.
+    /// Columns as one text of the gateway's grammar, such as `id,total::text`. What that has no word for, such as the
+    /// rows of another table in `customer:customers(name)`, is refused with the reason.
     pub fn raw_select(self, columns: &str) -> Self {
-        self.columns(columns.split(',').map(str::trim).filter(|column| !column.is_empty()))
+        self.columns(split(columns))
     }
 
     /// A further key of the order.

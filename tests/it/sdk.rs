@@ -1,5 +1,8 @@
 //! The client library, in the program's own process and over HTTP: the same requests, the same rows.
 
+mod backends;
+mod settings;
+
 use std::time::Duration;
 
 use athena_rs::client::query_builder::OrderDirection;

@@ -11,6 +11,12 @@ fn labels_are_those_of_the_answer() {
 }
 
 #[test]
+fn a_relation_is_one_part() {
+    let parts: Vec<&str> = split("id, total::text ,customer:customers!inner(id,orders(id,total)),,x").collect();
+    assert_eq!(parts, ["id", "total::text", "customer:customers!inner(id,orders(id,total))", "x"]);
+}
+
+#[test]
 fn a_call_names_its_arguments() {
     let (sql, values) = call("audit.top_n", json!({ "n": 3, "name": "x" })).unwrap();
     assert_eq!(sql, r#"SELECT * FROM "audit"."top_n"("n" => $1, "name" => $2)"#);
