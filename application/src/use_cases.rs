@@ -1,5 +1,6 @@
 //! What the gateway does, one file per deed.
 
+mod call;
 pub mod clients;
 mod delete;
 mod fetch;
@@ -12,6 +13,7 @@ mod query;
 mod update;
 mod write;
 
+pub use call::Call;
 pub use delete::{Delete, Deleted};
 pub use fetch::{Fetch, Fetched};
 pub use grouped::Grouped;

@@ -46,14 +46,6 @@ impl BackendType {
             Self::PostgreSQL => "postgresql",
         }
     }
-
-    /// Whether it takes SQL.
-    pub(crate) fn speaks_sql(self) -> bool {
-        match self {
-            Self::Native | Self::Neon | Self::PostgreSQL => true,
-            Self::Supabase | Self::Postgrest | Self::Scylla => false,
-        }
-    }
 }
 
 /// Where the database is.

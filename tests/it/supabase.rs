@@ -2,6 +2,7 @@
 
 mod direct;
 mod faults;
+mod rpc;
 mod writes;
 
 use athena_test_support::{Postgrest, Preferences, TestDatabase};

@@ -77,9 +77,38 @@ async fn the_example_runs_on_cql() {
     example(&athena, "CQL").await;
     let one = athena.execute_cql_with("SELECT id FROM orders WHERE status = ? AND total = ?", vec!["open".into(), 30.into()]);
     assert_eq!(one.await.unwrap().rows, [json!({"id": 3})]);
+    let refused = athena.rpc("now", Value::Null).execute().await.unwrap_err();
+    assert_eq!(refused.code.as_deref(), Some("not_supported_by_backend"));
     let gateway = Gateway::over(&[(CLIENT, &keyspace.uri())], "").await;
     let remote = RemoteGateway::new(gateway.base.as_str(), CLIENT).backend(BackendType::Scylla);
     example(&AthenaClient::remote(remote).unwrap(), "a gateway over CQL").await;
+}
+
+#[tokio::test]
+async fn functions_are_called_where_there_are_some() {
+    const FUNCTIONS: &str = "
+        CREATE FUNCTION sold(floor_of int) RETURNS SETOF orders LANGUAGE sql STABLE
+          AS 'SELECT * FROM orders WHERE total >= floor_of ORDER BY id';
+        CREATE FUNCTION clear(floor_of int) RETURNS bigint LANGUAGE sql AS
+          'WITH gone AS (DELETE FROM orders WHERE total >= floor_of RETURNING 1) SELECT count(*) FROM gone';";
+    let database = TestDatabase::with(&format!("{SQL}{FUNCTIONS}")).await;
+    let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let sql = AthenaClient::new(database.uri(), "").await.unwrap();
+    let rest = AthenaClient::new_with_backend(format!("http://{}", server.address()), SUPABASE_KEY, BackendType::Supabase);
+    for (kind, athena, gone) in [("PostgreSQL", sql, 1), ("Supabase", rest.await.unwrap(), 2)] {
+        let sold = athena.rpc("sold", json!({"floor_of": 600 - 10 * gone})).read_only().execute().await.unwrap();
+        assert_eq!((sold.rows.len(), sold.columns), (2, vec!["status".into(), "total".into(), "id".into()]), "{kind}");
+        let typed: Vec<Sold> = athena.rpc("public.sold", json!({"floor_of": 600 - 10 * gone})).execute_as().await.unwrap();
+        assert_eq!(typed.last().map(|sold| sold.id), Some(61 - gone), "{kind}");
+        let refused = athena.rpc("clear", json!({"floor_of": 0})).read_only().execute().await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Invalid, "{kind}: {refused}");
+        let cleared = athena.rpc("clear", json!({"floor_of": 610 - 10 * gone})).execute_as::<i64>().await.unwrap();
+        assert_eq!(cleared, 1, "{kind}");
+        let unknown = athena.rpc("nope", Value::Null).execute().await.unwrap_err();
+        assert_eq!(unknown.code.as_deref(), Some("undefined_function"), "{kind}");
+        let wrong = athena.rpc("sold", json!([1])).execute().await.unwrap_err();
+        assert_eq!(wrong.code.as_deref(), Some("invalid_field"), "{kind}");
+    }
 }
 
 #[tokio::test]
