@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
+use athena_application::direct_hosts::DirectHosts;
 use athena_application::ports::{Connector, DirectTargets, MetricsSource, Opened, StatisticsStore};
 use athena_application::use_cases::provision::Provision;
 use athena_application::{Cursors, Gateway};
@@ -111,7 +112,14 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
 fn direct(config: &Config) -> Option<Arc<dyn DirectTargets>> {
     let rules = config.gateway.supabase_hosts.clone();
     match SupabaseDirect::new(rules, config.limits.statement_timeout) {
-        Ok(direct) => Some(Arc::new(direct)),
+        Ok(direct) => {
+            let bulkhead = BulkheadSettings {
+                max_concurrent: usize::try_from(config.pool.max_connections).unwrap_or(usize::MAX),
+                queue_length: QUEUE_LENGTH,
+                queue_wait: config.pool.acquire_timeout,
+            };
+            Some(Arc::new(DirectHosts::new(Arc::new(direct), config.gateway.breaker, bulkhead)))
+        }
         Err(error) => {
             tracing::warn!(%error, "the client custom_supabase is not served");
             None

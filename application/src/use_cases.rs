@@ -39,7 +39,9 @@ use crate::budgets::Budgets;
 use crate::context::{Caller, Context, Direct};
 use crate::cursor::Cursors;
 use crate::error::{Absence, Error};
-use crate::ports::{Backend, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
+use crate::ports::{
+    Backend, DirectTarget, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader,
+};
 use crate::registry::{ClientRegistry, ClientState};
 
 /// What every use case needs: the clients and the rules that hold for all of them.
@@ -148,7 +150,7 @@ impl Gateway {
     /// Why it cannot be used, without a secret.
     pub fn open_direct(&self, url: &str, key: &str) -> Result<Direct, String> {
         let targets = self.direct.as_ref().ok_or("this server takes no databases from requests")?;
-        let (backend, schema) = targets.open(url, key)?;
+        let DirectTarget { backend, schema, .. } = targets.open(url, key)?;
         Ok(Direct(Target { backend, schema }))
     }
 
