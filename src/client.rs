@@ -28,9 +28,12 @@
 mod builder;
 mod config;
 mod error;
+mod health;
 pub mod query_builder;
 mod remote;
 mod rows;
+mod rpc;
+mod supabase;
 mod target;
 mod transport;
 
@@ -41,6 +44,8 @@ pub use config::{BackendType, ClientConfig, ConnectionConfig, HealthConfig, Pool
 pub use error::{AthenaError, ErrorKind};
 pub use remote::RemoteGateway;
 pub use rows::{QueryResult, Rows};
+pub use rpc::Rpc;
+pub use supabase::SupabaseBackend;
 
 use query_builder::{Delete, Insert, Query, Select, Update};
 use serde_json::{Value, json};
@@ -200,20 +205,9 @@ impl AthenaClient {
         QueryResult::of_raw_query(&reply.whole().await?)
     }
 
-    /// Calls a function of the database with named arguments and gives its rows.
-    ///
-    /// # Errors
-    /// As [`AthenaClient::execute_sql`]; [`ErrorKind::Invalid`] for a name that is none, and for a database that has
-    /// no such functions.
-    pub async fn rpc(&self, function: &str, arguments: Value) -> Result<QueryResult, AthenaError> {
-        if !self.config.backend.speaks_sql() {
-            return Err(AthenaError::new(
-                ErrorKind::Invalid,
-                "this client's database has no functions to call",
-            ));
-        }
-        let (sql, params) = query_builder::call(function, arguments)?;
-        self.raw(&sql, params).await
+    /// Calls a function of the database, `name` or `schema.name`, with an object of arguments by name or null for none.
+    pub fn rpc(&self, function: impl Into<String>, arguments: Value) -> Rpc<'_> {
+        Rpc::new(self, function.into(), arguments)
     }
 
     /// Asks the database whether it answers.

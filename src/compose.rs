@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
+use athena_application::direct_hosts::DirectHosts;
 use athena_application::ports::{Connector, DirectTargets, MetricsSource, Opened, StatisticsStore};
 use athena_application::use_cases::provision::Provision;
 use athena_application::{Cursors, Gateway};
@@ -111,7 +112,14 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
 fn direct(config: &Config) -> Option<Arc<dyn DirectTargets>> {
     let rules = config.gateway.supabase_hosts.clone();
     match SupabaseDirect::new(rules, config.limits.statement_timeout) {
-        Ok(direct) => Some(Arc::new(direct)),
+        Ok(direct) => {
+            let bulkhead = BulkheadSettings {
+                max_concurrent: usize::try_from(config.pool.max_connections).unwrap_or(usize::MAX),
+                queue_length: QUEUE_LENGTH,
+                queue_wait: config.pool.acquire_timeout,
+            };
+            Some(Arc::new(DirectHosts::new(Arc::new(direct), config.gateway.breaker, bulkhead)))
+        }
         Err(error) => {
             tracing::warn!(%error, "the client custom_supabase is not served");
             None
@@ -164,6 +172,8 @@ impl Databases {
         let mut settings = ScyllaSettings::from_uri(uri).map_err(|error| error.to_string())?;
         name.as_str().clone_into(&mut settings.name);
         settings.statement_timeout = self.limits.statement_timeout;
+        settings.connect_timeout = settings.connect_timeout.min(self.pool.acquire_timeout);
+        settings.idle_timeout = self.pool.idle_timeout;
         settings.schema_refresh = self.schema_refresh;
         settings.max_filtered_rows = self.limits.max_rows;
         let bulkhead = BulkheadSettings {
@@ -180,7 +190,9 @@ impl Databases {
     fn postgrest(&self, name: &ClientName, uri: &ConnectionUri) -> Result<Opened, String> {
         let variable = |name: &str| self.variable(name);
         let settings = SupabaseSettings::from_uri(uri.expose(), self.limits.statement_timeout, variable);
-        let settings = settings.map_err(|error| error.to_string())?;
+        let mut settings = settings.map_err(|error| error.to_string())?;
+        settings.connect_timeout = settings.connect_timeout.min(self.pool.acquire_timeout);
+        settings.idle_timeout = self.pool.idle_timeout;
         let bulkhead = BulkheadSettings {
             max_concurrent: settings
                 .max_concurrent

@@ -14,4 +14,11 @@ pub mod retention;
 pub mod run;
 mod telemetry;
 
-pub use client::{AthenaClient, AthenaClientBuilder, AthenaError, BackendType, ErrorKind, QueryResult};
+pub use client::{
+    AthenaClient, AthenaClientBuilder, AthenaError, BackendType, ErrorKind, QueryResult, SupabaseBackend,
+};
+
+/// The examples of the library's guide, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+mod guide {}

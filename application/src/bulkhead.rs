@@ -25,13 +25,18 @@ pub struct BulkheadSettings {
     pub queue_wait: Duration,
 }
 
-/// A backend behind a bulkhead.
-pub struct Bulkhead {
-    inner: Arc<dyn Backend>,
-    places: Semaphore,
+/// How many may be under way, and those who wait. Several backends may share them.
+pub struct Places {
+    free: Semaphore,
     settings: BulkheadSettings,
     queued: AtomicUsize,
     rejected: AtomicU64,
+}
+
+/// A backend behind a bulkhead.
+pub struct Bulkhead {
+    inner: Arc<dyn Backend>,
+    places: Arc<Places>,
 }
 
 /// Counts one who waits, for as long as it lives.
@@ -44,14 +49,26 @@ impl Drop for Waiting<'_> {
 }
 
 impl Bulkhead {
-    /// Puts `inner` behind a bulkhead.
+    /// Puts `inner` behind a bulkhead of its own.
     pub fn new(inner: Arc<dyn Backend>, settings: BulkheadSettings) -> Self {
-        let places = Semaphore::new(settings.max_concurrent.clamp(1, Semaphore::MAX_PERMITS));
-        Self { inner, places, settings, queued: AtomicUsize::new(0), rejected: AtomicU64::new(0) }
+        Self::sharing(inner, Arc::new(Places::new(settings)))
+    }
+
+    /// Puts `inner` behind a bulkhead whose places others take, too.
+    pub fn sharing(inner: Arc<dyn Backend>, places: Arc<Places>) -> Self {
+        Self { inner, places }
+    }
+}
+
+impl Places {
+    /// Places, all of them free.
+    pub fn new(settings: BulkheadSettings) -> Self {
+        let free = Semaphore::new(settings.max_concurrent.clamp(1, Semaphore::MAX_PERMITS));
+        Self { free, settings, queued: AtomicUsize::new(0), rejected: AtomicU64::new(0) }
     }
 
     async fn enter(&self, deadline: Instant, waits: &Stopwatch) -> Result<SemaphorePermit<'_>, PortError> {
-        if let Ok(place) = self.places.try_acquire() {
+        if let Ok(place) = self.free.try_acquire() {
             return Ok(place);
         }
         if self.queued.fetch_add(1, Ordering::Relaxed) >= self.settings.queue_length {
@@ -61,7 +78,7 @@ impl Bulkhead {
         }
         let _waiting = (Waiting(&self.queued), waits.start());
         let until = deadline.min(Instant::now() + self.settings.queue_wait);
-        match tokio::time::timeout_at(until, self.places.acquire()).await {
+        match tokio::time::timeout_at(until, self.free.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => {
                 Err(PortError::new(PORT, PortErrorKind::Internal).caused_by("the bulkhead is closed"))
@@ -87,7 +104,7 @@ impl Backend for Bulkhead {
         deadline: Instant,
         waits: &Stopwatch,
     ) -> Result<Done, PortError> {
-        let _place = self.enter(deadline, waits).await?;
+        let _place = self.places.enter(deadline, waits).await?;
         self.inner.execute(plan, sink, deadline, waits).await
     }
 
@@ -98,8 +115,8 @@ impl Backend for Bulkhead {
 
     fn status(&self) -> BackendStatus {
         BackendStatus {
-            queued: self.queued.load(Ordering::Relaxed),
-            rejected: self.rejected.load(Ordering::Relaxed),
+            queued: self.places.queued.load(Ordering::Relaxed),
+            rejected: self.places.rejected.load(Ordering::Relaxed),
             ..self.inner.status()
         }
     }

@@ -11,6 +11,7 @@ pub mod context;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod cursor;
+pub mod direct_hosts;
 pub mod error;
 mod fields;
 mod follow;

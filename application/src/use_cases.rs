@@ -1,5 +1,6 @@
 //! What the gateway does, one file per deed.
 
+mod call;
 pub mod clients;
 mod control_tables;
 mod delete;
@@ -13,6 +14,7 @@ mod query;
 mod update;
 mod write;
 
+pub use call::Call;
 pub use delete::{Delete, Deleted};
 pub use fetch::{Fetch, Fetched};
 pub use grouped::Grouped;
@@ -38,7 +40,9 @@ use crate::budgets::Budgets;
 use crate::context::{Caller, Context, Direct};
 use crate::cursor::Cursors;
 use crate::error::{Absence, Error};
-use crate::ports::{Backend, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader};
+use crate::ports::{
+    Backend, DirectTarget, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader,
+};
 use crate::registry::{ClientRegistry, ClientState};
 
 /// What every use case needs: the clients and the rules that hold for all of them.
@@ -144,7 +148,7 @@ impl Gateway {
     /// Why it cannot be used, without a secret.
     pub fn open_direct(&self, url: &str, key: &str) -> Result<Direct, String> {
         let targets = self.direct.as_ref().ok_or("this server takes no databases from requests")?;
-        let (backend, schema) = targets.open(url, key)?;
+        let DirectTarget { backend, schema, .. } = targets.open(url, key)?;
         Ok(Direct(Target { backend, schema }))
     }
 

@@ -12,6 +12,8 @@ mod catalog;
 mod clients;
 #[path = "use_cases/cql.rs"]
 mod cql;
+#[path = "use_cases/direct_hosts.rs"]
+mod direct_hosts;
 #[path = "use_cases/guarded.rs"]
 mod guarded;
 #[path = "use_cases/paging.rs"]

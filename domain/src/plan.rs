@@ -3,6 +3,7 @@
 
 mod authority;
 pub mod bind;
+mod call;
 mod columns;
 mod conditional;
 pub mod cql;
@@ -15,6 +16,7 @@ mod tuning;
 mod write;
 
 pub use bind::{Bind, Datum};
+pub use call::CallPlan;
 pub use cql::CqlPlan;
 pub use page::{KeyValue, PageStart};
 pub use raw::{RawPlan, replace_placeholders, statements};
@@ -307,6 +309,8 @@ pub enum Operation {
     Delete(DeletePlan),
     /// What a CQL database is asked: the only operation it gets besides `Raw`.
     Cql(CqlPlan),
+    /// A call of a function.
+    Call(CallPlan),
     /// The caller's own SQL or CQL.
     Raw(RawPlan),
 }
@@ -320,7 +324,7 @@ impl Operation {
             Self::Insert(insert) => Some(&insert.relation),
             Self::Update(update) => Some(&update.relation),
             Self::Delete(delete) => Some(&delete.relation),
-            Self::Cql(_) | Self::Raw(_) => None,
+            Self::Call(_) | Self::Cql(_) | Self::Raw(_) => None,
         }
     }
 }

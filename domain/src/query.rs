@@ -1,6 +1,7 @@
 //! Requests, decoded: past this door there are no raw strings where a rule applies.
 
 pub mod body;
+pub mod call;
 pub mod columns;
 pub mod condition;
 pub mod delete;
@@ -18,6 +19,7 @@ pub mod update;
 pub mod value;
 
 pub use body::{Decoding, JsonText, Object};
+pub use call::CallRequest;
 pub use columns::{MAX_COLUMNS, SelectItem, Selection};
 pub use condition::{CompareOp, Condition, IsTest};
 pub use delete::DeleteRequest;

@@ -68,7 +68,8 @@ impl AthenaClientBuilder {
         Ok(self)
     }
 
-    /// Whether a connection to PostgreSQL or ScyllaDB is encrypted; the URL's own word for it wins.
+    /// Whether a connection to PostgreSQL is encrypted where the server can; the URL's own word for it wins. What
+    /// begins with `https://` always is, ScyllaDB never: to demand it there is an error.
     pub fn ssl(mut self, ssl: bool) -> Self {
         self.ssl = Some(ssl);
         self
@@ -92,19 +93,19 @@ impl AthenaClientBuilder {
         self
     }
 
-    /// Most connections.
+    /// Most connections; where one carries many requests, as to ScyllaDB and PostgREST, most requests at once.
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.pool.max_connections = connections;
         self
     }
 
-    /// Connections that are kept when nobody needs them.
+    /// Connections that are kept when nobody needs them; PostgreSQL alone has such.
     pub fn min_connections(mut self, connections: u32) -> Self {
         self.pool.min_connections = connections;
         self
     }
 
-    /// Longest wait for a connection.
+    /// Longest wait for a connection, or for a turn where so many requests are under way already.
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.pool.connection_timeout = timeout;
         self
@@ -163,12 +164,18 @@ impl AthenaClientBuilder {
         if backend == BackendType::Supabase && self.key.is_none() {
             return Err(configuration("Supabase key is required"));
         }
+        let is_cql = backend == BackendType::Scylla;
+        if is_cql && self.ssl == Some(true) {
+            return Err(configuration(
+                "this build speaks CQL without TLS; put a tunnel in front of the database",
+            ));
+        }
         Ok(ClientConfig {
             backend,
             connection: ConnectionConfig {
                 url,
                 key: self.key.clone(),
-                ssl: self.ssl.unwrap_or(true),
+                ssl: self.ssl.unwrap_or(!is_cql),
                 port: self.port,
                 database: self.database.clone(),
                 user: self.user.clone(),
@@ -185,14 +192,21 @@ impl AthenaClientBuilder {
     /// # Errors
     /// [`ErrorKind::Configuration`].
     pub async fn build(self) -> Result<AthenaClient, AthenaError> {
+        self.open()
+    }
+
+    pub(super) fn open(self) -> Result<AthenaClient, AthenaError> {
         let config = self.build_config()?;
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(configuration("a client needs a running Tokio runtime"));
+        }
         let gateway = gateway(&config)?;
         let composed = compose::compose(&gateway);
         let app = athena_http::app(&compose::http_settings(&gateway), &composed.services);
         let transport = Transport::Embedded(Arc::new(Embedded {
             app,
             client: CLIENT,
-            _composed: composed,
+            composed,
             big_numbers_as_text: config.big_numbers_as_text,
         }));
         Ok(AthenaClient::embedded(config, transport))

@@ -46,14 +46,6 @@ impl BackendType {
             Self::PostgreSQL => "postgresql",
         }
     }
-
-    /// Whether it takes SQL.
-    pub(crate) fn speaks_sql(self) -> bool {
-        match self {
-            Self::Native | Self::Neon | Self::PostgreSQL => true,
-            Self::Supabase | Self::Postgrest | Self::Scylla => false,
-        }
-    }
 }
 
 /// Where the database is.
@@ -63,7 +55,7 @@ pub struct ConnectionConfig {
     pub url: Secret,
     /// Key of a REST interface, or the password for ScyllaDB.
     pub key: Option<Secret>,
-    /// Whether a connection that would be in clear is to be encrypted where the server can.
+    /// Whether a connection that would be in clear is to be encrypted where the server can; never for ScyllaDB.
     pub ssl: bool,
     /// Port, where the URL has none.
     pub port: Option<u16>,

@@ -2,7 +2,6 @@
 
 use std::marker::PhantomData;
 
-use athena_domain::query::Identifier;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -128,6 +127,20 @@ impl<'a, V: Verb> Query<'a, V> {
         let labels = columns.iter().map(|column| label(column).to_owned()).collect();
         (Value::Object(body), labels)
     }
+}
+
+/// The parts between commas that stand outside of parentheses.
+fn split(columns: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    let parts = columns.split(move |char| {
+        match char {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        char == ',' && depth == 0
+    });
+    parts.map(str::trim).filter(|column| !column.is_empty())
 }
 
 /// The name that a column has in the answer.
@@ -273,9 +286,10 @@ async fn write_as<T: DeserializeOwned, V: Verb>(query: Query<'_, V>) -> Result<V
 }
 
 impl Query<'_, Select> {
-    /// Columns as one text of the gateway's grammar, such as `id,total::text`.
+    /// Columns as one text of the gateway's grammar, such as `id,total::text`. What that has no word for, such as the
+    /// rows of another table in `customer:customers(name)`, is refused with the reason.
     pub fn raw_select(self, columns: &str) -> Self {
-        self.columns(columns.split(',').map(str::trim).filter(|column| !column.is_empty()))
+        self.columns(split(columns))
     }
 
     /// A further key of the order.
@@ -326,34 +340,6 @@ impl Query<'_, Select> {
         let (body, _) = self.body();
         Ok(Rows::new(client.transport.send(Select::ROUTE, &body, Form::Lines).await?))
     }
-}
-
-/// The statement that calls a function with named arguments, and their values.
-pub(super) fn call(function: &str, arguments: Value) -> Result<(String, Vec<Value>), AthenaError> {
-    let invalid = |message: String| AthenaError::new(ErrorKind::Invalid, message);
-    let quoted = |name: &str, what: &str| -> Result<String, AthenaError> {
-        let name = Identifier::parse(name, what).map_err(|error| invalid(error.to_string()))?;
-        Ok(format!("\"{}\"", name.as_str()))
-    };
-    let parts: Vec<&str> = function.split('.').collect();
-    if parts.len() > 2 {
-        return Err(invalid(format!("`{function}` is neither a function nor schema.function")));
-    }
-    let name = parts.iter().map(|part| quoted(part, "function")).collect::<Result<Vec<_>, _>>()?.join(".");
-    let arguments = match arguments {
-        Value::Null => Map::new(),
-        Value::Object(arguments) => arguments,
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return Err(invalid("the arguments of a function are an object of names and values".to_owned()));
-        }
-    };
-    let mut named = Vec::with_capacity(arguments.len());
-    let mut values = Vec::with_capacity(arguments.len());
-    for (argument, value) in arguments {
-        values.push(value);
-        named.push(format!("{} => ${}", quoted(&argument, "argument")?, values.len()));
-    }
-    Ok((format!("SELECT * FROM {name}({})", named.join(", ")), values))
 }
 
 #[cfg(test)]

@@ -2,13 +2,21 @@
 
 use std::time::Duration;
 
+use athena_application::circuit::Circuit;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use super::config::{BackendType, ClientConfig, ConnectionConfig, HealthConfig, PoolConfig};
 use super::error::{AthenaError, ErrorKind};
 use super::transport::{Arrived, Form, Reply, Transport, broken, headers, seconds};
 use crate::config::Secret;
+
+/// Times that a read is sent at most.
+const MOST_TRIES: u32 = 3;
+
+/// Longest wait before the second try; twice that before the third.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// Where a gateway is, which of its clients is meant, and who asks.
 ///
@@ -125,7 +133,7 @@ impl RemoteGateway {
             request_timeout: self.request_timeout,
             big_numbers_as_text: self.big_numbers_as_text,
         };
-        Ok((config, Transport::Remote(std::sync::Arc::new(Http { http, base, gateway: self }))))
+        Ok((config, Transport::Remote(std::sync::Arc::new(Http::new(http, base, self)))))
     }
 }
 
@@ -134,14 +142,62 @@ pub(crate) struct Http {
     http: reqwest::Client,
     base: reqwest::Url,
     gateway: RemoteGateway,
+    /// Opened by this program alone: whether the database is away, the gateway knows.
+    circuit: Circuit,
 }
 
 impl Http {
+    fn new(http: reqwest::Client, base: reqwest::Url, gateway: RemoteGateway) -> Self {
+        Self { http, base, gateway, circuit: Circuit::default() }
+    }
+
+    pub(super) fn circuit(&self) -> &Circuit {
+        &self.circuit
+    }
+
+    /// Refuses every request for as long as this program has said.
+    pub(super) fn check_offline(&self) -> Result<(), AthenaError> {
+        let Some(left) = self.circuit.is_offline() else { return Ok(()) };
+        let mut error =
+            AthenaError::new(ErrorKind::Unavailable, "this program has taken the gateway offline");
+        (error.code, error.retry_after) = (Some("circuit_open".into()), Some(left));
+        Err(error)
+    }
+
     pub(super) fn client_name(&self) -> &str {
         &self.gateway.client
     }
 
+    /// Sends a request. A read whose connection breaks before an answer has begun, or that a proxy could not hand on,
+    /// is sent again; nothing else is, as a write may have been carried out.
     pub(super) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Bytes,
+        form: Form,
+        request_id: String,
+    ) -> Result<Arrived, AthenaError> {
+        let until = Instant::now() + self.gateway.request_timeout;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let outcome = self.call_once(method, path, body.clone(), form, request_id.clone()).await;
+            let is_transient = match &outcome {
+                Ok(arrived) => arrived.status == 502,
+                Err(error) => error.kind == ErrorKind::Connection,
+            };
+            let wait = jittered(FIRST_WAIT * 2_u32.pow(tries - 1));
+            let again = is_transient && is_read(path) && tries < MOST_TRIES && Instant::now() + wait < until;
+            if !again {
+                return outcome;
+            }
+            drop(outcome);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn call_once(
         &self,
         method: &str,
         path: &str,
@@ -181,4 +237,17 @@ impl Http {
             response.bytes_stream().map(|chunk| chunk.map_err(|error| broken(error.without_url()))).boxed();
         Ok(Arrived { status, retry_after, reply: Reply { request_id, body } })
     }
+}
+
+/// Whether asking twice is as asking once.
+fn is_read(path: &str) -> bool {
+    path == "/gateway/fetch"
+}
+
+/// Between half of `wait` and all of it, so that those who failed together do not come again together.
+fn jittered(wait: Duration) -> Duration {
+    let mut byte = [0];
+    // Without randomness the whole wait is as good.
+    let share = if getrandom::fill(&mut byte).is_ok() { f64::from(byte[0]) / 255.0 } else { 1.0 };
+    wait.mul_f64(0.5 + share / 2.0)
 }

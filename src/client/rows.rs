@@ -80,6 +80,28 @@ impl QueryResult {
         Ok(Self { rows: rows.collect::<Result<_, _>>()?, columns })
     }
 
+    /// The values of what a function gave; columns where they are rows.
+    pub(super) fn of_result(json: &str) -> Result<Self, AthenaError> {
+        let value: Value = serde_json::from_str(json).map_err(unreadable)?;
+        let first = match json.trim_start().as_bytes().first() {
+            Some(b'[') => {
+                let values: Vec<&serde_json::value::RawValue> =
+                    serde_json::from_str(json).map_err(unreadable)?;
+                values.first().map_or("", |first| first.get())
+            }
+            _ => json,
+        };
+        let columns = match first.starts_with('{') {
+            true => serde_json::from_str::<Names>(first).map_err(unreadable)?.0,
+            false => Vec::new(),
+        };
+        let rows = match value {
+            Value::Array(values) => values,
+            value => vec![value],
+        };
+        Ok(Self { rows, columns })
+    }
+
     /// The rows of a stream.
     pub(super) async fn gather(mut rows: Rows<Value>, asked: Vec<String>) -> Result<Self, AthenaError> {
         let mut result = Self { rows: Vec::new(), columns: asked };

@@ -19,7 +19,13 @@ pub(super) fn uri(config: &ClientConfig) -> Result<String, AthenaError> {
         BackendType::Scylla => {
             let url = if scheme.is_some() { given.to_owned() } else { format!("cql://{given}") };
             let key = connection.key.as_ref().map(|key| key.expose());
-            filled(&url, config, key, |_| ())
+            // One connection carries many requests: what is bounded is how many are under way.
+            filled(&url, config, key, |url| {
+                if !url.query_pairs().any(|(name, _)| name == "max_concurrent") {
+                    let most = config.pool.max_connections.clamp(1, 100_000).to_string();
+                    url.query_pairs_mut().append_pair("max_concurrent", &most);
+                }
+            })
         }
         BackendType::Native | BackendType::PostgreSQL | BackendType::Neon | BackendType::Postgrest => {
             filled(given, config, None, |url| {

@@ -42,8 +42,8 @@ pub(crate) struct Embedded {
     pub(super) app: App,
     /// Name of its only client.
     pub(super) client: &'static str,
-    /// Keeps what runs beside it.
-    pub(super) _composed: Composed,
+    /// What it is made of, and what runs beside it.
+    pub(super) composed: Composed,
     /// Whether numbers that others would round come as strings.
     pub(super) big_numbers_as_text: bool,
 }
@@ -129,7 +129,10 @@ impl Transport {
                 let headers = headers(embedded.client, &request_id, form, embedded.big_numbers_as_text);
                 embedded.call(Call { method, path, headers, body }, request_id).await?
             }
-            Self::Remote(http) => http.call(method, path, body, form, request_id).await?,
+            Self::Remote(http) => {
+                http.check_offline()?;
+                http.call(method, path, body, form, request_id).await?
+            }
         };
         if (200..300).contains(&arrived.status) {
             return Ok(arrived.reply);

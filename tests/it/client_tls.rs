@@ -11,16 +11,16 @@ use serde_json::json;
 use crate::harness::{CLIENT, Gateway};
 
 /// A directory that goes away with the test.
-struct Files(PathBuf);
+pub struct Files(PathBuf);
 
 impl Files {
-    fn new() -> Self {
-        let dir = std::env::temp_dir().join(format!("athena-client-tls-{}", std::process::id()));
+    pub fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("athena-client-tls-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         Self(dir)
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
@@ -33,7 +33,8 @@ impl Drop for Files {
     }
 }
 
-fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+/// Who vouches for certificates.
+pub fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -43,7 +44,7 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
 
 /// What the log says while it is held, on the thread that holds it.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -57,13 +58,13 @@ impl Write for Log {
 }
 
 impl Log {
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+    pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
         tracing::subscriber::set_default(subscriber)
     }
 
-    fn take(&self) -> String {
+    pub fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
     }
 }
@@ -76,7 +77,7 @@ async fn a_clients_certificate_is_checked_as_its_uri_demands() {
         CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &right).unwrap();
     let mut cluster = PrivateCluster::start().await;
     cluster.demand_tls(&server.pem(), &key.serialize_pem()).await;
-    let files = Files::new();
+    let files = Files::new("postgres");
     let root = files.write("right.pem", &right.pem());
     let wrong = files.write("wrong.pem", &wrong.pem());
     let nothing = files.0.join("nothing.pem").display().to_string();

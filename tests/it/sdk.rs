@@ -1,5 +1,8 @@
 //! The client library, in the program's own process and over HTTP: the same requests, the same rows.
 
+mod backends;
+mod settings;
+
 use std::time::Duration;
 
 use athena_rs::client::query_builder::OrderDirection;
@@ -174,7 +177,7 @@ async fn raw_statements_and_functions() {
         let rows =
             athena.execute_sql_with("SELECT note FROM orders WHERE id = $1", vec![json!(3)]).await.unwrap();
         assert_eq!(rows.rows, [json!({"note": "c"})], "{kind}");
-        let called = athena.rpc("of_status", json!({"wanted": "paid"})).await.unwrap();
+        let called = athena.rpc("of_status", json!({"wanted": "paid"})).execute().await.unwrap();
         assert_eq!(called.rows.len(), 3, "{kind}");
         assert_eq!(athena.execute_cql("SELECT 1").await.unwrap_err().kind, ErrorKind::Invalid, "{kind}");
         let wrong = athena.execute_sql("SELEC 1").await.unwrap_err();

@@ -56,6 +56,7 @@ async fn documents_are_served() {
         "/gateway/insert:",
         "/gateway/delete:",
         "/gateway/query:",
+        "/gateway/rpc:",
         "/query/sql:",
         "/openapi.yaml:",
         "/docs:",

@@ -1,7 +1,11 @@
 //! Clients behind PostgREST: the same requests as on PostgreSQL itself, with the same answers or a reason.
 
+mod breaker;
 mod direct;
 mod faults;
+mod hosts;
+mod rpc;
+mod tls;
 mod writes;
 
 use athena_test_support::{Postgrest, Preferences, TestDatabase};

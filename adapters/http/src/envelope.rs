@@ -99,6 +99,13 @@ pub fn sql_answer(queried: Queried, request: &SqlRequest) -> Response {
     whole(RowFormat::Json, body)
 }
 
+/// The answer of `/gateway/rpc` around what the function gave.
+pub fn call_answer(result: &[u8]) -> Response {
+    const OPEN: &[u8] =
+        br#"{"status":"success","message":"Successfully called the function","data":{"result":"#;
+    whole(RowFormat::Json, [OPEN, result, b"}}"].concat())
+}
+
 /// The answer that carries `body`: its bytes, or a stream whose failure `on_failure` puts into a last line;
 /// where there is no such line the connection is broken off.
 pub fn carry(

@@ -37,6 +37,8 @@ pub enum Route {
     Query,
     /// POST `/query/sql`.
     Sql,
+    /// POST `/gateway/rpc`.
+    Call,
     /// A route behind the static admin key.
     Admin,
 }
@@ -50,6 +52,7 @@ impl Route {
             Self::Insert => Some("insert"),
             Self::Delete => Some("delete"),
             Self::Query | Self::Sql => Some("query"),
+            Self::Call => Some("rpc"),
             Self::Admin => None,
         }
     }
@@ -103,7 +106,7 @@ pub fn from_application(error: Error, scene: &Scene<'_>) -> Box<Failure> {
             let context = match scene.route {
                 Route::Fetch | Route::Update | Route::Delete => scene.table.as_deref(),
                 Route::Sql => scene.db_name.as_ref().map(ClientName::as_str),
-                Route::Insert | Route::Query | Route::Admin => None,
+                Route::Insert | Route::Query | Route::Call | Route::Admin => None,
             };
             match context {
                 Some(context) => failure.detail("context", context),

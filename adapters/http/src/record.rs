@@ -77,7 +77,7 @@ fn required_right(route: Route, table: Option<&str>) -> Option<Box<str>> {
         Route::Fetch => "read",
         Route::Insert | Route::Update => "write",
         Route::Delete => "delete",
-        Route::Query | Route::Sql => return Some("gateway.query".into()),
+        Route::Query | Route::Sql | Route::Call => return Some("gateway.query".into()),
         Route::Admin => return None,
     };
     let table = table?;

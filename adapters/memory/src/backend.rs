@@ -103,8 +103,8 @@ impl MemoryDatabase {
             Operation::Cql(_) => {
                 Err(PortError::new(reject::PORT, PortErrorKind::Internal).caused_by("a plan for CQL"))
             }
-            Operation::Raw(_) => {
-                let message = "the database in memory knows no SQL";
+            Operation::Raw(_) | Operation::Call(_) => {
+                let message = "the database in memory knows neither SQL nor functions";
                 Err(reject::refused(Rejection::new(Reason::Unsupported, message)))
             }
         }

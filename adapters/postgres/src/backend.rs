@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::failure::{PORT, port_error, session_survives};
 use crate::pool::{Begin, Running, Sessions};
 use crate::reader::{PostgresSchema, PostgresSource};
-use crate::render::{Statement, Unencodable, render};
+use crate::render::{Statement, Unencodable, call, render};
 use crate::settings::PostgresSettings;
 
 /// Estimates up to this are replaced by a real count when an estimated count is asked for.
@@ -148,6 +148,9 @@ impl PostgresBackend {
             Operation::Select(select) => return self.select(plan, select, sink, deadline, waits).await,
             Operation::Count(count) => return self.count(plan, count, deadline, waits).await,
             Operation::Raw(raw) => return self.raw(plan, raw, sink, deadline, waits).await,
+            Operation::Call(function) => {
+                return self.raw(plan, &call(function), sink, deadline, waits).await;
+            }
             Operation::Insert(insert) => (&insert.relation, &insert.returning, &insert.guard),
             Operation::Update(update) => (&update.relation, &update.returning, &update.guard),
             Operation::Delete(delete) => (&delete.relation, &delete.returning, &delete.guard),

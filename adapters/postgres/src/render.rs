@@ -6,8 +6,11 @@
 //! few numbers, and the planner can only choose well when it sees it.
 
 mod after;
+mod call;
 mod filter;
 mod write;
+
+pub(crate) use call::call;
 
 use std::fmt::Write as _;
 
@@ -48,6 +51,7 @@ pub(crate) fn render(plan: &Plan) -> Result<Statement, Unencodable> {
         Operation::Update(update) => statement.update(update)?,
         Operation::Delete(delete) => statement.delete(delete)?,
         Operation::Raw(raw) => statement.sql.push_str(&raw.query),
+        Operation::Call(plan) => statement.sql.push_str(&call(plan).query),
         Operation::Cql(_) => return Err(Unencodable("a plan for CQL".into())),
     }
     Ok(statement)

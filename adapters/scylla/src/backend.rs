@@ -76,7 +76,8 @@ impl Backend for ScyllaBackend {
             | Operation::Count(_)
             | Operation::Insert(_)
             | Operation::Update(_)
-            | Operation::Delete(_) => {
+            | Operation::Delete(_)
+            | Operation::Call(_) => {
                 Err(PortError::new(PORT, PortErrorKind::Internal).caused_by("a plan for SQL"))
             }
         };

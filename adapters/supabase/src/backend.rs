@@ -22,6 +22,8 @@ use crate::schema::OpenSchema;
 use crate::settings::SupabaseSettings;
 use crate::upstream::Upstream;
 
+mod call;
+
 /// One PostgREST.
 pub struct SupabaseBackend {
     upstream: Upstream,
@@ -83,6 +85,7 @@ impl Backend for SupabaseBackend {
             Operation::Delete(delete) => {
                 self.write(plan, &delete.relation, &delete.returning, delete.guard, &call, sink, until).await
             }
+            Operation::Call(function) => self.call(function, &call, sink, until).await,
             Operation::Raw(_) | Operation::Cql(_) => Err(PortError::new(PORT, PortErrorKind::Internal)),
         }
     }

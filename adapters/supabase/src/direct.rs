@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_application::ports::{Backend, DirectTargets, SchemaReader};
+use athena_application::ports::{DirectTarget, DirectTargets};
 use reqwest::Client;
 
 use crate::backend::SupabaseBackend;
@@ -33,11 +33,11 @@ impl SupabaseDirect {
 }
 
 impl DirectTargets for SupabaseDirect {
-    fn open(&self, url: &str, key: &str) -> Result<(Arc<dyn Backend>, Arc<dyn SchemaReader>), String> {
+    fn open(&self, url: &str, key: &str) -> Result<DirectTarget, String> {
         let origin = self.rules.permit(url)?;
         let settings = SupabaseSettings::of_caller(&origin, key, self.statement_timeout);
         let upstream = Upstream::over(self.http.clone(), &settings, true)?;
         let backend = Arc::new(SupabaseBackend::over(upstream, &settings));
-        Ok((backend, OpenSchema::new(&settings.schema)))
+        Ok(DirectTarget { backend, schema: OpenSchema::new(&settings.schema), place: settings.place() })
     }
 }

@@ -149,6 +149,7 @@ fn by_postgrest(status: u16, said: &Said, asked: Asked) -> Fault {
         "PGRST003" => Fault { error: port(PortErrorKind::Exhausted, status, said), transient: true },
         "PGRST106" | "PGRST125" | "PGRST205" => refused(Reason::UndefinedTable),
         "PGRST204" => refused(Reason::UndefinedColumn),
+        "PGRST202" => refused(Reason::UndefinedFunction),
         "PGRST122" | "PGRST117" | "PGRST127" => refused(Reason::Unsupported),
         "PGRST124" => {
             let mut rejection = said.rejection(Reason::TooManyRows);

@@ -1,5 +1,6 @@
 //! Plans → requests as PostgREST's grammar has them. Pure: nothing is sent here.
 
+mod call;
 mod filter;
 mod write;
 
@@ -104,6 +105,7 @@ pub(crate) fn render(plan: &Plan) -> Result<Call, Inexpressible> {
         Operation::Insert(insert) => write::insert(insert),
         Operation::Update(update) => write::update(update),
         Operation::Delete(delete) => write::delete(delete),
+        Operation::Call(plan) => call::call(plan),
         Operation::Raw(_) | Operation::Cql(_) => cannot(
             "PostgREST runs no SQL of a caller's own",
             "use a client that reaches the PostgreSQL itself",

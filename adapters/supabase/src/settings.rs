@@ -14,9 +14,12 @@ pub(crate) const REST: &str = "/rest/v1";
 /// Rows that Supabase gives at most, unless a project is configured otherwise.
 const USUAL_MAX_ROWS: u64 = 1000;
 
-const OPTIONS: &str = "key_env, schema, max_rows, statement_timeout_secs, connect_timeout_secs, max_concurrent, \
-                       queue_length, queue_wait_ms, circuit_breaker_threshold, circuit_breaker_timeout_secs, \
-                       circuit_breaker_check_interval_secs";
+const OPTIONS: &str = "key_env, schema, max_rows, statement_timeout_secs, connect_timeout_secs, sslrootcert, \
+                       max_concurrent, queue_length, queue_wait_ms, circuit_breaker_threshold, \
+                       circuit_breaker_timeout_secs, circuit_breaker_check_interval_secs";
+
+/// Time after which a connection that nobody uses is closed, unless the configuration says otherwise.
+const USUAL_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A URI that names no PostgREST. The text holds no value of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,14 +47,18 @@ pub struct SupabaseSettings {
     pub statement_timeout: Duration,
     /// Longest wait for a new connection.
     pub connect_timeout: Duration,
+    /// Time after which a connection that nobody uses is closed.
+    pub idle_timeout: Duration,
+    /// `sslrootcert`: file with the certificate authorities that are trusted instead of the system's.
+    pub root_certificates: Option<Box<str>>,
+    /// When the upstream is taken to be away. Not enforced in this crate.
+    pub breaker: BreakerOverrides,
     /// `max_concurrent`: requests that may run at once. Not enforced in this crate.
     pub max_concurrent: Option<usize>,
     /// `queue_length`: requests that may wait for their turn. Not enforced in this crate.
     pub queue_length: Option<usize>,
     /// `queue_wait_ms`: longest wait for a turn. Not enforced in this crate.
     pub queue_wait: Option<Duration>,
-    /// `circuit_breaker_…`: of its circuit breaker. Not enforced in this crate.
-    pub breaker: BreakerOverrides,
 }
 
 impl SupabaseSettings {
@@ -101,10 +108,12 @@ impl SupabaseSettings {
             max_rows: USUAL_MAX_ROWS,
             statement_timeout,
             connect_timeout: Duration::from_secs(5),
+            idle_timeout: USUAL_IDLE_TIMEOUT,
+            root_certificates: None,
+            breaker: BreakerOverrides::default(),
             max_concurrent: None,
             queue_length: None,
             queue_wait: None,
-            breaker: BreakerOverrides::default(),
         };
         settings.read(url.query().unwrap_or_default(), variable)?;
         if is_supabase && settings.key.is_none() {
@@ -122,12 +131,20 @@ impl SupabaseSettings {
                 return invalid(format!("an option of the URI is not text; known are {OPTIONS}"));
             };
             if let Some(taken) = self.breaker.take(name, &value) {
-                if let Err(expected) = taken {
-                    return invalid(format!("the option `{name}` of the URI must be {expected}"));
-                }
+                let wanted = |what| InvalidTarget(format!("the option `{name}` of the URI must be {what}"));
+                taken.map_err(wanted)?;
                 continue;
             }
             match name {
+                "sslrootcert" => {
+                    if value.trim().is_empty() {
+                        return invalid("the option `sslrootcert` of the URI must be the path of a file");
+                    }
+                    if !self.base.starts_with("https:") {
+                        return invalid("the option `sslrootcert` of the URI needs https");
+                    }
+                    self.root_certificates = Some(value.as_ref().into());
+                }
                 "key_env" => {
                     let key = variable(&value).filter(|key| !key.trim().is_empty());
                     let Some(key) = key else {
@@ -170,10 +187,12 @@ impl SupabaseSettings {
             max_rows: USUAL_MAX_ROWS,
             statement_timeout,
             connect_timeout: Duration::from_secs(5),
+            idle_timeout: USUAL_IDLE_TIMEOUT,
+            root_certificates: None,
+            breaker: BreakerOverrides::default(),
             max_concurrent: None,
             queue_length: None,
             queue_wait: None,
-            breaker: BreakerOverrides::default(),
         }
     }
 
@@ -221,14 +240,6 @@ mod tests {
     }
 
     #[test]
-    fn a_circuit_breaker_of_its_own() {
-        let settings = read("postgrest+https://h?circuit_breaker_threshold=2").unwrap();
-        assert_ne!(settings.breaker, BreakerOverrides::default());
-        let refused = read("postgrest+https://h?circuit_breaker_threshold=0").unwrap_err();
-        assert!(refused.contains("circuit_breaker_threshold"), "{refused}");
-    }
-
-    #[test]
     fn addresses_of_both_kinds() {
         for (uri, base) in [
             ("supabase+https://p.supabase.co?key_env=KEY", "https://p.supabase.co/rest/v1"),
@@ -243,6 +254,21 @@ mod tests {
             assert!(!format!("{settings:?}").contains("secret-key"));
         }
         assert_eq!(read("postgrest+https://h?key_env=KEY").unwrap().key.as_deref(), Some("secret-key"));
+    }
+
+    #[test]
+    fn breakers_and_certificates_are_options() {
+        let uri = "postgrest+https://h?sslrootcert=%2Fetc%2Froot.pem&circuit_breaker_threshold=3\
+                   &circuit_breaker_timeout_secs=7&circuit_breaker_check_interval_secs=2";
+        let settings = read(uri).unwrap();
+        assert_eq!(settings.root_certificates.as_deref(), Some("/etc/root.pem"));
+        let breaker = settings.breaker;
+        assert_eq!((breaker.threshold, breaker.timeout), (Some(3), Some(Duration::from_secs(7))));
+        assert_eq!(breaker.check_interval, Some(Duration::from_secs(2)));
+        for bad in ["circuit_breaker_threshold=0", "circuit_breaker_timeout_secs=x", "sslrootcert="] {
+            assert!(read(&format!("postgrest+https://h?{bad}")).is_err(), "{bad}");
+        }
+        assert!(read("postgrest+http://h?sslrootcert=/root.pem").is_err(), "nothing would be checked");
     }
 
     #[test]

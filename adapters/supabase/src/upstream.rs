@@ -6,7 +6,7 @@ use std::time::Duration;
 use athena_application::ports::{PortError, PortErrorKind};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Certificate, Client, Response};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::PORT;
@@ -34,10 +34,14 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// # Errors
 /// When TLS has no certificate authority at all.
 pub(crate) fn client(resolver: Option<PublicOnly>) -> Result<Client, reqwest::Error> {
-    builder(Duration::from_secs(5), resolver).build()
+    builder(Duration::from_secs(5), Duration::from_secs(90), resolver).build()
 }
 
-fn builder(connect_timeout: Duration, resolver: Option<PublicOnly>) -> reqwest::ClientBuilder {
+fn builder(
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    resolver: Option<PublicOnly>,
+) -> reqwest::ClientBuilder {
     // The client takes the process's provider; whoever came first has chosen the same.
     drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
     let builder = Client::builder()
@@ -46,12 +50,23 @@ fn builder(connect_timeout: Duration, resolver: Option<PublicOnly>) -> reqwest::
         .no_proxy()
         .referer(false)
         .connect_timeout(connect_timeout)
-        .pool_idle_timeout(Duration::from_secs(90))
+        .pool_idle_timeout(idle_timeout)
         .tcp_nodelay(true);
     match resolver {
         Some(resolver) => builder.dns_resolver(resolver),
         None => builder,
     }
+}
+
+/// The certificates in a file.
+fn root_certificates(file: &str) -> Result<Vec<Certificate>, String> {
+    let unusable = |why: &str| format!("the file of `sslrootcert` {why}");
+    let pem = std::fs::read(file).map_err(|error| unusable(&format!("cannot be read: {}", error.kind())))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| unusable("is no PEM"))?;
+    if certificates.is_empty() {
+        return Err(unusable("holds no certificate"));
+    }
+    Ok(certificates)
 }
 
 /// One PostgREST.
@@ -73,10 +88,13 @@ impl Upstream {
     /// An upstream with connections of its own.
     ///
     /// # Errors
-    /// When the key cannot stand in a header, or no HTTP client can be made.
+    /// When the key cannot stand in a header, the certificates cannot be read, or no HTTP client can be made.
     pub(crate) fn open(settings: &SupabaseSettings) -> Result<Self, String> {
-        let http = builder(settings.connect_timeout, None).build();
-        Self::over(http.map_err(|error| error.to_string())?, settings, false)
+        let mut http = builder(settings.connect_timeout, settings.idle_timeout, None);
+        if let Some(file) = &settings.root_certificates {
+            http = http.tls_certs_only(root_certificates(file)?);
+        }
+        Self::over(http.build().map_err(|error| error.to_string())?, settings, false)
     }
 
     /// An upstream over connections that others use, too.

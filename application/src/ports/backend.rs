@@ -75,6 +75,9 @@ pub trait Backend: Send + Sync + 'static {
     /// - MUST let `waits` run while it waits for a place in a queue or for a connection, and only then, whether
     ///   it gets one, gets none, or is dropped.
     ///
+    /// The rows of a call have two columns: a value as JSON text, null for nothing, and whether it is one of a set; a
+    /// function that returns no set gives one row.
+    ///
     /// # Errors
     /// - MUST be `Rejected` when the database refuses the caller's statement.
     /// - MUST be `TimedOut` once the statement's time has passed, or `deadline` before the statement was

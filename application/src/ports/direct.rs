@@ -4,8 +4,16 @@ use std::sync::Arc;
 
 use super::{Backend, SchemaReader};
 
-/// A database, and who knows its schema.
-pub type DirectTarget = (Arc<dyn Backend>, Arc<dyn SchemaReader>);
+/// A database that a request names.
+#[derive(Clone)]
+pub struct DirectTarget {
+    /// Runs plans.
+    pub backend: Arc<dyn Backend>,
+    /// Knows the schema.
+    pub schema: Arc<dyn SchemaReader>,
+    /// Where it is, whoever asks: without a secret.
+    pub place: String,
+}
 
 /// Opens databases that requests name, with the caller's own key.
 pub trait DirectTargets: Send + Sync + 'static {

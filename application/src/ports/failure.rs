@@ -22,6 +22,8 @@ pub enum Reason {
     UndefinedColumn,
     /// An unknown relation.
     UndefinedTable,
+    /// An unknown function, or one that takes other arguments.
+    UndefinedFunction,
     /// Text that is not SQL.
     Syntax,
     /// The database's own rights.

@@ -187,8 +187,8 @@ impl ManageKeys {
             KeyOperation::Fetch => any(".read"),
             KeyOperation::Insert | KeyOperation::Update => any(".write"),
             KeyOperation::Delete => any(".delete"),
-            KeyOperation::Query => rights.covers(Required::Named("gateway.query")),
-            KeyOperation::Rpc | KeyOperation::Schema => {
+            KeyOperation::Query | KeyOperation::Rpc => rights.covers(Required::Named("gateway.query")),
+            KeyOperation::Schema => {
                 let read = Required::Table {
                     schema: "public",
                     table: "*",
@@ -204,6 +204,7 @@ impl ManageKeys {
             KeyOperation::Update,
             KeyOperation::Delete,
             KeyOperation::Query,
+            KeyOperation::Rpc,
         ];
         let expired = record.fields.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc());
         let usable = readable && record.fields.is_active && !expired;

@@ -79,6 +79,10 @@ fn undoable(plan: &Plan) -> bool {
         Operation::Insert(insert) => insert.guard.needs_transaction(),
         Operation::Update(update) => update.guard.needs_transaction(),
         Operation::Delete(delete) => delete.guard.needs_transaction(),
-        Operation::Select(_) | Operation::Count(_) | Operation::Raw(_) | Operation::Cql(_) => false,
+        Operation::Select(_)
+        | Operation::Count(_)
+        | Operation::Call(_)
+        | Operation::Raw(_)
+        | Operation::Cql(_) => false,
     }
 }

@@ -61,6 +61,15 @@ impl<'a> Authority<'a> {
         self.permit_operation(KeyOperation::Query)
     }
 
+    /// Checks that the key may call functions, which may touch anything that SQL could.
+    ///
+    /// # Errors
+    /// [`RequestCode::Denied`].
+    pub fn permit_call(&self) -> Result<(), RequestError> {
+        self.permit_right(Required::Named("gateway.query"))?;
+        self.permit_operation(KeyOperation::Rpc)
+    }
+
     fn permit_right(&self, required: Required<'_>) -> Result<(), RequestError> {
         if self.0.rights.covers(required) {
             return Ok(());

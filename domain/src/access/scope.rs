@@ -241,7 +241,8 @@ impl Scope {
     pub fn allows(&self, operation: KeyOperation) -> bool {
         match &self.operations {
             Some(allowed) => allowed.contains(&operation),
-            None => operation != KeyOperation::Query || !self.is_limited(),
+            // Both may touch what the key does not reach.
+            None => !matches!(operation, KeyOperation::Query | KeyOperation::Rpc) || !self.is_limited(),
         }
     }
 

@@ -124,6 +124,7 @@ fn unsupported(token: &str, field: &str) -> RequestError {
             excerpt(token)
         ),
     )
+    .hint("read the rows of another table with a request of its own, or through a view of the database")
 }
 
 fn parse_item(token: &str, field: &str) -> Result<SelectItem, RequestError> {

@@ -29,7 +29,11 @@ fn what_the_url_leaves_open_is_filled_in() {
         of(Neon, "postgres://u:p@ep.neon.tech/db").ssl(false),
         "postgres://u:p@ep.neon.tech/db?sslmode=require",
     );
-    check(of(Scylla, "host:9042").user("u").key("p/w").database("ks"), "cql://u:p%2Fw@host:9042/ks");
+    check(
+        of(Scylla, "host:9042").user("u").key("p/w").database("ks"),
+        "cql://u:p%2Fw@host:9042/ks?max_concurrent=50",
+    );
+    check(of(Scylla, "host/ks?max_concurrent=7"), "cql://host/ks?max_concurrent=7");
     check(of(Scylla, "cql://u:p@h1:9042,h2/ks").database("other"), "cql://u:p@h1:9042,h2/ks");
 }
 
@@ -52,4 +56,6 @@ fn what_cannot_be_is_told_without_the_url() {
     assert_eq!(missing(AthenaClientBuilder::default()), "backend type was not specified");
     assert_eq!(missing(AthenaClientBuilder::default().backend(Native)), "connection URL is required");
     assert_eq!(missing(of(Supabase, "https://x.supabase.co")), "Supabase key is required");
+    assert!(missing(of(Scylla, "host/ks").ssl(true)).contains("without TLS"));
+    assert!(!of(Scylla, "host/ks").build_config().unwrap().connection.ssl);
 }

@@ -2,6 +2,7 @@
 //! documented protocol strictly and runs what it is asked as PostgREST would. A request that is not in the grammar
 //! fails the test.
 
+mod function;
 mod grammar;
 mod statement;
 mod wire;

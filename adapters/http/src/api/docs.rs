@@ -10,9 +10,10 @@ pub use admin::{
     RightBody, RotateBody,
 };
 pub use answers::{
-    DeleteAnswer, ErrorEnvelope, FetchAnswer, InsertAnswer, Probe, QueryAnswer, Root, SqlAnswer, UpdateAnswer,
+    CallAnswer, DeleteAnswer, ErrorEnvelope, FetchAnswer, InsertAnswer, Probe, QueryAnswer, Root, SqlAnswer,
+    UpdateAnswer,
 };
-pub use requests::{DeleteBody, FetchBody, InsertBody, QueryBody, SqlBody, UpdateBody};
+pub use requests::{CallBody, DeleteBody, FetchBody, InsertBody, QueryBody, SqlBody, UpdateBody};
 
 use poem_openapi::types::ParseFromJSON;
 use serde_json::Value;

@@ -32,7 +32,7 @@ fn gateway_right(path: &str) -> Option<&'static str> {
         "/gateway/fetch" | "/gateway/data" => Some("{table}.read"),
         "/gateway/update" | "/gateway/insert" => Some("{table}.write"),
         "/gateway/delete" => Some("{table}.delete"),
-        "/gateway/query" | "/query/sql" => Some("gateway.query"),
+        "/gateway/query" | "/query/sql" | "/gateway/rpc" => Some("gateway.query"),
         _ => None,
     }
 }

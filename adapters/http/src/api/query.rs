@@ -1,26 +1,27 @@
-//! Running the caller's own SQL.
+//! Running the caller's own SQL, and the database's own functions.
 
 use std::sync::Arc;
 
-use athena_application::use_cases::Query;
+use athena_application::use_cases::{Call, Query};
 use athena_application::{Framing, Gateway};
-use athena_domain::query::{RawRequest, SqlRequest};
+use athena_domain::query::{CallRequest, RawRequest, SqlRequest};
 use athena_domain::rows::RowFormat;
 use poem::{Body, Request, Response};
 use poem_openapi::OpenApi;
 
 use super::Tag;
 use super::answer::{Answer, Described};
-use super::docs::{QueryAnswer, QueryBody, SqlAnswer, SqlBody};
+use super::docs::{CallAnswer, CallBody, QueryAnswer, QueryBody, SqlAnswer, SqlBody};
 use super::run::{Door, finish};
 use crate::body::RawJson;
-use crate::envelope::{QUERY_OPEN, SQL_OPEN, query_close, sql_answer, whole};
+use crate::envelope::{QUERY_OPEN, SQL_OPEN, call_answer, query_close, sql_answer, whole};
 use crate::error::{self, Failure, Route, Scene};
 
-/// Running the caller's own SQL.
+/// Running the caller's own SQL, and the database's own functions.
 pub struct QueryApi {
     door: Arc<Door>,
     query: Query,
+    call: Call,
 }
 
 /// Answers of a query.
@@ -37,6 +38,15 @@ impl Described for Ran {
     type Body = SqlAnswer;
     const SUCCESS: &'static str =
         "The rows of the statement and the names of its columns, none for commands.";
+    const FAILURES: &'static [u16] = Queried::FAILURES;
+}
+
+/// Answers of a call.
+pub struct Called;
+impl Described for Called {
+    type Body = CallAnswer;
+    const SUCCESS: &'static str =
+        "What the function gave: a value, an object for a row, an array for a set, null for nothing.";
     const FAILURES: &'static [u16] = Queried::FAILURES;
 }
 
@@ -63,12 +73,23 @@ impl QueryApi {
         let outcome = self.try_sql(request, body.body, &mut scene).await;
         Answer::new(finish(outcome, &mut scene))
     }
+
+    /// Call a function
+    ///
+    /// Calls a function of the client's database with arguments by name. With `read_only` the database refuses every
+    /// write. Databases of CQL have no functions to call.
+    #[oai(path = "/gateway/rpc", method = "post", operation_id = "rpc")]
+    async fn rpc(&self, request: &Request, body: RawJson<CallBody>) -> Answer<Called> {
+        let mut scene = self.door.scene(request, Route::Call);
+        let outcome = self.try_call(request, body.body, &mut scene).await;
+        Answer::new(finish(outcome, &mut scene))
+    }
 }
 
 impl QueryApi {
     /// The operation over `gateway`.
     pub(crate) fn new(gateway: &Arc<Gateway>, door: Arc<Door>) -> Self {
-        Self { door, query: Query::new(gateway.clone()) }
+        Self { door, query: Query::new(gateway.clone()), call: Call::new(gateway.clone()) }
     }
 
     async fn try_query(
@@ -101,5 +122,18 @@ impl QueryApi {
         let outcome = self.query.run(client, &body.statement, driver, framing, admitted.context).await;
         let queried = outcome.map_err(|error| error::from_application(error, scene))?;
         Ok(sql_answer(queried, &body))
+    }
+
+    async fn try_call(
+        &self,
+        request: &Request,
+        body: Body,
+        scene: &mut Scene<'_>,
+    ) -> Result<Response, Box<Failure>> {
+        let admitted = self.door.admit(request.headers(), body, scene, &[RowFormat::Json]).await?;
+        let body = CallRequest::decode(admitted.json(scene)?, self.door.gateway().decoding)
+            .map_err(|error| error::from_application(error.into(), scene))?;
+        let outcome = self.call.run(&admitted.client, &body, admitted.context).await;
+        Ok(call_answer(&outcome.map_err(|error| error::from_application(error, scene))?))
     }
 }

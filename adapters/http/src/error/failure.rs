@@ -102,7 +102,7 @@ pub fn missing_client(route: Route) -> Box<Failure> {
             "Missing required header",
             Some("X-Athena-Client header is required when using the postgresql driver"),
         ),
-        Route::Fetch | Route::Update | Route::Insert | Route::Delete | Route::Admin => {
+        Route::Fetch | Route::Update | Route::Insert | Route::Delete | Route::Call | Route::Admin => {
             ("X-Athena-Client header is required and cannot be empty", None)
         }
     };
@@ -151,7 +151,7 @@ pub fn unknown_client(name: &ClientName, route: Route) -> Box<Failure> {
     let failure =
         |message: Text| bad_request("unknown_client", message).detail("client", name.as_str()).hint(HINT);
     match route {
-        Route::Fetch | Route::Delete | Route::Admin => failure(GENERAL.into()),
+        Route::Fetch | Route::Delete | Route::Call | Route::Admin => failure(GENERAL.into()),
         Route::Update => failure(GENERAL.into()).error(format!("Postgres client '{name}' is not configured")),
         Route::Insert => failure(format!("unknown Supabase client '{name}'").into())
             .detail("unknown_client", name.as_str()),

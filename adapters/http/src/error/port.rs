@@ -126,7 +126,7 @@ fn internal(route: Route) -> Box<Failure> {
             ("update_execution_error", "Failed to update rows due to an internal gateway error.")
         }
         Route::Insert => ("sql_execution", "failed to execute insert: Database query execution failed"),
-        Route::Fetch | Route::Delete | Route::Query | Route::Sql | Route::Admin => {
+        Route::Fetch | Route::Delete | Route::Query | Route::Sql | Route::Call | Route::Admin => {
             ("database_error", "Database operation failed: Database query execution failed")
         }
     };
@@ -208,6 +208,15 @@ fn words(rejection: &Rejection) -> Words {
                 Some("Please verify the table name and ensure it has been created."),
             ),
         },
+        Reason::UndefinedFunction => (
+            BAD,
+            "undefined_function",
+            SYNTAX,
+            text("The database has no function of that name that takes these arguments"),
+            Some(
+                "Check the schema, the name and the names and types of the arguments; the role needs to see it.",
+            ),
+        ),
         Reason::Syntax => (BAD, "syntax_error", SYNTAX, None, Some("Please check your query syntax.")),
         Reason::Privilege => (
             StatusCode::FORBIDDEN,

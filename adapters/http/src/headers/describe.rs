@@ -24,6 +24,7 @@ const ALL: &[&str] = &[
     "/gateway/insert",
     "/gateway/delete",
     "/gateway/query",
+    "/gateway/rpc",
     "/query/sql",
 ];
 const BY_HEADER: &[&str] = &[
@@ -33,6 +34,7 @@ const BY_HEADER: &[&str] = &[
     "/gateway/insert",
     "/gateway/delete",
     "/gateway/query",
+    "/gateway/rpc",
 ];
 const SQL: &[&str] = &["/query/sql"];
 

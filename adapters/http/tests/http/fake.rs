@@ -66,6 +66,7 @@ impl Backend for Script {
             Operation::Delete(delete) => (delete.relation.name.to_string(), &delete.returning[..], 1),
             Operation::Raw(raw) => (raw.query.to_string(), &[][..], 0),
             Operation::Cql(CqlPlan::Read(read)) => (read.relation.name.to_string(), &read.outputs[..], 0),
+            Operation::Call(call) => (call.function.to_string(), &[][..], 0),
             Operation::Cql(_) => return Err(PortError::new("fake", PortErrorKind::Internal)),
             Operation::Count(_) => return Ok(Done { count: Some(7), ..Done::default() }),
         };

@@ -65,6 +65,7 @@ fn is_of_content(error: &PortError) -> bool {
         Some(
             Reason::UndefinedColumn
             | Reason::UndefinedTable
+            | Reason::UndefinedFunction
             | Reason::Syntax
             | Reason::Privilege
             | Reason::TypeMismatch

@@ -90,6 +90,7 @@ impl<'a> Reading<'a> {
                 Operation::Select(_)
                 | Operation::Count(_)
                 | Operation::Delete(_)
+                | Operation::Call(_)
                 | Operation::Raw(_)
                 | Operation::Cql(_) => false,
             },

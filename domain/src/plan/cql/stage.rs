@@ -24,7 +24,7 @@ pub(in crate::plan) fn stage(
         Operation::Insert(insert) => CqlPlan::Insert(Writes { limits }.insert(insert)?),
         Operation::Update(update) => CqlPlan::Update(Writes { limits }.update(update)?),
         Operation::Delete(delete) => CqlPlan::Delete(Writes { limits }.delete(delete)?),
-        Operation::Cql(_) | Operation::Raw(_) => return Ok(operation),
+        Operation::Cql(_) | Operation::Call(_) | Operation::Raw(_) => return Ok(operation),
     }))
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
+use super::function;
 use super::grammar::{identifier, literal, names, order, select, tree};
 use super::wire::{Reply, Request};
 use super::{Preferences, Shared};
@@ -47,7 +48,7 @@ impl Asked {
     }
 }
 
-fn refusal(status: u16, code: &str, message: &str) -> Reply {
+pub(super) fn refusal(status: u16, code: &str, message: &str) -> Reply {
     let text = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let body =
         format!("{{\"code\":{},\"details\":null,\"hint\":null,\"message\":{}}}", text(code), text(message));
@@ -65,6 +66,10 @@ pub(super) async fn answer(shared: &Shared, request: &Request) -> Result<Reply, 
     }
     if request.method == "HEAD" {
         return Ok(Reply::new(200, ""));
+    }
+    if request.target.starts_with(function::BELOW) {
+        headers(request)?;
+        return function::answer(shared, request).await;
     }
     let asked = check(request)?;
     if asked.prefers("handling=strict") {
@@ -115,20 +120,7 @@ fn check(request: &Request) -> Result<Asked, String> {
     if writes && request.method != "POST" && !parameters.contains_key("and") {
         return Err("a write without a filter".to_owned());
     }
-    let (wanted, other) =
-        if writes { ("content-profile", "accept-profile") } else { ("accept-profile", "content-profile") };
-    if request.header(wanted) != ["public"] || !request.header(other).is_empty() {
-        return Err(format!("the schema goes into {wanted}"));
-    }
-    if request.header("accept") != ["application/json"] {
-        return Err("no JSON is accepted".to_owned());
-    }
-    let has_body = matches!(request.method.as_str(), "POST" | "PATCH");
-    if has_body != (request.header("content-type") == ["application/json"])
-        || has_body == request.body.is_empty()
-    {
-        return Err("a body of JSON goes with POST and PATCH, and with nothing else".to_owned());
-    }
+    headers(request)?;
     let prefer: Vec<String> = request
         .header("prefer")
         .iter()
@@ -144,7 +136,27 @@ fn check(request: &Request) -> Result<Asked, String> {
     Ok(Asked { table: format!("public.{}", identifier(&decoded(table)?)), parameters, prefer })
 }
 
-fn decoded(text: &str) -> Result<String, String> {
+/// Checks what the headers say of schema, form and body.
+fn headers(request: &Request) -> Result<(), String> {
+    let writes = request.method != "GET";
+    let (wanted, other) =
+        if writes { ("content-profile", "accept-profile") } else { ("accept-profile", "content-profile") };
+    if request.header(wanted) != ["public"] || !request.header(other).is_empty() {
+        return Err(format!("the schema goes into {wanted}"));
+    }
+    if request.header("accept") != ["application/json"] {
+        return Err("no JSON is accepted".to_owned());
+    }
+    let has_body = matches!(request.method.as_str(), "POST" | "PATCH");
+    if has_body != (request.header("content-type") == ["application/json"])
+        || has_body == request.body.is_empty()
+    {
+        return Err("a body of JSON goes with POST and PATCH, and with nothing else".to_owned());
+    }
+    Ok(())
+}
+
+pub(super) fn decoded(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -162,7 +174,7 @@ fn decoded(text: &str) -> Result<String, String> {
 }
 
 /// The status that PostgREST gives a SQLSTATE.
-fn failed(error: &sqlx::Error) -> Reply {
+pub(super) fn failed(error: &sqlx::Error) -> Reply {
     let Some(database) = error.as_database_error() else {
         return refusal(503, "PGRST001", "Database client error");
     };

@@ -185,6 +185,34 @@ impl Example for QueryAnswer {
     }
 }
 
+/// Result of a call.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct CallAnswer {
+    /// `success`
+    status: String,
+    /// `Successfully called the function`
+    message: String,
+    /// What it gave.
+    data: CallData,
+}
+
+/// What a function gave.
+#[derive(Debug, Object)]
+pub struct CallData {
+    /// A value, an object for a row, an array for a set, `null` for nothing.
+    result: Value,
+}
+
+impl Example for CallAnswer {
+    fn example() -> Self {
+        example(json!({
+            "status": "success", "message": "Successfully called the function",
+            "data": { "result": [{ "id": 42, "name": "Ada" }] }
+        }))
+    }
+}
+
 /// Result of one statement.
 #[derive(Debug, Object)]
 #[oai(example)]

@@ -288,3 +288,21 @@ impl Example for SqlBody {
         }))
     }
 }
+
+/// A function to call.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct CallBody {
+    /// Function: `name`, of the client's default schema, or `schema.name`.
+    function: String,
+    /// Arguments by name, an object; none when absent.
+    args: Json,
+    /// Lets the database refuse every write.
+    read_only: Option<bool>,
+}
+
+impl Example for CallBody {
+    fn example() -> Self {
+        example(json!({ "function": "top_customers", "args": { "most": 3 }, "read_only": true }))
+    }
+}

@@ -1,0 +1,36 @@
+//! Calls of functions.
+
+use athena_domain::plan::{CallPlan, RawPlan};
+
+/// The statement of a call: a value a row, as JSON text, and whether the function returns a set. What kind of function
+/// it is says the catalog, in the same statement; of several that share name and arguments it is taken that they are
+/// alike. Names hold letters, digits and `_` only.
+pub(crate) fn call(plan: &CallPlan) -> RawPlan {
+    let (schema, function) = (&plan.schema, &plan.function);
+    let mut arguments = String::new();
+    let mut names = String::new();
+    for (place, (name, _)) in plan.arguments.iter().enumerate() {
+        let comma = if place > 0 { ", " } else { "" };
+        arguments.push_str(&format!("{comma}\"{name}\" => ${}", place + 1));
+        names.push_str(&format!("{comma}'{name}'"));
+    }
+    let query = format!(
+        "SELECT CASE WHEN k.nothing THEN NULL ELSE (row_to_json(r) -> 'v')::text END AS value, k.several \
+         FROM (SELECT coalesce(bool_or(p.proretset), true) AS several, \
+         coalesce(bool_and(p.prorettype = 'pg_catalog.void'::pg_catalog.regtype), false) AS nothing \
+         FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+         WHERE n.nspname = '{schema}' AND p.proname = '{function}' \
+         AND coalesce(p.proargnames, '{{}}') @> ARRAY[{names}]::text[]) k, \
+         (SELECT \"{schema}\".\"{function}\"({arguments}) AS v) r"
+    );
+    RawPlan {
+        query: query.into(),
+        params: Some(plan.arguments.iter().map(|(_, value)| value.clone()).collect()),
+        read_only: plan.read_only,
+        statements: 1,
+        undoable: !plan.read_only,
+        defines: false,
+        opens_transaction: false,
+        tells_columns: false,
+    }
+}

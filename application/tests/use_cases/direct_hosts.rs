@@ -1,0 +1,50 @@
+//! What is remembered of hosts that requests name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_application::bulkhead::BulkheadSettings;
+use athena_application::direct_hosts::{DirectHosts, MOST_HOSTS};
+use athena_application::ports::{DirectTarget, DirectTargets};
+use athena_domain::breaker::BreakerSettings;
+use athena_memory::MemoryDatabase;
+
+/// Every URL is a host, and each of them an empty database.
+struct Anything;
+
+impl DirectTargets for Anything {
+    fn open(&self, url: &str, _: &str) -> Result<DirectTarget, String> {
+        let database = Arc::new(MemoryDatabase::new([]));
+        Ok(DirectTarget { backend: database.clone(), schema: database, place: url.to_owned() })
+    }
+}
+
+fn hosts() -> DirectHosts {
+    let bulkhead = BulkheadSettings { max_concurrent: 1, queue_length: 0, queue_wait: Duration::ZERO };
+    DirectHosts::new(Arc::new(Anything), BreakerSettings::default(), bulkhead)
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_are_remembered_while_they_are_used_and_never_too_many() {
+    let hosts = hosts();
+    let open = |host: usize| hosts.open(&format!("https://{host}"), "key").unwrap();
+    for _ in 0..3 {
+        drop(open(1));
+    }
+    assert_eq!(hosts.remembered(), 1, "one host, whoever asks");
+    for host in 0..3 * MOST_HOSTS {
+        drop(open(host));
+    }
+    assert_eq!(hosts.remembered(), MOST_HOSTS);
+    // Those that are asked right now stay; whoever comes then is served without being remembered.
+    let busy: Vec<_> = (0..MOST_HOSTS).map(open).collect();
+    drop(open(9_999));
+    assert_eq!((hosts.remembered(), busy.len()), (MOST_HOSTS, MOST_HOSTS));
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    drop(open(0));
+    assert_eq!(hosts.remembered(), MOST_HOSTS, "they are still asked");
+    drop(busy);
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    drop(open(1));
+    assert_eq!(hosts.remembered(), 1, "who is not asked for long is forgotten");
+}

@@ -1,0 +1,79 @@
+//! Hosts that requests name: each has its breaker and its bulkhead, whoever asks.
+
+use std::time::Duration;
+
+use athena_test_support::{Fault, Reply};
+
+use super::*;
+
+const FETCH: &str = r#"{"table_name":"secrets","sort_by":{"field":"id"}}"#;
+
+async fn gateway(more: &str) -> (Gateway, TestDatabase) {
+    let database = TestDatabase::with(SQL).await;
+    let yaml = format!(
+        "gateway: {{supabase_allowed_hosts: '127.0.0.1, localhost', supabase_allow_insecure: true, \
+         circuit_breaker_threshold: 3, circuit_breaker_timeout_secs: 60, \
+         circuit_breaker_check_interval_secs: 1}}\n{more}"
+    );
+    (Gateway::over(&[("sql", &database.uri())], &yaml).await, database)
+}
+
+async fn fetch(gateway: &Gateway, url: &str, key: &str) -> Answer {
+    let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", "custom_supabase");
+    let request = request.header("x-supabase-url", url).header("x-supabase-key", key);
+    gateway.send(request.body(FETCH)).await
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_is_answered_at_once_whoever_asks() {
+    let (gateway, database) = gateway("").await;
+    let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let other = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let proxy = athena_test_support::TcpProxy::before(server.address()).await;
+    let (url, calm) = (format!("http://{}", proxy.address()), format!("http://{}", other.address()));
+    fetch(&gateway, &url, SUPABASE_KEY).await.ok();
+    proxy.down().await;
+    for key in ["a", "b", "c"] {
+        fetch(&gateway, &url, key).await.refused(503, "connection_error");
+    }
+    for key in ["a", "d", SUPABASE_KEY] {
+        let refused = fetch(&gateway, &url, key).await;
+        refused.refused(503, "circuit_open");
+        assert!(refused.header("retry-after").is_some());
+    }
+    fetch(&gateway, &calm, SUPABASE_KEY).await.ok();
+    // A wrong key says nothing of the host.
+    for _ in 0..5 {
+        fetch(&gateway, &calm, "wrong").await.refused(403, "insufficient_privilege");
+    }
+    fetch(&gateway, &calm, SUPABASE_KEY).await.ok();
+    proxy.set(athena_test_support::Mode::Pass).await;
+    let began = std::time::Instant::now();
+    while fetch(&gateway, &url, SUPABASE_KEY).await.status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(20), "nobody looks whether the host is back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_host_fills_its_own_bulkhead_only() {
+    let (gateway, database) =
+        gateway("pool: {max_connections: 1, min_connections: 0, acquire_timeout_secs: 1}").await;
+    let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let other = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let (url, calm) = (format!("http://{}", server.address()), format!("http://{}", other.address()));
+    server.next([Fault::Slowly(60, Duration::from_secs(1))]);
+    let slow = fetch(&gateway, &url, SUPABASE_KEY);
+    let rest = async {
+        while server.seen().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        fetch(&gateway, &url, "another key").await.refused(503, "pool_timeout");
+        fetch(&gateway, &calm, SUPABASE_KEY).await.ok();
+    };
+    let (slow, ()) = tokio::join!(slow, rest);
+    slow.ok();
+    assert_eq!(server.seen().len(), 1, "who found no place has not asked");
+    server.next([Fault::Answer(Reply::new(401, r#"{"message":"Invalid API key"}"#))]);
+    fetch(&gateway, &url, SUPABASE_KEY).await.refused(403, "insufficient_privilege");
+}
