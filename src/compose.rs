@@ -269,6 +269,7 @@ pub fn http_settings(config: &Config) -> HttpSettings {
         tcp_keep_alive: config.server.tcp_keepalive,
         max_connections: config.server.http_max_connections,
         trusted_proxies: config.server.trusted_proxies.clone(),
+        allowed_hosts: config.server.allowed_hosts.clone(),
         drain_delay: config.server.drain_delay,
         shutdown_timeout: config.server.shutdown_timeout,
     }

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use athena_cli::ServerOptions;
 use athena_domain::ClientName;
+use athena_http::AllowedHost;
 use athena_postgres::demo::Loaded;
 use athena_postgres::managed::{ManagedPostgres, ManagedSettings};
 
-use crate::config::{ClientConfig, Config, ConnectionUri, Environment, LoggingConfig, Secret, usual_spool};
+use crate::config::{
+    ClientConfig, Config, ConnectionUri, Environment, LoggingConfig, Secret, ServerConfig, usual_spool,
+};
 
 /// Configuration of a gateway over a private database alone: on this machine only, with the audit headers
 /// optional, so that the first request fits on one line.
@@ -84,6 +87,9 @@ impl PrivateDatabase {
         let logging = gateway.logging_client.get_or_insert_with(|| name.clone()).clone();
         gateway.auth_client.get_or_insert(logging);
         keep_apart(&mut config.logging, usual_spool(&Environment::from_process()).as_deref(), &self.spool);
+        if self.sample.is_some() {
+            guard_hosts(&mut config.server);
+        }
         if config.admin_key.is_none() {
             config.admin_key.clone_from(&self.admin_key);
         }
@@ -131,6 +137,13 @@ Next:
     /// Stops PostgreSQL in order.
     pub async fn stop(self) {
         self.postgres.stop().await;
+    }
+}
+
+/// Whoever tries the demo has a browser on the same machine, whose pages must not reach it by names of their own.
+fn guard_hosts(server: &mut ServerConfig) {
+    if server.allowed_hosts.is_empty() && server.host.is_loopback() {
+        server.allowed_hosts = AllowedHost::loopback();
     }
 }
 
@@ -191,6 +204,18 @@ mod tests {
         assert_eq!(pasted(None, Some(set)), (true, format!("X-Athena-Key: {set}")));
         let (ok, told) = pasted(None, None);
         assert!(!ok && told.contains("ATHENA_KEY_12: is to hold the admin key"), "{told}");
+    }
+
+    #[test]
+    fn the_demo_answers_to_this_machine_alone_unless_told_otherwise() {
+        let hosts = |text: &str| {
+            let (mut config, _) = Config::from_text("test", text, &Environment::default(), None).unwrap();
+            guard_hosts(&mut config.server);
+            config.server.allowed_hosts.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(hosts(CONFIG), ["localhost", ".localhost", "127.0.0.1", "::1"]);
+        assert_eq!(hosts("api: {host: 127.0.0.1, allowed_hosts: [demo.example]}"), ["demo.example"]);
+        assert_eq!(hosts("api: {host: 0.0.0.0}"), [""; 0]);
     }
 
     #[test]

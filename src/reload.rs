@@ -70,7 +70,7 @@ impl Reloader {
         let held = self.hold_essential(&mut config, &before);
         let clients = match config.clients != before.clients {
             true => self.catalog.reconfigure(config_clients(&config)).await,
-            false => Reconfigured::default(),
+            false => Reconfigured { overruled: self.catalog.overruled().await, ..Reconfigured::default() },
         };
         if !clients.applied.is_empty() {
             applied.push("postgres_clients");

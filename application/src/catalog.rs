@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use athena_domain::ClientName;
 use athena_domain::catalog::{
-    ClientRecord, ConfigClient, Desired, Overruling, Plan, Standing, Step, reconcile, redact_uri, steps,
+    ClientRecord, ConfigClient, Desired, Overruling, Plan, Source, Standing, Step, reconcile, redact_uri,
+    steps,
 };
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -162,22 +163,35 @@ impl Catalog {
         self.compare(&before, &state)
     }
 
-    /// What holds of the configuration where it differs from that of before.
+    /// The clients of whom the configuration and the catalog do not say the same, whoever said it when.
+    pub async fn overruled(&self) -> Vec<Overruled> {
+        let state = self.state.lock().await;
+        self.compare(&state.config, &state).overruled
+    }
+
+    /// What holds of the configuration where it differs from that of before, and what does not hold of it at all.
     fn compare(&self, before: &[ConfigClient], state: &State) -> Reconfigured {
         let plan = self.plan(state);
         let by_key = |clients: &[ConfigClient]| -> BTreeMap<String, ConfigClient> {
             clients.iter().map(|client| (client.key(), client.clone())).collect()
         };
         let (before, now) = (by_key(before), by_key(&state.config));
-        let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        // Clients that the file once named stay where they are in the catalog, however long ago that was.
+        let left = plan.clients.iter().filter(|(_, client)| client.source != Source::Database);
+        let keys: BTreeSet<&String> =
+            before.keys().chain(now.keys()).chain(left.map(|(key, _)| key)).collect();
         let mut outcome = Reconfigured::default();
         for key in keys {
             let (was, is) = (before.get(key), now.get(key));
-            let Some(client) = is.or(was).filter(|_| was != is) else { continue };
-            let client = client.name.trim().to_owned();
+            let written = is.or(was).map(|client| &client.name);
+            let Some(client) = written.or_else(|| plan.clients.get(key).map(|client| &client.name)) else {
+                continue;
+            };
+            let client = client.trim().to_owned();
             match plan.overruling(key, is, |name| self.connector.variable(name)) {
-                None => outcome.applied.push(client),
                 Some(reason) => outcome.overruled.push(Overruled { client, reason }),
+                None if was != is => outcome.applied.push(client),
+                None => {}
             }
         }
         outcome

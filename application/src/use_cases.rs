@@ -234,19 +234,28 @@ impl Gateway {
         let planner = |options: &PlanOptions, authority| {
             plan(Planner { schema, limits: &self.limits, options, authority })
         };
+        let would_be = context.caller.would_be_authority().filter(|_| context.trail.denial().is_none());
+        let judge = |options: &PlanOptions| {
+            // Nobody is refused by a key that is not demanded; what would be is noted.
+            match would_be {
+                Some(key) if key.leaves_plans_alone() => match planner(options, Some(key)) {
+                    Ok(plan) => (Ok(plan), None),
+                    Err(denied) => (planner(options, None), Some(denied)),
+                },
+                Some(key) => (planner(options, None), planner(options, Some(key)).err()),
+                None => (planner(options, context.caller.authority()), None),
+            }
+        };
         let is_control = if context.control { Some(true) } else { schema.is_control() };
-        let mut options_of_request = options(!context.bound && is_control != Some(false));
-        let mut outcome = planner(&options_of_request, context.caller.authority());
+        let (mut outcome, mut denied) = judge(&options(!context.bound && is_control != Some(false)));
         if is_control.is_none()
             && outcome.as_ref().is_err_and(RequestError::is_shielded)
             && !self.keeps_control_tables(target, context, schema).await?
         {
-            options_of_request = options(false);
-            outcome = planner(&options_of_request, context.caller.authority());
+            (outcome, denied) = judge(&options(false));
         }
-        if let (Some(would_be), None) = (context.caller.would_be_authority(), context.trail.denial()) {
-            // Nobody is refused here; what would be is noted.
-            drop(planner(&options_of_request, Some(would_be)).inspect_err(|error| context.trail.deny(error)));
+        if let Some(denied) = denied {
+            context.trail.deny(&denied);
         }
         Ok(outcome.inspect_err(|error| context.trail.deny(error)))
     }
@@ -280,3 +289,6 @@ pub(crate) fn is_stale(error: &PortError) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests;

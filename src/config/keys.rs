@@ -75,6 +75,7 @@ pub const KEYS: &[Key] = &[
     key("api", "cors_allowed_origins", ""),
     key("api", "docs_url", "https://xylex.group/docs/athena"),
     key("api", "trusted_proxies", ""),
+    key("api", "allowed_hosts", ""),
     key("api", "drain_delay_secs", "0"),
     key("api", "admin_port", ""),
     key("api", "admin_host", "127.0.0.1"),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::reader::Reader;
-use athena_http::{AddressBlock, TlsFiles};
+use athena_http::{AddressBlock, AllowedHost, TlsFiles};
 
 /// The listener and its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct ServerConfig {
     pub docs_url: String,
     /// `api.trusted_proxies`: only from these are forwarding headers believed.
     pub trusted_proxies: Vec<AddressBlock>,
+    /// `api.allowed_hosts`: hosts that requests may name; every one where none is listed.
+    pub allowed_hosts: Vec<AllowedHost>,
 }
 
 const DAY: u64 = 86_400;
@@ -82,6 +84,12 @@ impl ServerConfig {
             trusted_proxies: reader.list(key("trusted_proxies"), |text| {
                 AddressBlock::parse(text)
                     .ok_or_else(|| "an address or a block such as 10.0.0.0/8 or ::1".to_owned())
+            }),
+            allowed_hosts: reader.list(key("allowed_hosts"), |text| {
+                AllowedHost::parse(text).ok_or_else(|| {
+                    "a name, an address, or .example.com for all names below one; without scheme and port"
+                        .to_owned()
+                })
             }),
         }
     }

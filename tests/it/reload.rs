@@ -202,7 +202,9 @@ async fn what_the_catalog_overrules_is_told() {
     let (control_uri, one_uri, two_uri) = (control.uri(), one.uri(), two.uri());
     let before = ["follows", "frozen", "gone", "moved"].map(|name| (name, &*one_uri));
     let server = Server::with_catalog(&control, &before).await;
-    let moved = server.admin(Method::PATCH, "/admin/clients/moved", Some(json!({"pg_uri": one_uri}))).await;
+    let moved = server
+        .admin(Method::PATCH, "/admin/clients/moved", Some(json!({"pg_uri": secretly(&one_uri)})))
+        .await;
     let freeze = json!({"is_frozen": true});
     let frozen = server.admin(Method::PUT, "/admin/clients/frozen/freeze", Some(freeze)).await;
     assert_eq!((moved.0, frozen.0), (200, 200));
@@ -239,7 +241,23 @@ async fn what_the_catalog_overrules_is_told() {
     );
     server.configure(CATALOG, &files[..1]);
     let told = server.reload().await;
-    assert_eq!((&told["applied"], &told["overruled"][0]["client"]), (&json!([]), &json!("moved")), "{told}");
+    let overruled = |told: &Value| -> Vec<String> {
+        let all = told["overruled"].as_array().unwrap().iter();
+        all.map(|client| client["client"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        (&told["applied"], overruled(&told)),
+        (&json!([]), ["frozen", "gone", "moved"].map(String::from).into()),
+        "{told}"
+    );
+
+    // It is told for as long as it is so, whoever read the file last.
+    let again = server.reload().await;
+    assert_eq!((&again["applied"], overruled(&again)), (&json!([]), overruled(&told)), "{again}");
+    server.process.signal("-HUP");
+    let deleted = server.admin(Method::DELETE, "/admin/clients/gone", None).await;
+    assert_eq!(deleted.0, 200);
+    assert_eq!(overruled(&server.reload().await), ["frozen", "moved"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use athena_application::ports::Observer;
 use futures_util::FutureExt;
+use percent_encoding::percent_decode_str;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, header};
 use poem::{Endpoint, IntoEndpoint, Request, Response};
@@ -17,6 +18,7 @@ use crate::error;
 use crate::headers::REQUEST_ID;
 use crate::headers::request_id::RequestId;
 use crate::headers::trace_parent::TraceParent;
+use crate::hosts::AllowedHost;
 use crate::middleware::access_log::Line;
 use crate::middleware::compression::{Coding, compress};
 use crate::middleware::cors::{Cors, Verdict, is_preflight};
@@ -27,6 +29,11 @@ use crate::sighting::{RouteNames, Sighting};
 use crate::spec;
 
 pub use face::Face;
+use face::is_probe;
+
+/// Longest head of a request, path and headers together. Past four times as much the connection itself answers 431, with
+/// no body.
+pub(crate) const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// The application as an endpoint; clones share everything.
 #[derive(Clone)]
@@ -34,6 +41,7 @@ pub struct App {
     routes: Arc<BoxEndpoint<'static>>,
     cors: Arc<Cors>,
     trusted_proxies: Arc<[AddressBlock]>,
+    allowed_hosts: Arc<[AllowedHost]>,
     admin_key: AdminKey,
     observer: Option<Arc<dyn Observer>>,
     names: Arc<RouteNames>,
@@ -59,6 +67,7 @@ impl App {
             routes: Arc::new(service.into_endpoint()),
             cors: Arc::new(Cors::new(&settings.cors)),
             trusted_proxies: settings.trusted_proxies.as_slice().into(),
+            allowed_hosts: settings.allowed_hosts.as_slice().into(),
             admin_key: services.admin_key.clone(),
             observer: services.observer.clone(),
             names,
@@ -93,6 +102,7 @@ impl App {
         let id = RequestId::read(request.headers());
         let address = ClientAddress::resolve(&request, &self.trusted_proxies);
         let trace = TraceParent::read(request.headers());
+        let refusal = self.refusal(&request, &address, &id);
         let extensions = request.extensions_mut();
         extensions.insert(id.clone());
         extensions.insert(address);
@@ -110,10 +120,11 @@ impl App {
         let line = Line::begin(&request);
         let verdict = self.cors.judge(request.headers());
         let coding = Coding::choose(request.headers());
-        let response = match (is_preflight(&request), &verdict) {
-            (true, Verdict::Refused) => error::origin_refused(id.as_str()),
-            (true, Verdict::Allowed(_)) => Cors::preflight(&request),
-            (true, Verdict::Silent) | (false, _) => self.route(request, &id).await,
+        let response = match (refusal, is_preflight(&request), &verdict) {
+            (Some(refusal), ..) => refusal,
+            (None, true, Verdict::Refused) => error::origin_refused(id.as_str()),
+            (None, true, Verdict::Allowed(_)) => Cors::preflight(&request),
+            (None, true, Verdict::Silent) | (None, false, _) => self.route(request, &id).await,
         };
         let mut response = compress(coding, response).await;
         self.cors.decorate(verdict, &mut response);
@@ -128,6 +139,23 @@ impl App {
             sighting.travel_with(&mut response);
         }
         response
+    }
+
+    /// Refuses what no route is to see: a head without bound, a host that is not ours, a path that is no text.
+    fn refusal(&self, request: &Request, address: &ClientAddress, id: &RequestId) -> Option<Response> {
+        let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if headers.sum::<usize>() + target > MAX_HEAD_BYTES {
+            return Some(error::head_too_large(id.as_str(), MAX_HEAD_BYTES));
+        }
+        // A call of this process comes from no address, and a probe asks whoever answers.
+        let path = request.uri().path();
+        let asked = address.ip.is_some() && !(is_probe(path) && self.face != Face::Admin);
+        let is_ours = |host: &str| self.allowed_hosts.iter().any(|allowed| allowed.is(host));
+        if asked && !self.allowed_hosts.is_empty() && !address.host().is_some_and(is_ours) {
+            return Some(error::host_not_allowed(id.as_str()));
+        }
+        percent_decode_str(path).decode_utf8().is_err().then(|| error::path_is_no_text(id.as_str()))
     }
 
     async fn route(&self, request: Request, id: &RequestId) -> Response {

@@ -216,6 +216,52 @@ pub fn not_found(request_id: &str) -> Response {
     )
 }
 
+/// The answer to a head that is too long.
+pub fn head_too_large(request_id: &str, most: usize) -> Response {
+    refused(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ("headers_too_large", "Request Header Fields Too Large"),
+        &format!("path and headers of a request may take {most} bytes together"),
+        request_id,
+    )
+}
+
+/// The answer to a request for a host that is not ours.
+pub fn host_not_allowed(request_id: &str) -> Response {
+    refused(
+        StatusCode::MISDIRECTED_REQUEST,
+        ("host_not_allowed", "Misdirected Request"),
+        "the host that the request names is not one of this server's; those are listed in api.allowed_hosts",
+        request_id,
+    )
+}
+
+/// The answer to a path whose bytes are no text.
+pub fn path_is_no_text(request_id: &str) -> Response {
+    refused(
+        StatusCode::BAD_REQUEST,
+        ("invalid_path", "Invalid path"),
+        "the path is not UTF-8 once it is decoded; encode names as UTF-8, such as %C3%BC for an ü",
+        request_id,
+    )
+}
+
+fn refused(
+    status: StatusCode,
+    (code, message): (&'static str, &'static str),
+    error: &str,
+    request_id: &str,
+) -> Response {
+    json_response(
+        status,
+        &json!({
+            "status": "error", "code": code, "message": message, "error": error,
+            "status_code": status.as_u16(), "trace_id": request_id,
+            "details": { "category": "validation", "trace_id": request_id },
+        }),
+    )
+}
+
 /// The answer to a request that made the server panic.
 pub fn unexpected(request_id: &str) -> Response {
     json_response(

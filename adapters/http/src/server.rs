@@ -25,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::app::MAX_HEAD_BYTES;
 use crate::settings::HttpSettings;
 use crate::sighting;
 use crate::tls::Tls;
@@ -210,11 +211,13 @@ impl<E: Endpoint<Output = Response> + 'static> Connection<E> {
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // hyper runs this clock between requests too, so it is the keep-alive time as well.
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(keep_alive);
+        let most = 4 * MAX_HEAD_BYTES;
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(keep_alive).max_buf_size(most);
         builder
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(200)
+            .max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX))
             .keep_alive_interval(Some(keep_alive.max(Duration::from_secs(1))))
             .keep_alive_timeout(keep_alive.max(Duration::from_secs(1)));
         let socket = TokioIo::new(stream);

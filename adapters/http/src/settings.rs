@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::client_address::AddressBlock;
+use crate::hosts::AllowedHost;
 
 /// Where `/docs` leads when nothing else is configured.
 pub const DOCS_URL: &str = "https://xylex.group/docs/athena";
@@ -47,6 +48,8 @@ pub struct HttpSettings {
     pub cors: Cors,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<AddressBlock>,
+    /// Hosts that requests may name; every one where none is listed.
+    pub allowed_hosts: Vec<AllowedHost>,
     /// Target of the redirect at `/docs`.
     pub docs_url: String,
     /// Version that `/` and the specification tell.
@@ -76,6 +79,7 @@ impl Default for HttpSettings {
             require_audit_headers: AuditHeaders::default(),
             cors: Cors::default(),
             trusted_proxies: Vec::new(),
+            allowed_hosts: Vec::new(),
             docs_url: DOCS_URL.to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             wss_specification: "openapi: 3.1.0\ninfo:\n  title: Athena WebSocket gateway\n  version: 2.9.0\n  \

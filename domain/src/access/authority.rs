@@ -128,6 +128,11 @@ impl<'a> Authority<'a> {
         scope.tables.is_some() || !scope.columns.is_empty() || !scope.row_filters.is_empty()
     }
 
+    /// Whether what the key permits is planned as it would be without a key: it names neither columns nor rows.
+    pub fn leaves_plans_alone(&self) -> bool {
+        self.0.scope.columns.is_empty() && self.0.scope.row_filters.is_empty()
+    }
+
     /// The conditions that rows of the table must meet.
     pub fn conditions(
         &self,

@@ -33,6 +33,10 @@ fn wrong_values_are_named_with_their_key_and_the_fix() {
         ("api: {cors_allow_any_origin: 1}", &["expected true or false"]),
         ("api: {cors_allowed_origins: 'https://a/,x'}", &["\"https://a/\"", "without a path", "holds \"x\""]),
         (
+            "api: {allowed_hosts: ['https://a.example', localhost]}",
+            &["api.allowed_hosts holds \"https://a.example\"", "without scheme and port"],
+        ),
+        (
             "api: {trusted_proxies: [10.0.0.0/99]}",
             &["api.trusted_proxies holds \"10.0.0.0/99\"", "10.0.0.0/8"],
         ),

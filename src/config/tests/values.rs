@@ -52,6 +52,7 @@ fn the_environment_overrides_every_key() {
         _ => match key.name {
             "cors_allowed_origins" => "https://a.example",
             "trusted_proxies" => "10.0.0.0/8",
+            "allowed_hosts" => "api.example.com",
             "docs_url" => "https://d.example",
             "logging_client" | "auth_client" => "shop",
             "format" => "json",

@@ -40,11 +40,16 @@ pub fn routes<T: OpenApi>() -> Vec<Value> {
 /// What this server can do (contract 15.1).
 pub fn capabilities() -> Value {
     let absent = json!({ "available": false, "detail": "not part of this build" });
+    let management = json!({
+        "available": false,
+        "detail": "the routes /management/* (tables, columns, indexes) are not part of this build; keys and clients are \
+                   administered under /admin",
+    });
     json!({
         "gateway_fetch": { "available": true, "detail": "POST /gateway/fetch" },
         "openapi_download": { "available": true, "detail": "GET /openapi.yaml" },
         "pg_dump": absent, "pg_restore": absent, "s3cmd": absent, "s3_access": absent,
-        "backup_create": absent, "backup_restore": absent, "management_api": absent,
+        "backup_create": absent, "backup_restore": absent, "management_api": management,
         "deadpool_experimental": absent,
     })
 }

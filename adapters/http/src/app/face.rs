@@ -39,6 +39,11 @@ impl Face {
     }
 }
 
+/// Whether a path is one of the probes'.
+pub(super) fn is_probe(path: &str) -> bool {
+    PROBES.contains(&path)
+}
+
 fn purpose(path: &str) -> Purpose {
     let path = plain(path);
     let first = path.split('/').nth(1).unwrap_or_default();

@@ -8,6 +8,7 @@ mod compression;
 mod failures;
 mod fake;
 mod headers;
+mod heads;
 mod listener;
 mod listener_tls;
 mod operations;

@@ -8,6 +8,7 @@ use athena_application::ports::{
     NewClient, PoolHistory as _, PoolSample, PortError, PortErrorKind, RightStore as _, StatisticsStore as _,
 };
 use athena_domain::access::{Mode as Enforcement, NewCredential, RANDOM_BYTES};
+use athena_domain::catalog::TargetTexts;
 use athena_postgres::control::{
     ControlDatabase, PostgresClientStore, PostgresKeyStore, PostgresLogStore, PostgresPoolHistory,
     PostgresStatistics, purge_realtime,
@@ -132,8 +133,9 @@ async fn whoever_administers_clients_is_not_kept_waiting_for_ever() {
     .await;
     silence_is_given_up("athena_clients", "INSERT INTO athena_clients", async |database| {
         let name = format!("c{}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
-        let made =
-            PostgresClientStore::new(database).create(&NewClient { name, ..NewClient::default() }).await;
+        let target = TargetTexts { pg_uri: Some("postgres://h/d".to_owned()), ..TargetTexts::default() };
+        let client = NewClient { name, target, ..NewClient::default() };
+        let made = PostgresClientStore::new(database).create(&client).await;
         made.map(drop).map_err(|error| match error {
             athena_application::ports::ClientStoreError::Port(error) => error,
             other => panic!("{other}"),

@@ -166,21 +166,23 @@ impl OfflineBody {
     /// # Errors
     /// The first field that is missing, unknown or malformed.
     pub fn decode(body: JsonText<'_>) -> Result<Self, RequestError> {
+        let expected = format!("a whole number of seconds from 1 to {MAX_OFFLINE_SECS} (a week)");
         let mut body = body.expect_object("")?;
-        let secs = body.take_count("for_secs")?;
-        body.finish(STRICT)?;
-        let secs = secs.ok_or_else(|| {
-            RequestError::field(
-                RequestCode::MissingField,
-                "for_secs",
-                "`for_secs` (a number of seconds) is required",
-            )
-        })?;
-        if !(1..=MAX_OFFLINE_SECS).contains(&secs) {
-            let message = format!("`for_secs` must be 1 to {MAX_OFFLINE_SECS} (a week)");
-            return Err(RequestError::invalid("for_secs", message));
+        let secs = body.take("for_secs");
+        body.finish(STRICT)
+            .map_err(|error| error.hint(format!("the body is {{\"for_secs\": n}}, {expected}")))?;
+        let Some(secs) = secs else {
+            let message = format!("`for_secs` is required: {expected}");
+            return Err(RequestError::field(RequestCode::MissingField, "for_secs", message));
+        };
+        match secs.expect_count("for_secs") {
+            Ok(secs) if (1..=MAX_OFFLINE_SECS).contains(&secs) => {
+                Ok(Self { how_long: Duration::from_secs(secs) })
+            }
+            Ok(_) | Err(_) => {
+                Err(RequestError::invalid("for_secs", format!("`for_secs` must be {expected}")))
+            }
         }
-        Ok(Self { how_long: Duration::from_secs(secs) })
     }
 }
 
@@ -240,6 +242,23 @@ mod tests {
         check(r#"{"uri_env_var":"NEW"}"#, None, Some("NEW"));
         check(r#"{"uri":"postgres://new/d","pg_uri_env_var":"NEW"}"#, Some("postgres://new/d"), Some("NEW"));
         check(r#"{"pg_uri":null}"#, None, Some("OLD"));
+    }
+
+    #[test]
+    fn how_long_a_client_is_off_is_asked_for_in_whole_seconds_of_a_week() {
+        let check = |text: &str, said: &str| {
+            let read = OfflineBody::decode(JsonText::parse(text.as_bytes()).expect("JSON"));
+            let error = read.map(|body| body.how_long).expect_err(text);
+            let told = format!("{} {}", error.message, error.hint.unwrap_or_default());
+            assert!(told.contains(said) && told.contains("from 1 to 604800"), "{text}: {told}");
+        };
+        for text in
+            [r#"{"for_secs":-1}"#, r#"{"for_secs":0}"#, r#"{"for_secs":1.5}"#, r#"{"for_secs":604801}"#]
+        {
+            check(text, "`for_secs` must be");
+        }
+        check("{}", "`for_secs` is required");
+        check(r#"{"duration":-1}"#, "duration");
     }
 
     #[test]
