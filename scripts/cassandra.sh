@@ -17,6 +17,8 @@
 #   CASSANDRA_ADDRESS  its own address (127.0.0.1)
 #   CASSANDRA_SEED     the address of a node that runs already, whose cluster it joins
 #   CASSANDRA_HOME     a DIR whose jars it shares
+#   CASSANDRA_TLS      a PEM file with its key and certificate: clients must encrypt. They must also show a
+#                      certificate of an authority in CASSANDRA_TLS_CLIENTS, a PEM file, where that is set
 # CASSANDRA_HEAP (512M) and CASSANDRA_JAVA_OPTIONS go to Java.
 set -euo pipefail
 
@@ -177,6 +179,21 @@ write_request_timeout: 5s
 phi_convict_threshold: 5
 block_for_peers_timeout_in_secs: -1
 YAML
+  rm -f "$1/tls"
+  if [ -n "${CASSANDRA_TLS:-}" ]; then
+    : >"$1/tls"
+    cat >>"$conf/cassandra.yaml" <<YAML
+
+client_encryption_options:
+  enabled: true
+  optional: false
+  require_client_auth: $(if [ -n "${CASSANDRA_TLS_CLIENTS:-}" ]; then echo true; else echo false; fi)
+  ssl_context_factory:
+    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory
+  keystore: $CASSANDRA_TLS
+${CASSANDRA_TLS_CLIENTS:+  truststore: $CASSANDRA_TLS_CLIENTS}
+YAML
+  fi
   cat >"$conf/logback.xml" <<'XML'
 <configuration>
   <appender name="file" class="ch.qos.logback.core.FileAppender">
@@ -263,6 +280,8 @@ take() { timeout 5 dd bs=1 count="$1" <&3 2>/dev/null; }
 
 # Ready for a client: STARTUP is answered, and with --auth the first user has once been let in.
 answers() ( # answers NODE HOST PORT
+  # Nothing is said without encryption; the port opens last.
+  if [ -e "$1/tls" ]; then taken "$2" "$3"; exit; fi
   exec 3<>"/dev/tcp/$2/$3" || exit 1
   case $(ask 01 16 '\x00\x01\x00\x0bCQL_VERSION\x00\x053.0.0') in
     2) exit 0 ;; # READY
@@ -350,7 +369,7 @@ status() { # status NODE
   answers "$1" "${as%:*}" "${as##*:}" && echo "$as"
 }
 
-usage() { sed -n '2,21s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,23s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 case "${1:-} $#" in
   "install 2" | "start 2" | "start 3" | "start 4") dir=$(absolute "$2") && lock "$dir" ;;

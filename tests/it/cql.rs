@@ -4,6 +4,7 @@ mod conditional;
 mod cursors;
 mod plane;
 mod stamps;
+mod tls;
 mod tuning;
 mod values;
 mod writes;

@@ -32,6 +32,8 @@ impl RedisLedger {
     /// # Errors
     /// [`InvalidRedisUrl`].
     pub fn open(url: &RedisUrl, gateway: &str) -> Result<Self, InvalidRedisUrl> {
+        // Over TLS the library takes the process's provider; whoever came first has chosen the same.
+        drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let unusable = |error: RedisError| InvalidRedisUrl::because(&error);
         let manager = Manager::new(url.connection()?).map_err(unusable)?;
         // Exchanges follow each other.

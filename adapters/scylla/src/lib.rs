@@ -7,6 +7,7 @@ mod failure;
 mod render;
 mod session;
 mod settings;
+mod tls;
 mod value;
 
 pub use backend::{ScyllaBackend, open};

@@ -20,6 +20,7 @@ use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::backend::effort::level;
 use crate::failure::{PORT, no_session, unprepared};
@@ -212,9 +213,27 @@ impl Link {
         if let Some((user, password)) = &settings.credentials {
             builder = builder.user(user.clone(), password.clone());
         }
+        if settings.tls.is_some() {
+            builder = builder.tls_context(Some(self.tls().await?));
+        }
         let session = builder.build().await.map_err(no_session)?;
         let inner = CachingSessionBuilder::new(session).max_capacity(CACHED_STATEMENTS).build();
         Ok(Arc::new(Session { inner, opened: Instant::now(), used: AtomicU64::new(0) }))
+    }
+
+    /// Reads the files of encryption, anew for every session.
+    async fn tls(&self) -> Result<Arc<ClientConfig>, PortError> {
+        let settings = self.settings.clone();
+        let read = move || settings.tls.as_ref().map(|tls| tls.config(settings.hosts()));
+        let unavailable = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            PortError::new(PORT, PortErrorKind::Unavailable).caused_by(cause)
+        };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Some(Ok(config))) => Ok(Arc::new(config)),
+            Ok(Some(Err(error))) => Err(unavailable(error.into())),
+            Ok(None) => Err(unavailable("nothing is said of encryption".into())),
+            Err(error) => Err(unavailable(error.into())),
+        }
     }
 
     /// Sees to it that the session is closed when nobody uses it any more.

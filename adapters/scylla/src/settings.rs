@@ -11,6 +11,8 @@ use scylla::statement::SerialConsistency;
 
 pub use uri::InvalidUri;
 
+use crate::tls::TlsSettings;
+
 /// Settings of one client.
 #[derive(Clone)]
 pub struct ScyllaSettings {
@@ -53,6 +55,8 @@ pub struct ScyllaSettings {
     pub queue_wait: Option<Duration>,
     /// When the database is taken to be away. Not enforced in this crate.
     pub breaker: BreakerOverrides,
+    /// How connections are encrypted; they are not when absent.
+    pub(crate) tls: Option<TlsSettings>,
     timeout: Option<Duration>,
 }
 
@@ -78,6 +82,12 @@ impl ScyllaSettings {
             Consistency::Quorum | Consistency::All | Consistency::EachQuorum => SerialConsistency::Serial,
             _ => SerialConsistency::LocalSerial,
         })
+    }
+
+    /// The hosts that the URI names, without ports.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
+        let host = |node: &'_ str| node.rsplit_once(':').map_or(node.len(), |(host, _)| host.len());
+        self.nodes.iter().map(move |node| node[..host(node)].trim_matches(['[', ']']))
     }
 
     /// The time that one statement may take.

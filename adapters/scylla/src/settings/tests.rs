@@ -65,7 +65,16 @@ fn what_cannot_be_used_is_named_without_secrets() {
     check("cql://h/k?max_consistency=one", "no less than `consistency`");
     check("cql://h/k?serial_consistency=quorum", "`serial` or `local_serial`");
     check("cql://h/k?page_size=0", "from 1 to 10000");
-    check("cql://h/k?tls=true", "without TLS");
+    check("cql://h/k?sslmode=require", "whoever answers");
+    check("cql://h/k?sslmode=some", "`verify-full`");
+    check("cql://h/k?sslmode=verify-ca", "needs `sslrootcert`");
+    check("cql://h/k?sslmode=verify-ca&sslrootcert=system", "needs `sslrootcert`");
+    check("cql://h/k?tls=true&sslmode=disable", "once");
+    check("cql://h/k?tls=true&tls=true", "once");
+    check("cql://h/k?sslrootcert=/r.pem", "need `sslmode");
+    check("cql://h/k?tls=false&sslcert=/c.pem&sslkey=/k.pem", "need `sslmode");
+    check("cql://h/k?tls=true&sslcert=/c.pem", "go together");
+    check("cql://h/k?tls=true&sslkey=", "the path of a PEM file");
     check("cql://h/k?tls=maybe", "`true` or `false`");
     check("cql://h/k?colour=red", "no option `colour`");
     check("cql://h/k?hunter2=1", "an unknown option");
@@ -76,4 +85,20 @@ fn what_cannot_be_used_is_named_without_secrets() {
 fn settings_do_not_print_the_password() {
     let settings = ScyllaSettings::from_uri("cql://me:hunter2@h/k").unwrap();
     assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn encryption_is_said_as_for_postgresql() {
+    let tls = |options: &str| ScyllaSettings::from_uri(&format!("cql://h1:1,[::1]:2/k?{options}")).unwrap();
+    assert_eq!((tls("").tls, tls("tls=false").tls, tls("sslmode=disable").tls), (None, None, None));
+    let full = |roots: Option<&str>| {
+        Some(TlsSettings { by_name: true, roots: roots.map(Into::into), identity: None })
+    };
+    assert_eq!(tls("tls=true").tls, full(None));
+    assert_eq!(tls("sslmode=verify-full&sslrootcert=system").tls, full(None));
+    assert_eq!(tls("sslrootcert=%2Fetc%2Froot.pem&tls=true").tls, full(Some("/etc/root.pem")));
+    let authority = tls("sslmode=verify-ca&sslrootcert=/r.pem&sslcert=/c.pem&sslkey=/k.pem");
+    let identity = Some(("/c.pem".into(), "/k.pem".into()));
+    assert_eq!(authority.tls, Some(TlsSettings { by_name: false, roots: Some("/r.pem".into()), identity }));
+    assert_eq!(authority.hosts().collect::<Vec<_>>(), ["h1", "::1"]);
 }

@@ -1,6 +1,9 @@
 //! `cql://user:password@host:9042,host2/keyspace?option=value`.
 
+mod encryption;
+
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use athena_domain::breaker::BreakerOverrides;
@@ -8,10 +11,12 @@ use athena_domain::schema::Consistency;
 use percent_encoding::percent_decode_str;
 use scylla::statement::SerialConsistency;
 
+use self::encryption::{Encryption, Mode};
 use super::ScyllaSettings;
 
 /// Options, as errors list them.
-const OPTIONS: &str = "consistency, max_consistency, serial_consistency, datacenter, page_size, timeout_ms, allow_filtering, tls, max_concurrent, \
+const OPTIONS: &str = "consistency, max_consistency, serial_consistency, datacenter, page_size, timeout_ms, allow_filtering, tls, sslmode, \
+                       sslrootcert, sslcert, sslkey, max_concurrent, \
                        queue_length, queue_wait_ms, circuit_breaker_threshold, circuit_breaker_timeout_secs, \
                        circuit_breaker_check_interval_secs";
 
@@ -95,19 +100,27 @@ pub(super) fn read(uri: &str) -> Result<ScyllaSettings, InvalidUri> {
         queue_length: None,
         queue_wait: None,
         breaker: BreakerOverrides::default(),
+        tls: None,
         timeout: None,
     };
+    let mut encryption = Encryption::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        take(&mut settings, &decoded(name)?, &decoded(value)?)?;
+        take(&mut settings, &mut encryption, &decoded(name)?, &decoded(value)?)?;
     }
     if settings.max_consistency.is_some_and(|most| most < settings.consistency) {
         return Err(option("max_consistency", "no less than `consistency`"));
     }
+    settings.tls = encryption.settings()?;
     Ok(settings)
 }
 
-fn take(settings: &mut ScyllaSettings, name: &str, value: &str) -> Result<(), InvalidUri> {
+fn take(
+    settings: &mut ScyllaSettings,
+    encryption: &mut Encryption,
+    name: &str,
+    value: &str,
+) -> Result<(), InvalidUri> {
     if let Some(taken) = settings.breaker.take(name, value) {
         return taken.map_err(|expected| option(name, expected));
     }
@@ -128,13 +141,22 @@ fn take(settings: &mut ScyllaSettings, name: &str, value: &str) -> Result<(), In
             settings.timeout = Some(Duration::from_millis(number(name, value, 1..=86_400_000)? as u64));
         }
         "allow_filtering" => settings.allow_filtering = truth(name, value)?,
-        "tls" if truth(name, value)? => {
-            return Err(InvalidUri(
-                "this build speaks CQL without TLS; put a tunnel in front of the database, or leave `tls` out"
-                    .to_owned(),
-            ));
-        }
-        "tls" => {}
+        "tls" => encryption.mode(if truth(name, value)? { Mode::Full } else { Mode::Off })?,
+        "sslmode" => encryption.mode(match value {
+            "disable" => Mode::Off,
+            "verify-ca" => Mode::Authority,
+            "verify-full" => Mode::Full,
+            "allow" | "prefer" | "require" => {
+                return Err(InvalidUri(format!(
+                    "`sslmode={value}` would encrypt for whoever answers; take verify-full, or verify-ca with \
+                     `sslrootcert`"
+                )));
+            }
+            _ => return Err(option(name, "`disable`, `verify-ca` or `verify-full`")),
+        })?,
+        "sslrootcert" => encryption.roots = Some(file(name, value)?),
+        "sslcert" => encryption.certificate = Some(file(name, value)?),
+        "sslkey" => encryption.key = Some(file(name, value)?),
         "max_concurrent" => settings.max_concurrent = Some(number(name, value, 1..=100_000)?),
         "queue_length" => settings.queue_length = Some(number(name, value, 0..=1_000_000)?),
         "queue_wait_ms" => {
@@ -191,6 +213,10 @@ fn number(name: &str, value: &str, range: RangeInclusive<usize>) -> Result<usize
         .ok()
         .filter(|number| range.contains(number))
         .ok_or_else(|| option(name, &format!("a whole number from {} to {}", range.start(), range.end())))
+}
+
+fn file(name: &str, value: &str) -> Result<PathBuf, InvalidUri> {
+    if value.is_empty() { Err(option(name, "the path of a PEM file")) } else { Ok(value.into()) }
 }
 
 fn truth(name: &str, value: &str) -> Result<bool, InvalidUri> {
