@@ -1,6 +1,7 @@
 //! Clients behind PostgREST: the same requests as on PostgreSQL itself, with the same answers or a reason.
 
 mod breaker;
+mod contract;
 mod direct;
 mod faults;
 mod hosts;

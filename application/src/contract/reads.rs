@@ -147,10 +147,14 @@ const COUNTS: &[(&str, u64)] = &[
     (r#"[{"operator":"not","value":"qty.eq.5"}]"#, 7),
 ];
 
-/// Every read gives the columns, order and window that were asked for.
-pub async fn reads_answer_as_asked(backend: &dyn Backend, schema: &dyn SchemaReader) {
+/// Every read gives the columns, order and window that were asked for. Gives the names of those that are refused, which
+/// only a database whose catalog is not known may do.
+pub async fn reads_answer_as_asked(backend: &dyn Backend, schema: &dyn SchemaReader) -> Vec<&'static str> {
+    let mut refused = Vec::new();
     for (name, request, rows) in READS {
-        expect(backend, schema, name, request, rows).await;
+        if !expect(backend, schema, name, request, rows).await {
+            refused.push(*name);
+        }
     }
     for (conditions, count) in COUNTS {
         let request = format!(
@@ -162,6 +166,7 @@ pub async fn reads_answer_as_asked(backend: &dyn Backend, schema: &dyn SchemaRea
     }
     columns_are_announced(backend, schema).await;
     big_numbers_leave_as_text(backend, schema).await;
+    refused
 }
 
 /// The columns come in the order asked for, also when no row follows.
@@ -183,7 +188,12 @@ async fn big_numbers_leave_as_text(backend: &dyn Backend, schema: &dyn SchemaRea
         "conditions":[{"operator":"in","column":"id","value":[10,9007199254740993]}],"sort_by":{"field":"id"}}"#;
     let plan = plan(&known, &Limits::default(), &options, Verb::Fetch, request);
     let answer = execute(backend, &plan).await.expect("a read");
-    let rows =
-        r#"[{"id":10,"qty":2147483647,"price":"-0.01"},{"id":"9007199254740993","qty":1,"price":"1.00"}]"#;
+    // JSON does not tell an exact decimal from another number: one with few digits, which nobody rounds, stays one.
+    let rows = match known.is_open() {
+        true => r#"[{"id":10,"qty":2147483647,"price":-0.01},{"id":"9007199254740993","qty":1,"price":1.00}]"#,
+        false => {
+            r#"[{"id":10,"qty":2147483647,"price":"-0.01"},{"id":"9007199254740993","qty":1,"price":"1.00"}]"#
+        }
+    };
     assert_eq!(format!("[{}]", answer.sink.rows.join(",")), canonical(rows), "big numbers as text");
 }

@@ -57,6 +57,13 @@ impl Planner<'_> {
         if self.speaks_cql() {
             return self.page_by_state(request, select, size, start);
         }
+        // An order that only seems to tell rows apart would skip some at the end of a page.
+        self.needs_catalog(
+            true,
+            "cursor",
+            "through PostgREST nobody knows which columns no two rows share, so that no cursor could tell rows apart",
+            "page with current_page, page_size and a sort_by over columns that no two rows share",
+        )?;
         let identity = relation.identity().ok_or_else(|| no_identity(&relation))?;
         let mut order: Vec<Order> = Vec::with_capacity(select.order.len() + identity.len());
         let last = identity.iter().map(|&column| Order { column, descending: false, nulls: None });
