@@ -101,6 +101,7 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
             config.gateway.cursor_lifetime,
         )),
         direct: direct(config),
+        apart: Default::default(),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,

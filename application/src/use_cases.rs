@@ -15,6 +15,7 @@ mod update;
 mod write;
 
 pub use call::Call;
+pub use control_tables::Apart;
 pub use delete::{Delete, Deleted};
 pub use fetch::{Fetch, Fetched};
 pub use grouped::Grouped;
@@ -63,6 +64,8 @@ pub struct Gateway {
     pub cursors: Arc<Cursors>,
     /// Opens databases that requests themselves name, where that is offered.
     pub direct: Option<Arc<dyn DirectTargets>>,
+    /// Databases that were found to keep no control tables.
+    pub apart: Apart,
 }
 
 /// The client of requests that name their database themselves (contract 4.3).
@@ -250,7 +253,7 @@ impl Gateway {
         let (mut outcome, mut denied) = judge(&options(!context.bound && is_control != Some(false)));
         if is_control.is_none()
             && outcome.as_ref().is_err_and(RequestError::is_shielded)
-            && !self.keeps_control_tables(target, context, schema).await?
+            && self.keeps_no_control_tables(target, context, schema).await?
         {
             (outcome, denied) = judge(&options(false));
         }

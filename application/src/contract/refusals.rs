@@ -34,7 +34,10 @@ async fn places(schema: &dyn SchemaReader) -> Relation {
     let known = known(schema).await;
     if known.is_open() {
         let fixture = fixture().into_iter().map(|table| table.relation);
-        return fixture.filter(|relation| &*relation.name == "contract_places").last().expect("the fixture's table");
+        return fixture
+            .filter(|relation| &*relation.name == "contract_places")
+            .last()
+            .expect("the fixture's table");
     }
     let found = known.relations().find(|relation| &*relation.name == "contract_places");
     found.expect("the fixture's table").as_ref().clone()

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_domain::error::RequestCode;
-use athena_domain::{Limits, RequestError};
 use athena_domain::plan::{Plan, PlanOptions, Planner};
 use athena_domain::query::{Decoding, DeleteRequest, FetchRequest, InsertRequest, JsonText, UpdateRequest};
 use athena_domain::rows::RowFormat;
 use athena_domain::schema::Schema;
+use athena_domain::{Limits, RequestError};
 use tokio::time::Instant;
 
 use super::recorder::{Recorder, canonical};

@@ -1,25 +1,79 @@
 //! Whether a database whose schema nobody can read has the tables of a control database: it is asked for one of them.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
 use athena_domain::plan::{Operation, PlanOptions, Planner};
 use athena_domain::query::{FetchRequest, JsonText, RelationName};
 use athena_domain::rows::RowFormat;
 use athena_domain::schema::Schema;
 
+use tokio::time::Instant;
+
 use super::fetch::NoRows;
 use super::{Context, Gateway, Target};
 use crate::error::Error;
-use crate::ports::{PortErrorKind, Reason};
+use crate::ports::{Backend, PortErrorKind, Reason};
 
 /// A read of the table that every control database has.
 const READ: &[u8] = br#"{"table_name":"athena_control_version","columns":["area"],"limit":1}"#;
 
+/// How long a database that kept no control tables is taken not to have been given any.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// Most databases that are remembered.
+const MOST: usize = 1_000;
+
+/// Databases that were found to keep no control tables, so that calls of functions, which might touch any table, cost
+/// no further exchange each.
+#[derive(Default)]
+pub struct Apart(Mutex<HashMap<usize, Known>>);
+
+/// The database, so that no other one comes to its address while it is remembered, and until when it is.
+type Known = (Weak<dyn Backend>, Instant);
+
+impl Apart {
+    fn holds(&self, backend: &Arc<dyn Backend>) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&place(backend)).is_some_and(|(_, until)| Instant::now() < *until)
+    }
+
+    fn add(&self, backend: &Arc<dyn Backend>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(place(backend), (Arc::downgrade(backend), Instant::now() + REMEMBERED));
+    }
+}
+
+fn place(backend: &Arc<dyn Backend>) -> usize {
+    Arc::as_ptr(backend).addr()
+}
+
 impl Gateway {
-    /// Asks the database. It is one exchange more, for requests that name a table as a control database has it; they
-    /// are too rare for the answer to be kept.
+    /// Asks the database, unless it was asked within the last minute and kept none.
     ///
     /// # Errors
     /// When it does not answer.
-    pub(super) async fn keeps_control_tables(
+    pub(super) async fn keeps_no_control_tables(
+        &self,
+        target: &Target,
+        context: &Context,
+        schema: &Schema,
+    ) -> Result<bool, Error> {
+        if self.apart.holds(&target.backend) {
+            return Ok(true);
+        }
+        let keeps = self.keeps_control_tables(target, context, schema).await?;
+        if !keeps {
+            self.apart.add(&target.backend);
+        }
+        Ok(!keeps)
+    }
+
+    async fn keeps_control_tables(
         &self,
         target: &Target,
         context: &Context,

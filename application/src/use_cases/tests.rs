@@ -57,6 +57,7 @@ async fn planned(mode: Mode, key: ApiKey) -> (usize, bool) {
         budgets: Arc::default(),
         cursors: Arc::new(Cursors::new(None, Duration::from_secs(1))),
         direct: None,
+        apart: Default::default(),
     };
     let database = Arc::new(Unasked(Arc::new(Schema::default())));
     let target = Target { backend: database.clone(), schema: database };
