@@ -74,5 +74,5 @@ for try in $(seq 300); do
     sleep 0.1
 done
 
-"$psql" -X -q -v ON_ERROR_STOP=1 -h "$work/postgres/socket" -U postgres -d local -f "$clients/schema.sql"
+"$psql" -X -q -v ON_ERROR_STOP=1 -h "$work/postgres/socket" -U local -d local -f "$clients/schema.sql"
 cd "$clients" && npm run --silent check

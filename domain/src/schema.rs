@@ -186,6 +186,8 @@ pub struct Schema {
     types: HashMap<Box<str>, ColumnType>,
     search_path: Vec<Arc<str>>,
     dialect: Dialect,
+    /// Asked for every request, so it is found out once.
+    has_control_tables: bool,
 }
 
 impl Schema {
@@ -205,11 +207,14 @@ impl Schema {
         types: HashMap<Box<str>, ColumnType>,
         search_path: Vec<Arc<str>>,
     ) -> Self {
+        let decides =
+            |relation: &Relation| &*relation.schema == "public" && CONTROL_TABLES.contains(&&*relation.name);
+        let has_control_tables = relations.iter().any(decides);
         let relations = relations
             .into_iter()
             .map(|relation| ((relation.schema.clone(), relation.name.clone()), Arc::new(relation)))
             .collect();
-        Self { relations, types, search_path, dialect: Dialect::Sql }
+        Self { relations, types, search_path, dialect: Dialect::Sql, has_control_tables }
     }
 
     /// The same snapshot of a database that speaks `dialect`.
@@ -256,8 +261,8 @@ impl Schema {
         match self.dialect {
             Dialect::Rest => None,
             // Whoever may use them: the catalog lists what nobody may read, too.
-            Dialect::Sql => Some(CONTROL_TABLES.iter().any(|table| self.at("public", table).is_some())),
-            _ => Some(false),
+            Dialect::Sql => Some(self.has_control_tables),
+            Dialect::Cql(_) => Some(false),
         }
     }
 

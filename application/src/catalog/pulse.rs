@@ -152,7 +152,7 @@ fn wanted(diary: &mut Diary, registry: &ClientRegistry, key: &str) {
         diary.put(key, Instant::now(), true);
     }
     if let Some(check_at) = circuit.check_at() {
-        diary.hasten(key, check_at);
+        diary.hasten(key, check_at, Instant::now());
     }
 }
 

@@ -68,9 +68,12 @@ impl Diary {
         set.insert((due, key.into()));
     }
 
-    /// The same, unless it is asked earlier anyway.
-    pub fn hasten(&mut self, key: &str, due: Instant) {
-        if self.appointments.get(key).is_some_and(|known| !known.urgent || known.due > due) {
+    /// Says that somebody waits for the database from `due` on; it is never asked later than it would have been.
+    pub fn hasten(&mut self, key: &str, due: Instant, now: Instant) {
+        let Some(known) = self.appointments.get(key) else { return };
+        let sooner = due < known.due || (due <= now && !known.urgent);
+        let due = due.min(known.due);
+        if sooner {
             self.put(key, due, true);
         }
     }
@@ -127,7 +130,7 @@ mod tests {
         }
         let now = Instant::now();
         assert_eq!(diary.next(now).as_deref(), Some("a"));
-        diary.hasten("c", now);
+        diary.hasten("c", now, now);
         assert_eq!(diary.next(now).as_deref(), Some("c"));
         diary.put("c", now + Duration::from_secs(1), false);
         diary.put("a", now + Duration::from_secs(2), false);
@@ -136,8 +139,9 @@ mod tests {
         assert_eq!(diary.next(now), None);
         assert_eq!(diary.first(), Some(now + Duration::from_secs(1)));
         // What comes soon is not put off.
-        diary.hasten("c", now + Duration::from_millis(500));
-        diary.hasten("c", now + Duration::from_secs(3));
+        diary.hasten("a", now + Duration::from_secs(30), now);
+        diary.hasten("c", now + Duration::from_millis(500), now);
+        diary.hasten("c", now + Duration::from_secs(3), now);
         assert_eq!(diary.first(), Some(now + Duration::from_millis(500)));
         diary.strike("c");
         assert_eq!(diary.first(), Some(now + Duration::from_secs(2)));
