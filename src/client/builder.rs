@@ -166,7 +166,9 @@ impl AthenaClientBuilder {
         }
         let is_cql = backend == BackendType::Scylla;
         if is_cql && self.ssl == Some(true) {
-            return Err(configuration("this build speaks CQL without TLS; put a tunnel in front of the database"));
+            return Err(configuration(
+                "this build speaks CQL without TLS; put a tunnel in front of the database",
+            ));
         }
         Ok(ClientConfig {
             backend,

@@ -85,7 +85,8 @@ impl QueryResult {
         let value: Value = serde_json::from_str(json).map_err(unreadable)?;
         let first = match json.trim_start().as_bytes().first() {
             Some(b'[') => {
-                let values: Vec<&serde_json::value::RawValue> = serde_json::from_str(json).map_err(unreadable)?;
+                let values: Vec<&serde_json::value::RawValue> =
+                    serde_json::from_str(json).map_err(unreadable)?;
                 values.first().map_or("", |first| first.get())
             }
             _ => json,

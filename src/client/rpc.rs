@@ -77,5 +77,6 @@ fn result(body: &[u8]) -> Result<&RawValue, AthenaError> {
 
 fn unreadable(error: serde_json::Error) -> AthenaError {
     // The call has been carried out: only what it gave is not what was expected.
-    AthenaError::new(ErrorKind::Row, "the function's result is not of the type that was asked for").caused_by(error)
+    AthenaError::new(ErrorKind::Row, "the function's result is not of the type that was asked for")
+        .caused_by(error)
 }

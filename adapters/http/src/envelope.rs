@@ -101,7 +101,8 @@ pub fn sql_answer(queried: Queried, request: &SqlRequest) -> Response {
 
 /// The answer of `/gateway/rpc` around what the function gave.
 pub fn call_answer(result: &[u8]) -> Response {
-    const OPEN: &[u8] = br#"{"status":"success","message":"Successfully called the function","data":{"result":"#;
+    const OPEN: &[u8] =
+        br#"{"status":"success","message":"Successfully called the function","data":{"result":"#;
     whole(RowFormat::Json, [OPEN, result, b"}}"].concat())
 }
 

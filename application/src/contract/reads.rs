@@ -190,7 +190,9 @@ async fn big_numbers_leave_as_text(backend: &dyn Backend, schema: &dyn SchemaRea
     let answer = execute(backend, &plan).await.expect("a read");
     // JSON does not tell an exact decimal from another number: one with few digits, which nobody rounds, stays one.
     let rows = match known.is_open() {
-        true => r#"[{"id":10,"qty":2147483647,"price":-0.01},{"id":"9007199254740993","qty":1,"price":1.00}]"#,
+        true => {
+            r#"[{"id":10,"qty":2147483647,"price":-0.01},{"id":"9007199254740993","qty":1,"price":1.00}]"#
+        }
         false => {
             r#"[{"id":10,"qty":2147483647,"price":"-0.01"},{"id":"9007199254740993","qty":1,"price":"1.00"}]"#
         }

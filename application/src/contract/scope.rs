@@ -175,11 +175,7 @@ async fn check(backend: &dyn Backend, schema: &dyn SchemaReader, step: &Step) ->
     }
     match (answer, outcome) {
         (Ok(answer), Rows(count, _)) if *verb == Count => {
-            assert_eq!(
-                answer.done.count.map(|count| count.to_string()).as_deref(),
-                Some(*count),
-                "{name}"
-            );
+            assert_eq!(answer.done.count.map(|count| count.to_string()).as_deref(), Some(*count), "{name}");
         }
         (Ok(answer), Rows(rows, affected)) => {
             let mut found = answer.sink.rows;

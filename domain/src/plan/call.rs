@@ -39,7 +39,8 @@ impl Planner<'_> {
                 .hint("name the function in the columns of a statement on /query/sql"));
         }
         let schema = request.schema.as_ref().map_or(self.schema.default_schema(), |schema| schema.as_str());
-        let argument = |(name, value): &(crate::query::Identifier, Value)| (name.as_str().into(), value.clone());
+        let argument =
+            |(name, value): &(crate::query::Identifier, Value)| (name.as_str().into(), value.clone());
         self.plan(Operation::Call(CallPlan {
             schema: schema.into(),
             function: request.function.as_str().into(),

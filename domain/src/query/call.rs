@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn a_call_is_read_whole() {
-        let call = decode(r#"{"function":"audit.top","args":{"n":1.50,"b":null,"c":[1]},"read_only":true}"#).unwrap();
+        let call = decode(r#"{"function":"audit.top","args":{"n":1.50,"b":null,"c":[1]},"read_only":true}"#)
+            .unwrap();
         assert_eq!(call.schema.as_ref().map(Identifier::as_str), Some("audit"));
         assert_eq!((call.function.as_str(), call.read_only), ("top", true));
         let values: Vec<&Value> = call.arguments.iter().map(|(_, value)| value).collect();

@@ -12,6 +12,7 @@ fn labels_are_those_of_the_answer() {
 
 #[test]
 fn a_relation_is_one_part() {
-    let parts: Vec<&str> = split("id, total::text ,customer:customers!inner(id,orders(id,total)),,x").collect();
+    let parts: Vec<&str> =
+        split("id, total::text ,customer:customers!inner(id,orders(id,total)),,x").collect();
     assert_eq!(parts, ["id", "total::text", "customer:customers!inner(id,orders(id,total))", "x"]);
 }

@@ -29,7 +29,10 @@ fn what_the_url_leaves_open_is_filled_in() {
         of(Neon, "postgres://u:p@ep.neon.tech/db").ssl(false),
         "postgres://u:p@ep.neon.tech/db?sslmode=require",
     );
-    check(of(Scylla, "host:9042").user("u").key("p/w").database("ks"), "cql://u:p%2Fw@host:9042/ks?max_concurrent=50");
+    check(
+        of(Scylla, "host:9042").user("u").key("p/w").database("ks"),
+        "cql://u:p%2Fw@host:9042/ks?max_concurrent=50",
+    );
     check(of(Scylla, "host/ks?max_concurrent=7"), "cql://host/ks?max_concurrent=7");
     check(of(Scylla, "cql://u:p@h1:9042,h2/ks").database("other"), "cql://u:p@h1:9042,h2/ks");
 }

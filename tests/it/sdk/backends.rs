@@ -31,16 +31,26 @@ async fn example(athena: &AthenaClient, kind: &str) {
             .limit(3)
     };
     let found = select().execute().await.unwrap_or_else(|error| panic!("{kind}: {error}"));
-    let rows = [json!({"id": 59, "total": 590}), json!({"id": 58, "total": 580}), json!({"id": 56, "total": 560})];
-    assert_eq!((found.columns, &found.rows[..]), (vec!["id".to_owned(), "total".to_owned()], &rows[..]), "{kind}");
+    let rows =
+        [json!({"id": 59, "total": 590}), json!({"id": 58, "total": 580}), json!({"id": 56, "total": 560})];
+    assert_eq!(
+        (found.columns, &found.rows[..]),
+        (vec!["id".to_owned(), "total".to_owned()], &rows[..]),
+        "{kind}"
+    );
     let typed: Vec<Sold> = select().execute_as().await.unwrap();
     assert_eq!(typed[2], Sold { id: 56, total: 560 }, "{kind}");
     // Nothing is known of relations between tables, so that rows of another one are refused rather than left out.
     let related = athena.select("orders").raw_select("id,customer:customers(id,orders(id))").execute().await;
     let error = related.unwrap_err();
-    assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Invalid, Some("unsupported_select")), "{kind}");
+    assert_eq!(
+        (error.kind, error.code.as_deref()),
+        (ErrorKind::Invalid, Some("unsupported_select")),
+        "{kind}"
+    );
     assert!(error.message.contains("customer:customers(id,orders(id))") && error.hint.is_some(), "{error:?}");
-    let raw = athena.select("orders").raw_select("id, sum:total").where_eq("status", "open").where_eq("total", 30);
+    let raw =
+        athena.select("orders").raw_select("id, sum:total").where_eq("status", "open").where_eq("total", 30);
     assert_eq!(raw.execute().await.unwrap().rows, [json!({"id": 3, "sum": 30})], "{kind}");
     assert_eq!(athena.health_check().await.unwrap(), Health::Healthy, "{kind}");
 }
@@ -75,7 +85,10 @@ async fn the_example_runs_on_cql() {
         .unwrap();
     insert(&athena).await;
     example(&athena, "CQL").await;
-    let one = athena.execute_cql_with("SELECT id FROM orders WHERE status = ? AND total = ?", vec!["open".into(), 30.into()]);
+    let one = athena.execute_cql_with(
+        "SELECT id FROM orders WHERE status = ? AND total = ?",
+        vec!["open".into(), 30.into()],
+    );
     assert_eq!(one.await.unwrap().rows, [json!({"id": 3})]);
     let refused = athena.rpc("now", Value::Null).execute().await.unwrap_err();
     assert_eq!(refused.code.as_deref(), Some("not_supported_by_backend"));
@@ -94,15 +107,26 @@ async fn functions_are_called_where_there_are_some() {
     let database = TestDatabase::with(&format!("{SQL}{FUNCTIONS}")).await;
     let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
     let sql = AthenaClient::new(database.uri(), "").await.unwrap();
-    let rest = AthenaClient::new_with_backend(format!("http://{}", server.address()), SUPABASE_KEY, BackendType::Supabase);
+    let rest = AthenaClient::new_with_backend(
+        format!("http://{}", server.address()),
+        SUPABASE_KEY,
+        BackendType::Supabase,
+    );
     for (kind, athena, gone) in [("PostgreSQL", sql, 1), ("Supabase", rest.await.unwrap(), 2)] {
-        let sold = athena.rpc("sold", json!({"floor_of": 600 - 10 * gone})).read_only().execute().await.unwrap();
-        assert_eq!((sold.rows.len(), sold.columns), (2, vec!["status".into(), "total".into(), "id".into()]), "{kind}");
-        let typed: Vec<Sold> = athena.rpc("public.sold", json!({"floor_of": 600 - 10 * gone})).execute_as().await.unwrap();
+        let sold =
+            athena.rpc("sold", json!({"floor_of": 600 - 10 * gone})).read_only().execute().await.unwrap();
+        assert_eq!(
+            (sold.rows.len(), sold.columns),
+            (2, vec!["status".into(), "total".into(), "id".into()]),
+            "{kind}"
+        );
+        let typed: Vec<Sold> =
+            athena.rpc("public.sold", json!({"floor_of": 600 - 10 * gone})).execute_as().await.unwrap();
         assert_eq!(typed.last().map(|sold| sold.id), Some(61 - gone), "{kind}");
         let refused = athena.rpc("clear", json!({"floor_of": 0})).read_only().execute().await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Invalid, "{kind}: {refused}");
-        let cleared = athena.rpc("clear", json!({"floor_of": 610 - 10 * gone})).execute_as::<i64>().await.unwrap();
+        let cleared =
+            athena.rpc("clear", json!({"floor_of": 610 - 10 * gone})).execute_as::<i64>().await.unwrap();
         assert_eq!(cleared, 1, "{kind}");
         let unknown = athena.rpc("nope", Value::Null).execute().await.unwrap_err();
         assert_eq!(unknown.code.as_deref(), Some("undefined_function"), "{kind}");

@@ -82,10 +82,13 @@ async fn nobody_waits_longer_than_was_said() {
     let (slow, second) =
         tokio::join!(athena.execute_sql("SELECT pg_sleep(30)"), athena.execute_sql("SELECT pg_sleep(30)"));
     // Of the two the one has the only connection for such statements and the other waits for it.
-    let mut kinds = [slow.unwrap_err(), second.unwrap_err()].map(|error| (error.kind, error.code.unwrap().into_string()));
+    let mut kinds =
+        [slow.unwrap_err(), second.unwrap_err()].map(|error| (error.kind, error.code.unwrap().into_string()));
     kinds.sort_by(|a, b| a.1.cmp(&b.1));
-    let expected =
-        [(ErrorKind::Unavailable, "pool_timeout".to_owned()), (ErrorKind::TimedOut, "query_canceled".to_owned())];
+    let expected = [
+        (ErrorKind::Unavailable, "pool_timeout".to_owned()),
+        (ErrorKind::TimedOut, "query_canceled".to_owned()),
+    ];
     assert_eq!(kinds, expected);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
@@ -129,7 +132,11 @@ async fn health_is_asked_told_and_forgotten() {
         let apart = told.max(until) - told.min(until);
         assert!(apart < Duration::from_secs(5), "{kind}: {apart:?}");
         let refused = athena.select("orders").execute().await.unwrap_err();
-        assert_eq!((refused.kind, refused.code.as_deref()), (ErrorKind::Unavailable, Some("circuit_open")), "{kind}");
+        assert_eq!(
+            (refused.kind, refused.code.as_deref()),
+            (ErrorKind::Unavailable, Some("circuit_open")),
+            "{kind}"
+        );
         assert!(refused.retry_after.unwrap() > Duration::from_secs(500), "{kind}: {refused:?}");
         let Health::Offline { retry_after } = athena.health_check().await.unwrap() else { panic!("{kind}") };
         assert!(retry_after > Duration::from_secs(500), "{kind}");

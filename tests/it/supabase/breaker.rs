@@ -68,7 +68,8 @@ async fn a_postgrest_that_is_away_is_answered_at_once_until_it_is_back() {
 
 #[tokio::test]
 async fn a_silent_postgrest_is_noticed_and_nobody_waits_beyond_the_deadline() {
-    let yaml = "limits: {request_timeout_secs: 3, statement_timeout_secs: 2}\npool: {acquire_timeout_secs: 2}";
+    let yaml =
+        "limits: {request_timeout_secs: 3, statement_timeout_secs: 2}\npool: {acquire_timeout_secs: 2}";
     let (proxy, _server, gateway) = bench(yaml).await;
     let gateway = Arc::new(gateway);
     proxy.set(Mode::Blackhole).await;

@@ -57,7 +57,8 @@ async fn a_host_that_is_away_is_answered_at_once_whoever_asks() {
 
 #[tokio::test]
 async fn a_slow_host_fills_its_own_bulkhead_only() {
-    let (gateway, database) = gateway("pool: {max_connections: 1, min_connections: 0, acquire_timeout_secs: 1}").await;
+    let (gateway, database) =
+        gateway("pool: {max_connections: 1, min_connections: 0, acquire_timeout_secs: 1}").await;
     let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
     let other = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
     let (url, calm) = (format!("http://{}", server.address()), format!("http://{}", other.address()));

@@ -68,7 +68,8 @@ async fn a_function_gives_the_same_on_both_ways() {
             for client in ["sql", "rest"] {
                 let answer = call(&both.gateway, client, &body).await;
                 assert_eq!(answer.status, 200, "{client} {body}: {}", answer.text);
-                let digits = answer.text.split_once(r#""result":"#).and_then(|(_, rest)| rest.strip_suffix("}}"));
+                let digits =
+                    answer.text.split_once(r#""result":"#).and_then(|(_, rest)| rest.strip_suffix("}}"));
                 let spaceless = |text: &str| text.replace(": ", ":").replace(", ", ",");
                 assert_eq!(digits.map(spaceless).as_deref(), Some(result), "{client} {body}");
             }
@@ -80,7 +81,11 @@ async fn a_function_gives_the_same_on_both_ways() {
     for (args, result) in [(r#"{"list":[1,2,39]}"#, json!(42)), (r#"{"list":null}"#, Value::Null)] {
         let body = format!(r#"{{"function":"total","args":{args}}}"#);
         for client in ["sql", "rest"] {
-            assert_eq!(call(&both.gateway, client, &body).await.ok()["data"]["result"], result, "{client} {body}");
+            assert_eq!(
+                call(&both.gateway, client, &body).await.ok()["data"]["result"],
+                result,
+                "{client} {body}"
+            );
         }
     }
 }
@@ -137,8 +142,12 @@ async fn calls_that_cannot_be_are_refused_alike() {
     )
     .await;
     for client in ["sql", "rest"] {
-        let most = |most: u32| format!(r#"{{"function":"numbers","args":{{"most":{most}}},"read_only":true}}"#);
-        assert_eq!(call(&limited, client, &most(5)).await.ok()["data"]["result"].as_array().map(Vec::len), Some(5));
+        let most =
+            |most: u32| format!(r#"{{"function":"numbers","args":{{"most":{most}}},"read_only":true}}"#);
+        assert_eq!(
+            call(&limited, client, &most(5)).await.ok()["data"]["result"].as_array().map(Vec::len),
+            Some(5)
+        );
         call(&limited, client, &most(6)).await.refused(400, "limit_exceeded");
     }
 }
@@ -170,7 +179,8 @@ async fn keys_need_the_right_and_the_operation() {
     let reads = key(json!({"name": "reads", "rights": ["gateway.read"]})).await;
     let limited = key(json!({"name": "limited", "rights": ["*"], "tables": ["public.things"]})).await;
     let named =
-        key(json!({"name": "named", "rights": ["*"], "tables": ["public.things"], "operations": ["rpc"]})).await;
+        key(json!({"name": "named", "rights": ["*"], "tables": ["public.things"], "operations": ["rpc"]}))
+            .await;
     plane.policy("enforce").await;
     for (key, status) in [(may, 200), (reads, 403), (limited, 403), (named, 200)] {
         let request = plane.gateway.bare(Method::POST, "/gateway/rpc").header("X-Athena-Client", "shop");

@@ -10,7 +10,8 @@ pub use admin::{
     RightBody, RotateBody,
 };
 pub use answers::{
-    CallAnswer, DeleteAnswer, ErrorEnvelope, FetchAnswer, InsertAnswer, Probe, QueryAnswer, Root, SqlAnswer, UpdateAnswer,
+    CallAnswer, DeleteAnswer, ErrorEnvelope, FetchAnswer, InsertAnswer, Probe, QueryAnswer, Root, SqlAnswer,
+    UpdateAnswer,
 };
 pub use requests::{CallBody, DeleteBody, FetchBody, InsertBody, QueryBody, SqlBody, UpdateBody};
 

@@ -102,12 +102,7 @@ pub fn missing_client(route: Route) -> Box<Failure> {
             "Missing required header",
             Some("X-Athena-Client header is required when using the postgresql driver"),
         ),
-        Route::Fetch
-        | Route::Update
-        | Route::Insert
-        | Route::Delete
-        | Route::Call
-        | Route::Admin => {
+        Route::Fetch | Route::Update | Route::Insert | Route::Delete | Route::Call | Route::Admin => {
             ("X-Athena-Client header is required and cannot be empty", None)
         }
     };

@@ -213,7 +213,9 @@ fn words(rejection: &Rejection) -> Words {
             "undefined_function",
             SYNTAX,
             text("The database has no function of that name that takes these arguments"),
-            Some("Check the schema, the name and the names and types of the arguments; the role needs to see it."),
+            Some(
+                "Check the schema, the name and the names and types of the arguments; the role needs to see it.",
+            ),
         ),
         Reason::Syntax => (BAD, "syntax_error", SYNTAX, None, Some("Please check your query syntax.")),
         Reason::Privilege => (

@@ -11,8 +11,32 @@ const PARAMETERS: &[&str] = &["select", "columns", "order", "limit", "offset", "
 
 /// Words that make PostgREST take an argument's value for a filter of the result.
 const OPERATORS: &[&str] = &[
-    "not", "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "match", "imatch", "in", "is", "isdistinct", "cs",
-    "cd", "ov", "sl", "sr", "nxr", "nxl", "adj", "fts", "plfts", "phfts", "wfts",
+    "not",
+    "eq",
+    "neq",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "like",
+    "ilike",
+    "match",
+    "imatch",
+    "in",
+    "is",
+    "isdistinct",
+    "cs",
+    "cd",
+    "ov",
+    "sl",
+    "sr",
+    "nxr",
+    "nxl",
+    "adj",
+    "fts",
+    "plfts",
+    "phfts",
+    "wfts",
 ];
 
 pub(super) fn call(plan: &CallPlan) -> Result<Call, Inexpressible> {
@@ -39,13 +63,17 @@ pub(super) fn call(plan: &CallPlan) -> Result<Call, Inexpressible> {
 fn argument<'v>(name: &str, value: &'v Value) -> Result<&'v str, Inexpressible> {
     const FIX: &str = "leave `read_only` out: then arguments travel as JSON";
     if PARAMETERS.contains(&name) {
-        return cannot("in a read-only call PostgREST takes an argument of this name for something else", FIX);
+        return cannot(
+            "in a read-only call PostgREST takes an argument of this name for something else",
+            FIX,
+        );
     }
     match value {
         Value::Null => cannot("in a read-only call PostgREST has no word for null", FIX),
-        Value::Json(json) if json.starts_with('[') => {
-            cannot("in a read-only call PostgREST cannot tell a JSON array from an array of the database", FIX)
-        }
+        Value::Json(json) if json.starts_with('[') => cannot(
+            "in a read-only call PostgREST cannot tell a JSON array from an array of the database",
+            FIX,
+        ),
         Value::Bool(true) => Ok("true"),
         Value::Bool(false) => Ok("false"),
         Value::Number(text) | Value::Json(text) => Ok(text),

@@ -54,7 +54,9 @@ pub(super) async fn answer(shared: &Shared, request: &Request) -> Result<Reply, 
                 serde_json::from_str(&request.body).map_err(|error| error.to_string())?;
             given.extend(body.into_iter().map(|(name, _)| (name, None)));
         }
-        _ => return Err("a call is GET with arguments in the query, or POST with them in the body".to_owned()),
+        _ => {
+            return Err("a call is GET with arguments in the query, or POST with them in the body".to_owned());
+        }
     }
     let mut connection = PgConnection::connect(&shared.uri).await.map_err(|error| error.to_string())?;
     let fits = |function: &Function| {
