@@ -206,6 +206,14 @@ impl AthenaClient {
     }
 
     /// Calls a function of the database, `name` or `schema.name`, with an object of arguments by name or null for none.
+    ///
+    /// ```no_run
+    /// # async fn example(athena: athena_rs::AthenaClient) -> Result<(), athena_rs::AthenaError> {
+    /// let most = serde_json::json!({ "most": 3 });
+    /// let names: Vec<String> = athena.rpc("top_customers", most).read_only().execute_as().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rpc(&self, function: impl Into<String>, arguments: Value) -> Rpc<'_> {
         Rpc::new(self, function.into(), arguments)
     }

@@ -182,7 +182,8 @@ impl SupabaseBackend {
         if call.strict {
             self.ensure_strict(relation, until).await?;
         }
-        let response = self.upstream.send(call, until).await.map_err(|fault| fault.error)?;
+        let response =
+            self.upstream.send(call, until).await.map_err(|fault| with_limit(fault.error, guard))?;
         let affected = total(&response);
         let mut reading = Reading::new(returning, plan.big_numbers_as_text, plan.keys_to_snake);
         if returning.is_empty() {
@@ -284,6 +285,16 @@ fn check_rows(insert: &InsertPlan) -> Result<(), PortError> {
     let mut rejection = Rejection::new(Reason::TooManyRows, message);
     rejection.limit = Some(("max_affected", most));
     Err(PortError::rejected(PORT, rejection))
+}
+
+/// The same failure, naming the limit that it says was passed.
+fn with_limit(mut error: PortError, guard: Guard) -> PortError {
+    if let PortErrorKind::Rejected(rejection) = &mut error.kind
+        && rejection.reason == Reason::TooManyRows
+    {
+        rejection.limit = guard.max_affected.map(|most| ("max_affected", most));
+    }
+    error
 }
 
 /// The number after the slash of `Content-Range`.

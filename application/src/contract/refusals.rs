@@ -6,7 +6,6 @@ use athena_domain::Limits;
 use athena_domain::plan::{Filter, Operation, Output, Plan, PlanOptions, SelectPlan};
 use athena_domain::schema::{Column, ColumnType, Relation, TypeKind};
 
-use super::fixture::fixture;
 use super::run::{Verb, execute, known, plan, run};
 use crate::ports::{Backend, PortErrorKind, Reason, SchemaReader};
 
@@ -32,19 +31,20 @@ fn read_of(relation: Relation) -> Plan {
 
 async fn places(schema: &dyn SchemaReader) -> Relation {
     let known = known(schema).await;
-    if known.is_open() {
-        let fixture = fixture().into_iter().map(|table| table.relation);
-        return fixture
-            .filter(|relation| &*relation.name == "contract_places")
-            .last()
-            .expect("the fixture's table");
-    }
     let found = known.relations().find(|relation| &*relation.name == "contract_places");
     found.expect("the fixture's table").as_ref().clone()
 }
 
 /// What has gone from the database since it was read is named as such.
 pub async fn unknown_names_are_rejected(backend: &dyn Backend, schema: &dyn SchemaReader) {
+    if known(schema).await.is_open() {
+        let table = run(backend, schema, Verb::Fetch, r#"{"table_name":"contract_gone"}"#).await;
+        assert_eq!(table.expect_err("there is no such table").reason(), Some(Reason::UndefinedTable));
+        let columns = r#"{"table_name":"contract_places","columns":["land","gone"]}"#;
+        let column = run(backend, schema, Verb::Fetch, columns).await;
+        assert_eq!(column.expect_err("there is no such column").reason(), Some(Reason::UndefinedColumn));
+        return;
+    }
     let gone = Relation { name: "contract_gone".into(), ..places(schema).await };
     let fault = execute(backend, &read_of(gone)).await.expect_err("there is no such table");
     assert_eq!(fault.reason(), Some(Reason::UndefinedTable), "{fault}");

@@ -9,7 +9,42 @@ use athena_supabase::SupabaseSettings;
 use super::*;
 
 /// What it cannot do with the same meaning.
-const REFUSED: &[&str] = &[];
+const REFUSED: &[&str] = &[
+    // What an operator of PostgreSQL says of the column's type, or PostgREST's notation of arrays has no word for.
+    "like over numbers",
+    "like over dates",
+    "in, arrays",
+    "in, jsonb",
+    "array contains nothing",
+    "array eq",
+    "array eq minds order",
+    "array eq empty",
+    "array eq with null",
+    "jsonb contains an array",
+    "jsonb eq text",
+    // What only the catalog knows: names in another case, and keys to sort pages by.
+    "a name in another case answers under the caller's",
+    "pages without an order follow the key",
+    "pages follow a key of two columns",
+    "an offset past the end",
+    // What PostgREST undoes for nobody, and conflicts it does not meet.
+    "a dry insert answers",
+    "an upsert with values of its own",
+    "an upsert that changes nothing answers with the row that is there",
+    "an upsert without a target takes the key",
+    "an update of as many rows as allowed, dry",
+    "a dry delete",
+    // Written rows that no key's filter could be held against before they are kept.
+    "nor changed",
+    "a row cannot be moved to others",
+    "not even without an answer",
+    "a row cannot be made for others",
+    "nor among one's own",
+    "a row of others cannot be met by a conflict",
+    "nor taken over",
+    "one's own can",
+    "without an answer too",
+];
 
 #[tokio::test]
 async fn postgrest_keeps_the_contract_or_refuses() {

@@ -202,12 +202,12 @@ pub(super) fn select(text: &str) -> Parsed<String> {
     Ok(items.join(", "))
 }
 
-/// `order=…` → an ORDER BY list.
-pub(super) fn order(text: &str) -> Parsed<String> {
+/// `order=…` → an ORDER BY list over the columns of `table`, whatever the answer calls them.
+pub(super) fn order(text: &str, table: &str) -> Parsed<String> {
     let mut items = Vec::new();
     for term in text.split(',') {
         let mut cursor = Cursor::new(term);
-        let mut item = identifier(cursor.name()?);
+        let mut item = format!("{table}.{}", identifier(cursor.name()?));
         for (word, sql) in [
             (".asc", " ASC"),
             (".desc", " DESC"),
@@ -262,7 +262,9 @@ mod tests {
         }
         assert!(select("a,b:c::text,*").is_ok() && select("a,").is_err() && select("a::int4[]").is_err());
         assert!(
-            order("a.asc.nullslast,b").is_ok() && order("a.up").is_err() && order("a.nullslast.asc").is_err()
+            order("a.asc.nullslast,b", "t").is_ok()
+                && order("a.up", "t").is_err()
+                && order("a.nullslast.asc", "t").is_err()
         );
     }
 }

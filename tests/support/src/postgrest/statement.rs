@@ -207,7 +207,7 @@ async fn read(
     };
     let (condition, columns) = (asked.condition()?, asked.columns()?);
     let order = match asked.parameters.get("order") {
-        Some(text) => format!("ORDER BY {}", order(text)?),
+        Some(text) => format!("ORDER BY {}", order(text, "pgrst_source")?),
         None => String::new(),
     };
     let limit = match (number("limit")?, shared.max_rows) {
@@ -224,7 +224,7 @@ async fn read(
     };
     let sql = format!(
         "SELECT {counted}, coalesce(json_agg(row_to_json(r)), '[]')::text FROM \
-         (SELECT {columns} FROM {table} WHERE {condition} {order} LIMIT {limit} OFFSET {offset}) r"
+         (SELECT {columns} FROM {table} AS pgrst_source WHERE {condition} {order} LIMIT {limit} OFFSET {offset}) r"
     );
     Ok(one(connection, sql).await.map(|(count, rows)| {
         let total = if count < 0 { "*".to_owned() } else { count.to_string() };
