@@ -14,7 +14,7 @@ use super::ScyllaBackend;
 use super::exchange::finish;
 use super::rows::{Answer, rows, unreadable};
 use crate::failure::{Intent, PORT};
-use crate::render::{Statement, is_batch};
+use crate::render::{Marker, Statement, is_batch};
 use crate::session::Session;
 
 /// The column that tells whether a conditional write was carried out.
@@ -46,6 +46,9 @@ impl ScyllaBackend {
                 done.affected += 1;
             }
         }
+        if insert.returning.is_empty() {
+            return Ok(done);
+        }
         let keys: Vec<Vec<Restriction>> = insert.rows.iter().map(|row| insert.key(row)).collect();
         let keys: Vec<&[Restriction]> = keys.iter().map(|key| &key[..]).collect();
         self.answer(plan, &session, &insert.relation, &insert.returning, &keys, sink, deadline, done).await
@@ -58,20 +61,15 @@ impl ScyllaBackend {
             Batch::Logged => BatchType::Logged,
         };
         let mut batch = DriverBatch::new(kind);
+        let Some(first) = insert.rows.first() else { return Ok(()) };
+        // Every row has the same columns, so that one text serves them all; what stands behind the values does too.
+        let Statement { text, markers } = Statement::insert(insert, first);
+        let ready = self.prepared(session, text, Intent::Write, deadline).await?;
+        let shared = &markers[first.len()..];
         let mut values = Vec::with_capacity(insert.rows.len());
-        let mut prepared = None;
         for row in &insert.rows {
-            let statement = Statement::insert(insert, row);
-            // Every row has the same columns, so one statement serves them all.
-            let ready = match &prepared {
-                Some(ready) => ready,
-                None => {
-                    let ready = self.prepared(session, statement.text, Intent::Write, deadline).await?;
-                    prepared.insert(ready)
-                }
-            };
+            values.push(row.iter().map(Marker::One).chain(shared.iter().copied()).collect::<Vec<_>>());
             batch.append_statement(ready.clone());
-            values.push(statement.markers);
         }
         let patience = self.patience(deadline);
         batch.set_request_timeout(Some(patience));
