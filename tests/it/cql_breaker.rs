@@ -161,7 +161,10 @@ async fn a_server_that_is_killed_fails_requests_only_while_it_is_down() {
                 assert!(down.load(Ordering::SeqCst), "while it is up: {}", answer.text);
                 assert_eq!(answer.status, 503, "{}", answer.text);
                 let code = answer.json()["code"].clone();
-                assert!(wait(&answer) > 0 && (code == "connection_error" || code == "circuit_open"), "{code}");
+                assert!(
+                    wait(&answer) > 0 && (code == "connection_error" || code == "circuit_open"),
+                    "{code}"
+                );
                 away += 1;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

@@ -167,7 +167,8 @@ impl Load {
         for (writer, work) in self.writers.into_iter().enumerate() {
             let kept = work.await.expect("a writer");
             assert!(!kept.is_empty());
-            let body = json!({"table_name": "journal", "conditions": [{"eq_column": "writer", "eq_value": writer}]});
+            let body =
+                json!({"table_name": "journal", "conditions": [{"eq_column": "writer", "eq_value": writer}]});
             let request = self.gateway.request(Method::POST, "/gateway/fetch");
             let lines = self.gateway.send(request.header("Accept", "application/x-ndjson").json(&body)).await;
             let mut there = BTreeSet::new();
@@ -192,7 +193,7 @@ fn note(writer: usize, n: i64) -> String {
 fn row(writer: usize, n: i64) -> String {
     let row = json!({"writer": writer, "n": n, "note": note(writer, n)});
     let mut body = json!({"table_name": "journal", "insert_body": row, "head": true});
-    if writer % 2 == 0 {
+    if writer.is_multiple_of(2) {
         body["on_conflict"] = json!(["writer", "n"]);
     }
     body.to_string()

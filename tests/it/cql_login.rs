@@ -69,7 +69,8 @@ async fn a_password_is_asked_for_and_may_change() {
     let control = TestDatabase::fresh().await;
     let (right, wrong) = (keyspace.uri_as("reader", FORMER), keyspace.uri_as("reader", WRONG));
     let nobody = format!("cql://nobody:{WRONG}@{}/{}", keyspace.contact(), keyspace.name());
-    let clients = [("right", &right), ("wrong", &wrong), ("nobody", &nobody), ("athena_logging", &control.uri())];
+    let clients =
+        [("right", &right), ("wrong", &wrong), ("nobody", &nobody), ("athena_logging", &control.uri())];
     let clients = clients.map(|(name, uri)| (name, uri.as_str()));
     let gateway = Gateway::over(&clients, YAML).await;
     reads(&gateway, "right").await;

@@ -41,8 +41,7 @@ impl TestKeyspace {
         cql: &str,
     ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let mut session =
-            SessionBuilder::new().known_nodes(contact.split(',')).fetch_schema_metadata(false);
+        let mut session = SessionBuilder::new().known_nodes(contact.split(',')).fetch_schema_metadata(false);
         if let Some((user, password)) = credentials {
             session = session.user(user, password);
         }
