@@ -4,7 +4,7 @@
 #   ensure-cql.sh        ATHENA_TEST_CQL when it is set; else ScyllaDB in a container where a Docker engine
 #                        answers; else Apache Cassandra by scripts/cassandra.sh. One server for all tests
 #                        of this checkout: whoever calls first starts it.
-#   ensure-cql.sh wipe   ends what the former has started, with its data
+#   ensure-cql.sh wipe   ends what the former has started, with its data, and what a test that was killed has left
 #
 # Where nothing helps it fails for root and wherever CI is set; for everybody else it says so loudly and ends
 # well, with nothing on standard output: the tests that need the server are then left out.
@@ -58,6 +58,10 @@ start)
 wipe)
     if docker_works; then docker rm --force "$container" >/dev/null 2>&1 || true; fi
     scripts/cassandra.sh wipe "$dir"
+    for node in "$dir"-private/*/node*; do
+        if [ -d "$node" ]; then scripts/cassandra.sh wipe "$node"; fi
+    done
+    rm -rf "$dir-private"
     ;;
 *)
     say "which: nothing, or wipe?"

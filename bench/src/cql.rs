@@ -3,6 +3,9 @@
 //! `cql HOST:PORT load ROWS` makes the keyspace `bench` and fills `events`.
 //! `cql HOST:PORT insert SECONDS AT_ONCE ROWS` writes `inserts`, so many rows of a partition by one statement or batch,
 //! and prints how many rows in how many seconds.
+//! `cql HOST:PORT serve PORT` writes the same rows for whoever asks over HTTP.
+
+mod cql_http;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,6 +16,7 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::Consistency;
 use scylla::statement::batch::{Batch, BatchType};
+use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlDecimal;
 use tokio::task::JoinSet;
 
@@ -46,7 +50,11 @@ async fn main() -> Result<()> {
         Some("insert") => {
             insert(session, number(2)?.unsigned_abs(), number(3)?, i32::try_from(number(4)?)?).await
         }
-        _ => bail!("load ROWS, or insert SECONDS AT_ONCE ROWS"),
+        Some("serve") => {
+            let insert = prepared(&session).await?;
+            cql_http::serve(session, insert, u16::try_from(number(2)?)?).await
+        }
+        _ => bail!("load ROWS, insert SECONDS AT_ONCE ROWS, or serve PORT"),
     }
 }
 
@@ -87,10 +95,15 @@ async fn load(session: Arc<Session>, rows: i64) -> Result<()> {
     Ok(())
 }
 
-async fn insert(session: Arc<Session>, seconds: u64, at_once: i64, rows: i32) -> Result<()> {
+async fn prepared(session: &Session) -> Result<PreparedStatement> {
     let text = "INSERT INTO bench.inserts (part, id, kind, amount, note) VALUES (?, ?, ?, ?, ?)";
     let mut prepared = session.prepare(text).await?;
     prepared.set_consistency(Consistency::LocalQuorum);
+    Ok(prepared)
+}
+
+async fn insert(session: Arc<Session>, seconds: u64, at_once: i64, rows: i32) -> Result<()> {
+    let prepared = prepared(&session).await?;
     let next = Arc::new(AtomicI64::new(0));
     let started = Instant::now();
     let mut work = JoinSet::new();

@@ -193,7 +193,7 @@ fn note(writer: usize, n: i64) -> String {
 fn row(writer: usize, n: i64) -> String {
     let row = json!({"writer": writer, "n": n, "note": note(writer, n)});
     let mut body = json!({"table_name": "journal", "insert_body": row, "head": true});
-    if writer % 2 == 0 {
+    if writer.is_multiple_of(2) {
         body["on_conflict"] = json!(["writer", "n"]);
     }
     body.to_string()

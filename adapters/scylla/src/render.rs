@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write as _;
-
 use athena_domain::plan::Output;
 use athena_domain::plan::cql::{
     Batch, CqlCount, CqlDelete, CqlInsert, CqlRead, CqlUpdate, CqlValue, Existing, Restriction, Test,
@@ -269,8 +267,12 @@ impl<'a> Statement<'a> {
     }
 
     fn name(&mut self, name: &str) {
-        // Writing to a `String` cannot fail.
-        let _ = write!(self.text, "\"{}\"", name.replace('"', "\"\""));
+        self.text.push('"');
+        for (index, part) in name.split('"').enumerate() {
+            self.separate(index, "\"\"");
+            self.text.push_str(part);
+        }
+        self.text.push('"');
     }
 }
 

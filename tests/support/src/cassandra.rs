@@ -6,7 +6,7 @@ use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cql::TestKeyspace;
 
@@ -16,8 +16,10 @@ const FIRST_USER: (&str, &str) = ("cassandra", "cassandra");
 /// Java's memory for each node; what a test keeps is little.
 const HEAP: &str = "256M";
 
-/// Held by whoever has a cluster: three nodes are more than a gigabyte, and several clusters would make each other slow.
-static ALONE: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
+/// Nodes that run at once in this process: three are more than a gigabyte, and many would make each other slow.
+const NODES: usize = 4;
+
+static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(NODES)));
 
 /// A cluster of its own. Its nodes have one port and an address each, from 127.0.0.1 on.
 pub struct PrivateCassandra {
@@ -27,25 +29,33 @@ pub struct PrivateCassandra {
     auth: bool,
     /// Tells who comes later that the directory is in use.
     _lock: File,
-    _alone: OwnedMutexGuard<()>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl PrivateCassandra {
     /// Starts so many nodes, with authentication or without; none where they cannot be started, which the test then
-    /// says. At most one cluster runs in a process: who comes second waits until the first is dropped.
+    /// says. At most four nodes run in a process: who comes later waits until a cluster is dropped.
     ///
     /// # Panics
-    /// When a node does not start though the first one did.
+    /// When a node does not start though the first one did, or when there is never room for so many.
     pub async fn start(nodes: usize, auth: bool) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let alone = ALONE.clone().lock_owned().await;
+        assert!(nodes <= NODES, "{nodes} nodes are too many");
+        if std::env::var_os("ATHENA_TEST_CQL").is_some_and(|given| given.is_empty()) {
+            eprintln!(
+                "LEFT OUT: whoever runs the tests has looked for a CQL server, and none can be started"
+            );
+            return None;
+        }
+        let wanted = u32::try_from(nodes).expect("few nodes");
+        let room = ROOM.clone().acquire_many_owned(wanted).await.expect("room that is never closed");
         let parent = target().join("cassandra-private");
         let dir = parent.join(format!("{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir_all(&dir).expect("a directory for the cluster");
         sweep(&parent);
         let lock = File::create(dir.join("lock")).and_then(|lock| lock.lock().map(|()| lock));
         let lock = lock.expect("the lock of the cluster's directory");
-        let mut cluster = Self { dir, nodes, port: 0, auth, _lock: lock, _alone: alone };
+        let mut cluster = Self { dir, nodes, port: 0, auth, _lock: lock, _room: room };
         let Some(contact) = cluster.launch(0).await else {
             eprintln!("LEFT OUT: no Cassandra can be started; scripts/cassandra.sh says why");
             return None;

@@ -14,7 +14,7 @@ use super::effort::Effort;
 use super::exchange::finish;
 use super::rows::{Answer, rows, unreadable};
 use crate::failure::{Intent, PORT};
-use crate::render::{Statement, is_batch};
+use crate::render::{Marker, Statement, is_batch};
 use crate::session::Session;
 
 /// The column that tells whether a conditional write was carried out.
@@ -55,6 +55,9 @@ impl ScyllaBackend {
                 done.affected += u64::from(written);
             }
         }
+        if insert.returning.is_empty() {
+            return Ok(done);
+        }
         let effort = if done.applied == Some(false) { effort.after_conditional_writes() } else { effort };
         let keys: Vec<Vec<Restriction>> = insert.rows.iter().map(|row| insert.key(row)).collect();
         let keys: Vec<&[Restriction]> = keys.iter().map(|key| &key[..]).collect();
@@ -70,20 +73,15 @@ impl ScyllaBackend {
         let mut batch = DriverBatch::new(kind);
         batch.set_consistency(effort.consistency);
         batch.set_serial_consistency(Some(effort.serial));
+        let Some(first) = insert.rows.first() else { return Ok(()) };
+        // Every row has the same columns, so that one text serves them all; what stands behind the values does too.
+        let Statement { text, markers } = Statement::insert(insert, first);
+        let ready = self.prepared(session, text, Intent::Write, effort).await?;
+        let shared = &markers[first.len()..];
         let mut values = Vec::with_capacity(insert.rows.len());
-        let mut prepared = None;
         for row in &insert.rows {
-            let statement = Statement::insert(insert, row);
-            // Every row has the same columns, so one statement serves them all.
-            let ready = match &prepared {
-                Some(ready) => ready,
-                None => {
-                    let ready = self.prepared(session, statement.text, Intent::Write, effort).await?;
-                    prepared.insert(ready)
-                }
-            };
+            values.push(row.iter().map(Marker::One).chain(shared.iter().copied()).collect::<Vec<_>>());
             batch.append_statement(ready.clone());
-            values.push(statement.markers);
         }
         let patience = effort.patience();
         batch.set_request_timeout(Some(patience));

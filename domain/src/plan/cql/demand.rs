@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use super::{CqlValue, Restriction, Test};
 
@@ -153,12 +154,29 @@ fn within(value: &CqlValue, range: &Demand) -> Option<bool> {
     Some(meets(&range.lower, Greater)? && meets(&range.upper, Less)?)
 }
 
-/// What two values share exactly when the database takes them for the same.
+/// What two values of one type share exactly when the database takes them for the same; it begins like no other, so
+/// that a list of them is as good.
 pub(super) fn identity(value: &CqlValue) -> String {
-    match value {
-        CqlValue::Decimal { .. } => {
-            value.decimal().map_or_else(String::new, |d| format!("{}", d.normalized()))
+    let mut identity = String::new();
+    push_identity(value, &mut identity);
+    identity
+}
+
+/// Appends the same.
+pub(super) fn push_identity(value: &CqlValue, to: &mut String) {
+    // Writing to a `String` cannot fail.
+    let _ = match value {
+        // The usual keys, without the machinery of formatting.
+        CqlValue::Int(number) => to.write_str(itoa::Buffer::new().format(*number)),
+        CqlValue::Text(text) => {
+            to.push_str(itoa::Buffer::new().format(text.len()));
+            to.push(':');
+            to.write_str(text)
         }
-        value => format!("{value:?}"),
-    }
+        CqlValue::Decimal { .. } => match value.decimal() {
+            Some(decimal) => write!(to, "{}", decimal.normalized()),
+            None => Ok(()),
+        },
+        value => write!(to, "{value:?}"),
+    };
 }

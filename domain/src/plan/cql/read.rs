@@ -105,10 +105,31 @@ fn scalar(value: &Value, ty: &CqlType) -> Option<CqlValue> {
     }
 }
 
+/// The usual decimal, digits with or without a point, which needs no big numbers.
+fn short_decimal(word: &str) -> Option<CqlValue> {
+    let (sign, digits) = word.strip_prefix('-').map_or((1, word), |digits| (-1, digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || digits.ends_with('.') || digits.len() > 18 || !plain(whole) || !plain(fraction) {
+        return None;
+    }
+    let number =
+        whole.bytes().chain(fraction.bytes()).fold(0, |n: i64, byte| n * 10 + i64::from(byte - b'0'));
+    let bytes = (sign * number).to_be_bytes();
+    // No byte that only repeats the sign of the one behind it.
+    let spare =
+        bytes.windows(2).take_while(|pair| matches!((pair[0], pair[1] & 0x80), (0, 0) | (0xff, 0x80)));
+    let spare = spare.count();
+    Some(CqlValue::Decimal { unscaled: bytes[spare..].into(), scale: i32::try_from(fraction.len()).ok()? })
+}
+
 fn decimal(word: &str) -> Option<CqlValue> {
     let plain = word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
     if !plain || word.len() > 2 * MAX_DIGITS {
         return None;
+    }
+    if let Some(short) = short_decimal(word) {
+        return Some(short);
     }
     let (unscaled, scale) = BigDecimal::from_str(word).ok()?.into_bigint_and_exponent();
     let scale = i32::try_from(scale).ok()?;

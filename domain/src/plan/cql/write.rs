@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::access::restrictions;
 use super::condition::{can_be_asked, demanded};
-use super::demand::{Demand, identity};
+use super::demand::{Demand, identity, push_identity};
 use super::scope::{in_scope, stays_in_scope};
 use super::stage::table;
 use super::terms::{Term, terms};
@@ -381,14 +381,20 @@ fn keys(
     columns: &[usize],
     rows: &[Vec<CqlValue>],
 ) -> Result<usize, RequestError> {
+    let places: Vec<(usize, Option<usize>)> = relation
+        .primary_key
+        .iter()
+        .map(|column| (*column, columns.iter().position(|written| written == column)))
+        .collect();
     let (mut seen, mut partitions) = (HashSet::new(), HashSet::new());
+    let mut key = String::new();
     for (nth, row) in rows.iter().enumerate() {
-        let mut key = Vec::with_capacity(relation.primary_key.len());
-        for column in &relation.primary_key {
-            let place = columns.iter().position(|written| written == column);
+        key.clear();
+        let mut partition = 0;
+        for (part, (column, place)) in places.iter().enumerate() {
             let value = place.and_then(|place| row.get(place));
             match value.filter(|value| !matches!(value, CqlValue::Null | CqlValue::Unset)) {
-                Some(value) => key.push(identity(value)),
+                Some(value) => push_identity(value, &mut key),
                 None => {
                     let name = &relation.columns[*column].name;
                     return Err(RequestError {
@@ -399,9 +405,15 @@ fn keys(
                     });
                 }
             }
+            key.push('\u{0}');
+            if part + 1 == table.partition.len() {
+                partition = key.len();
+            }
         }
-        partitions.insert(key[..table.partition.len()].join("\u{0}"));
-        if !seen.insert(key.join("\u{0}")) {
+        if !partitions.contains(&key[..partition]) {
+            partitions.insert(key[..partition].to_owned());
+        }
+        if !seen.insert(key.clone()) {
             return Err(invalid(&format!("row {nth} has the primary key of an earlier one")));
         }
     }

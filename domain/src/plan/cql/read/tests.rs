@@ -55,6 +55,22 @@ fn scalars_are_read_exactly() {
     check(number("128"), CqlType::Varint, CqlValue::Varint(Box::new([0, 128])));
     check(number("1.50"), CqlType::Decimal, decimal(150, 2));
     check(number("-12e3"), CqlType::Decimal, decimal(-12, -3));
+    for (word, unscaled, scale) in [
+        ("0", 0, 0),
+        ("-0", 0, 0),
+        ("0.00", 0, 2),
+        ("127", 127, 0),
+        ("128", 128, 0),
+        ("-128", -128, 0),
+        ("-12.9", -129, 1),
+        ("25.5", 255, 1),
+        ("-256", -256, 0),
+        ("007", 7, 0),
+        (".5", 5, 1),
+        ("+1.5", 15, 1),
+    ] {
+        check(number(word), CqlType::Decimal, decimal(unscaled, scale));
+    }
     check(number("16777217"), CqlType::Float(32), CqlValue::Float(16_777_216.0));
     check(Value::text("-Infinity"), CqlType::Float(64), CqlValue::Float(f64::NEG_INFINITY));
     let id = [0xa0, 0xee, 0xbc, 0x99, 0x9c, 0x0b, 0x4e, 0xf8, 0xbb, 0x6d, 0x6b, 0xb9, 0xbd, 0x38, 0x0a, 0x11];
