@@ -5,6 +5,7 @@ mod authority;
 pub mod bind;
 mod columns;
 mod conditional;
+mod conflict;
 pub mod cql;
 mod fetch;
 mod filter;
