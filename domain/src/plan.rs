@@ -6,6 +6,7 @@ pub mod bind;
 mod call;
 mod columns;
 mod conditional;
+mod conflict;
 pub mod cql;
 mod fetch;
 mod filter;

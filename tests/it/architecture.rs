@@ -90,3 +90,31 @@ fn libraries_stay_where_they_belong() {
     let domain = names(&manifest("domain"), "dependencies");
     assert!(IMPURE.iter().all(|library| !domain.contains(*library)), "the domain is pure");
 }
+
+/// Two of rustls' providers are built, so that it has none of its own choice: who takes its default panics.
+#[test]
+fn every_tls_configuration_names_its_provider() {
+    fn sources(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for directory in ["src", "adapters", "application", "domain", "tests", "examples"] {
+        sources(&root.join(directory), &mut found);
+    }
+    assert!(found.len() > 100);
+    // Split, so that this file is not one that does it.
+    let taken: Vec<String> = ["Client", "Server"].map(|side| format!("{side}Config::{}", "builder()")).into();
+    for path in found {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let takes = |taken: &String| text.contains(taken.as_str());
+        assert!(!taken.iter().any(takes), "{} lets rustls choose", path.display());
+    }
+}

@@ -48,6 +48,20 @@ async fn a_key_that_redis_cannot_serve_keeps_no_other_from_its_level() {
     assert_eq!(standings[0].as_ref().expect("a level").levels[1], Some(6.0));
 }
 
+/// Over TLS the library makes a configuration by itself, and rustls has no provider of its own choice here.
+#[tokio::test]
+async fn a_redis_that_does_not_speak_tls_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("rediss://:redis-password-marker@{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let ledger = RedisLedger::open(&RedisUrl::parse(&url).expect("a URL"), "only").expect("a ledger");
+    let budget = Budget { rows_per_minute: Some(10), ..Budget::default() };
+    let used = BudgetUse { key: "k".into(), budget, cost: Cost::default(), running: 0 };
+    let error = ledger.exchange(&[used]).await.expect_err("nobody speaks TLS there");
+    assert_eq!(error.kind, PortErrorKind::Unavailable);
+    assert!(!format!("{error:?}").contains("redis-password-marker"), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_redis_that_is_away_is_told_and_one_that_is_back_is_found() {
     let Some(mut redis) = Redis::start() else { return };

@@ -8,6 +8,7 @@ mod demand;
 mod moment;
 mod raw;
 mod read;
+mod rows;
 mod scope;
 mod stage;
 mod terms;

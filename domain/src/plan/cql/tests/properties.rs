@@ -303,4 +303,40 @@ proptest! {
         let nothing = vec![None; COLUMNS];
         prop_assert!(delete.condition.is_empty() || !finds(&delete.condition, &nothing));
     }
+
+    #[test]
+    fn an_if_asks_of_a_row_what_sql_would_ask(
+        layout in layout(),
+        conditions in prop::collection::vec(condition(), 0..4),
+    ) {
+        let keys = layout.partition + layout.clustering.len();
+        let key = |at: usize| Condition::Compare {
+            column: Identifier::parse(&format!("c{at}"), "").unwrap(),
+            op: CompareOp::Eq,
+            value: Value::Number("1".into()),
+        };
+        let request = DeleteRequest {
+            relation: relation_name(),
+            resource_id: None,
+            conditions: (0..keys).map(key).collect(),
+            many: true,
+            columns: Selection::All,
+            strip_nulls: None,
+            count: None,
+            head: false,
+            max_affected: None,
+            dry_run: false,
+            only_if: Some(conditions.clone()),
+            timestamp: None,
+            tuning: Tuning::default(),
+        };
+        let plan = planned(&layout, false, |planner| planner.delete(&request));
+        let Ok(Plan { operation: Operation::Cql(CqlPlan::Delete(delete)), .. }) = plan else { return Ok(()) };
+        for row in rows(&layout) {
+            let wanted = conditions.iter().all(|condition| holds(condition, &row) == Some(true));
+            prop_assert_eq!(finds(&delete.condition, &row), wanted, "{:?}: {}", row, said(&delete.relation, &delete.condition));
+        }
+        let nothing = vec![None; COLUMNS];
+        prop_assert!(delete.condition.is_empty() || !finds(&delete.condition, &nothing));
+    }
 }

@@ -1,0 +1,86 @@
+//! New rows: what becomes of those that are there already, and whether each has a key of its own.
+
+use std::collections::HashSet;
+
+use super::demand::push_identity;
+use super::{CqlValue, Existing, refuse};
+use crate::error::{RequestCode, RequestError};
+use crate::plan::{Conflict, SetValue, Target};
+use crate::schema::{CqlTable, Relation};
+
+pub(super) fn invalid(reason: &str) -> RequestError {
+    RequestError::field(
+        RequestCode::InvalidPayload,
+        "insert_body",
+        format!("insert payload is invalid: {reason}"),
+    )
+}
+
+pub(super) fn existing(relation: &Relation, conflict: Option<&Conflict>) -> Result<Existing, RequestError> {
+    let Some(Conflict { target, set }) = conflict else { return Ok(Existing::Refuses) };
+    if let Target::Columns(_, Some(_)) = target {
+        return Err(refuse(
+            "on_conflict",
+            format!("the primary key of '{}' holds for every row", relation.name),
+            "leave `where` out".to_owned(),
+        ));
+    }
+    if set.iter().any(|(_, value)| matches!(value, SetValue::Given(_))) {
+        return Err(refuse(
+            "update_body",
+            "the database cannot choose in one statement between the values of a new row and those of one that is \
+             there"
+                .to_owned(),
+            "leave `update_body` out to write `insert_body` in either case, or send an insert and, on 409, an update"
+                .to_owned(),
+        ));
+    }
+    let stays = set.iter().all(|(_, value)| *value == SetValue::Same);
+    Ok(if stays { Existing::Stays } else { Existing::Changes })
+}
+
+/// Checks that every row has a whole key of its own; gives the number of partitions.
+pub(super) fn keys(
+    relation: &Relation,
+    table: &CqlTable,
+    columns: &[usize],
+    rows: &[Vec<CqlValue>],
+) -> Result<usize, RequestError> {
+    let places: Vec<(usize, Option<usize>)> = relation
+        .primary_key
+        .iter()
+        .map(|column| (*column, columns.iter().position(|written| written == column)))
+        .collect();
+    let (mut seen, mut partitions) = (HashSet::new(), HashSet::new());
+    let mut key = String::new();
+    for (nth, row) in rows.iter().enumerate() {
+        key.clear();
+        let mut partition = 0;
+        for (part, (column, place)) in places.iter().enumerate() {
+            let value = place.and_then(|place| row.get(place));
+            match value.filter(|value| !matches!(value, CqlValue::Null | CqlValue::Unset)) {
+                Some(value) => push_identity(value, &mut key),
+                None => {
+                    let name = &relation.columns[*column].name;
+                    return Err(RequestError {
+                        field: Some(name.to_string()),
+                        ..invalid(&format!(
+                            "every row needs a value for '{name}', which is of the primary key"
+                        ))
+                    });
+                }
+            }
+            key.push('\u{0}');
+            if part + 1 == table.partition.len() {
+                partition = key.len();
+            }
+        }
+        if !partitions.contains(&key[..partition]) {
+            partitions.insert(key[..partition].to_owned());
+        }
+        if !seen.insert(key.clone()) {
+            return Err(invalid(&format!("row {nth} has the primary key of an earlier one")));
+        }
+    }
+    Ok(partitions.len())
+}
