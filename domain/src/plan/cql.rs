@@ -5,6 +5,7 @@ mod access;
 mod condition;
 mod counter;
 mod demand;
+mod members;
 mod moment;
 mod raw;
 mod read;
@@ -12,6 +13,7 @@ mod scope;
 mod stage;
 mod terms;
 mod value;
+mod work;
 mod write;
 
 pub(super) use counter::{counts_nothing, increment};

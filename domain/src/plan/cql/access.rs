@@ -5,8 +5,10 @@
 //! not return, and needs the leave of its owner.
 
 use super::demand::Demand;
+use super::members::Members;
 use super::terms::{Term, exclude_each_other, terms, too_many};
-use super::{CqlValue, Restriction, Test, refuse};
+use super::work::Work;
+use super::{Restriction, Test, refuse};
 use crate::error::RequestError;
 use crate::plan::Filter;
 use crate::schema::{CqlRules, CqlTable, CqlType, IndexKind, IndexTarget, Relation, TypeKind};
@@ -42,7 +44,8 @@ pub(super) fn access(
     filter: &Filter,
     rules: CqlRules,
 ) -> Result<Access, RequestError> {
-    let terms = terms(relation, filter)?;
+    let work = Work::default();
+    let terms = terms(relation, filter, &work)?;
     let (mut reads, mut filtering, mut indexed) = (Vec::new(), false, false);
     for term in &terms {
         let question = Question { relation, table, term };
@@ -70,7 +73,10 @@ pub(super) fn access(
         return Err(too_many());
     }
     let pairs = (0..reads.len()).flat_map(|one| (one + 1..reads.len()).map(move |two| (one, two)));
-    let disjoint = pairs.into_iter().all(|(one, two)| exclude_each_other(&reads[one], &reads[two], relation));
+    let mut disjoint = true;
+    for (one, two) in pairs {
+        disjoint = disjoint && exclude_each_other(&reads[one], &reads[two], relation, &work)?;
+    }
     let fixed = match reads.as_slice() {
         [only] => {
             only.iter().filter(|(_, demand)| demand.single().is_some()).map(|(column, _)| *column).collect()
@@ -263,8 +269,8 @@ fn has_index_order(ty: &CqlType) -> bool {
 
 /// The term as several ones of at most [`MAX_KEYS`] keys each: the longest of its lists comes in portions.
 fn portions(relation: &Relation, term: &Term) -> Result<Vec<Term>, RequestError> {
-    let list = |column: &usize| Some((*column, term.get(column)?.among.as_deref()?));
-    let lists: Vec<(usize, &[CqlValue])> = relation.primary_key.iter().filter_map(list).collect();
+    let list = |column: &usize| Some((*column, term.get(column)?.among.as_ref()?));
+    let lists: Vec<(usize, &Members)> = relation.primary_key.iter().filter_map(list).collect();
     let keys = lists.iter().map(|(_, members)| members.len()).fold(1, usize::saturating_mul);
     let Some((column, members)) = lists.iter().max_by_key(|(_, members)| members.len()) else {
         return Ok(vec![term.clone()]);
@@ -284,12 +290,12 @@ fn portions(relation: &Relation, term: &Term) -> Result<Vec<Term>, RequestError>
             "send the keys in several requests".to_owned(),
         ));
     }
-    let portion = |members: &[CqlValue]| {
+    let portion = |members: Members| {
         let mut one = term.clone();
-        one.insert(*column, Demand { among: Some(members.to_vec()), ..Demand::default() });
+        one.insert(*column, Demand::among(members));
         one
     };
-    Ok(members.chunks(size).map(portion).collect())
+    Ok(members.portions(size).map(portion).collect())
 }
 
 /// The term as several ones in which the columns that `which` names have one value each.
@@ -300,14 +306,14 @@ fn single_values(term: &Term, which: impl Fn(usize) -> bool) -> Result<Vec<Term>
         if terms.len() * members.len() > MAX_READS {
             return Err(too_many());
         }
-        let with = |one: &Term, member: &CqlValue| {
+        let with = |one: &Term, member: Members| {
             let mut one = one.clone();
-            one.insert(*column, Demand { among: Some(vec![member.clone()]), ..Demand::default() });
+            one.insert(*column, Demand::among(member));
             one
         };
         terms = terms
             .iter()
-            .flat_map(|one| members.iter().map(|member| with(one, member)).collect::<Vec<_>>())
+            .flat_map(|one| members.singles().map(|member| with(one, member)).collect::<Vec<_>>())
             .collect();
     }
     Ok(terms)

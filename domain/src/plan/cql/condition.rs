@@ -2,6 +2,7 @@
 
 use super::access::restrictions;
 use super::terms::terms;
+use super::work::Work;
 use super::{CqlValue, Restriction, Test, refuse};
 use crate::error::RequestError;
 use crate::plan::bind::Datum;
@@ -13,7 +14,11 @@ use crate::schema::{CqlTable, Relation, TypeKind};
 ///
 /// # Errors
 /// What `IF` cannot say.
-pub(super) fn demanded(relation: &Relation, filter: &Filter) -> Result<Vec<Restriction>, RequestError> {
+pub(super) fn demanded(
+    relation: &Relation,
+    filter: &Filter,
+    work: &Work,
+) -> Result<Vec<Restriction>, RequestError> {
     let all = match filter {
         Filter::And(all) => all.as_slice(),
         one => std::slice::from_ref(one),
@@ -24,7 +29,7 @@ pub(super) fn demanded(relation: &Relation, filter: &Filter) -> Result<Vec<Restr
             demanded.extend(not_equal);
             continue;
         }
-        match terms(relation, one)?.as_slice() {
+        match terms(relation, one, work)?.as_slice() {
             [only] => demanded.extend(restrictions(relation, only)),
             [] => {
                 return Err(refuse(

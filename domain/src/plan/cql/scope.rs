@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::terms::{Term, terms};
+use super::work::Work;
 use super::{CqlValue, Existing, refuse};
 use crate::access::{AuthReason, denied};
 use crate::error::RequestError;
@@ -38,7 +39,7 @@ pub(super) fn in_scope(
     columns: &[usize],
     rows: &[Vec<CqlValue>],
 ) -> Result<(), RequestError> {
-    let terms = terms(relation, check)?;
+    let terms = terms(relation, check, &Work::default())?;
     for column in terms.iter().flat_map(BTreeMap::keys) {
         let known = match existing {
             Existing::Refuses | Existing::Told => columns.contains(column) || !table.statics.contains(column),
@@ -72,7 +73,7 @@ pub(super) fn stays_in_scope(
     check: &Filter,
     set: &[(usize, CqlValue)],
 ) -> Result<(), RequestError> {
-    let terms = terms(relation, check)?;
+    let terms = terms(relation, check, &Work::default())?;
     let given = |column: &usize| set.iter().find(|(written, _)| written == column).map(|(_, value)| value);
     if !terms.iter().flat_map(BTreeMap::keys).any(|column| given(column).is_some()) {
         return Ok(());

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ mod conditional;
 mod properties;
 mod reads;
 mod scope;
+mod steps;
 mod tuning;
 mod writes;
 
@@ -20,6 +22,22 @@ use crate::schema::{
     Clustering, Column, ColumnType, Consistency, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind,
     IndexTarget, Schema,
 };
+
+thread_local! {
+    static STEPS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts a value that is looked at.
+pub(super) fn step() {
+    STEPS.set(STEPS.get() + 1);
+}
+
+/// How often values are looked at meanwhile.
+fn steps(meanwhile: impl FnOnce()) -> u64 {
+    let before = STEPS.get();
+    meanwhile();
+    STEPS.get() - before
+}
 
 fn column(name: &str, ty: CqlType) -> Column {
     Column { name: name.into(), ty: ColumnType::cql(ty), nullable: true, writable: true }

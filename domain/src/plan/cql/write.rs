@@ -5,10 +5,12 @@ use std::collections::HashSet;
 
 use super::access::restrictions;
 use super::condition::{can_be_asked, demanded};
-use super::demand::{Demand, identity};
+use super::demand::Demand;
+use super::members::{Identity, Members, identity};
 use super::scope::{in_scope, stays_in_scope};
 use super::stage::table;
 use super::terms::{Term, terms};
+use super::work::Work;
 use super::{Batch, CqlDelete, CqlInsert, CqlUpdate, CqlValue, Existing, Restriction, refuse};
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
@@ -224,8 +226,9 @@ impl Writes<'_> {
         only_if: Option<&Filter>,
         guard: Guard,
     ) -> Result<(Vec<Vec<Restriction>>, Vec<Restriction>), RequestError> {
-        let terms = terms(relation, filter)?;
-        let (mut rows, mut seen): (Vec<Term>, HashSet<String>) = (Vec::new(), HashSet::new());
+        let work = Work::default();
+        let terms = terms(relation, filter, &work)?;
+        let (mut rows, mut seen): (Vec<Term>, HashSet<Vec<Identity>>) = (Vec::new(), HashSet::new());
         let mut condition: Option<Term> = None;
         for mut term in terms {
             let mut keys = vec![Term::new()];
@@ -233,15 +236,13 @@ impl Writes<'_> {
                 let members =
                     term.remove(column).and_then(|demand| demand.among).ok_or_else(|| no_key(relation))?;
                 self.not_too_many(keys.len().saturating_mul(members.len()))?;
-                let one =
-                    |member: &CqlValue| Demand { among: Some(vec![member.clone()]), ..Demand::default() };
                 let with = |key: &Term| {
-                    let longer = |member| {
+                    let longer = |member: Members| {
                         let mut key = key.clone();
-                        key.insert(*column, one(member));
+                        key.insert(*column, Demand::among(member));
                         key
                     };
-                    members.iter().map(longer).collect::<Vec<_>>()
+                    members.singles().map(longer).collect::<Vec<_>>()
                 };
                 keys = keys.iter().flat_map(with).collect();
             }
@@ -265,7 +266,7 @@ impl Writes<'_> {
                     "send a request for each of the rows".to_owned(),
                 ));
             }
-            condition.extend(demanded(relation, only_if)?);
+            condition.extend(demanded(relation, only_if, &work)?);
         }
         can_be_asked(relation, table, &condition)?;
         if let Some(most) = guard.max_affected.filter(|most| rows.len() as u64 > *most) {
@@ -283,9 +284,8 @@ impl Writes<'_> {
     }
 }
 
-fn key_identity(key: &Term) -> String {
-    let values = key.values().filter_map(Demand::single).map(identity);
-    values.collect::<Vec<_>>().join("\u{0}")
+fn key_identity(key: &Term) -> Vec<Identity> {
+    key.values().filter_map(Demand::single).map(identity).collect()
 }
 
 fn invalid(reason: &str) -> RequestError {
@@ -400,8 +400,8 @@ fn keys(
                 }
             }
         }
-        partitions.insert(key[..table.partition.len()].join("\u{0}"));
-        if !seen.insert(key.join("\u{0}")) {
+        partitions.insert(key[..table.partition.len()].to_vec());
+        if !seen.insert(key) {
             return Err(invalid(&format!("row {nth} has the primary key of an earlier one")));
         }
     }
