@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use athena_application::ports::{Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader as _};
 use athena_application::stopwatch::Stopwatch;
+use athena_domain::breaker::Health;
 use athena_domain::plan::bind::bind;
 use athena_domain::plan::{Plan, RawPlan, replace_placeholders};
 use athena_domain::query::Value;
@@ -89,6 +90,8 @@ impl PostgresBackend {
                 }
                 self.raw_sessions.learn(&failed);
                 if !survives {
+                    // By what was run in it, perhaps: a statement can end its own session.
+                    failed = failed.saying(Health::Doubtful);
                     running.discard();
                     return Err(if raw.read_only { failed } else { lost_write(failed) });
                 }
@@ -121,7 +124,7 @@ impl PostgresBackend {
                 Ok(()) => Ok(done),
                 Err(error) if session_survives(&error) => Err(port_error(error)),
                 Err(error) => {
-                    let failed = running.lose(error);
+                    let failed = running.lose(error).saying(Health::Doubtful);
                     return Err(if raw.read_only { failed } else { lost_write(failed) });
                 }
             },
