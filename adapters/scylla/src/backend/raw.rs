@@ -16,8 +16,9 @@ use scylla::statement::Statement;
 use super::ScyllaBackend;
 use super::effort::Effort;
 use super::exchange::{Page, finish, next};
+use super::pages::Pages;
 use super::rows::{rows, unreadable};
-use crate::failure::{Intent, bad_value, rejected};
+use crate::failure::{Intent, bad_value, of_own_words, rejected};
 use crate::render::Marker;
 use crate::session::Session;
 use crate::value::{Scratch, cell, domain_type};
@@ -43,7 +44,7 @@ impl ScyllaBackend {
         if raw.defines {
             self.schema.invalidate();
         }
-        outcome.map(|()| done)
+        outcome.map(|()| done).map_err(of_own_words)
     }
 
     #[expect(clippy::too_many_arguments, reason = "they have nothing in common but this statement")]
@@ -57,8 +58,8 @@ impl ScyllaBackend {
         effort: Effort,
         done: &mut Done,
     ) -> Result<(), PortError> {
-        let mut statement =
-            Statement::new(raw.query.to_string()).with_page_size(self.link.settings().page_size);
+        let mut pages = session.pages(&raw.query, self.link.settings().page_size);
+        let mut statement = Statement::new(raw.query.to_string());
         statement.set_is_idempotent(intent == Intent::Read);
         statement.set_consistency(effort.consistency);
         statement.set_serial_consistency(Some(effort.serial));
@@ -67,9 +68,10 @@ impl ScyllaBackend {
         while let Some(from) = state {
             let patience = effort.patience();
             statement.set_request_timeout(Some(patience));
+            statement.set_page_size(pages.size(u64::MAX));
             let asked = session.driver().query_single_page(statement.clone(), (), from);
             let (result, more) = finish(asked, intent, patience).await?;
-            state = hand_on((result, next(more)), sink, &mut scratch, done).await?;
+            state = hand_on((result, next(more)), &mut pages, sink, &mut scratch, done).await?;
         }
         Ok(())
     }
@@ -87,14 +89,16 @@ impl ScyllaBackend {
         done: &mut Done,
     ) -> Result<(), PortError> {
         let (text, order) = markers(&raw.query);
+        let mut pages = session.pages(&text, self.link.settings().page_size);
         let mut prepared = self.prepared(session, text, intent, effort).await?;
         let values = self::values(params, &order, &prepared)?;
         let values: Vec<Marker<'_>> = values.iter().map(Marker::One).collect();
         let mut scratch = Scratch::new(plan.big_numbers_as_text);
         let mut state = Some(PagingState::start());
         while let Some(from) = state {
+            prepared.set_page_size(pages.size(u64::MAX));
             let page = self.page(session, &mut prepared, &values, from, intent, effort).await?;
-            state = hand_on(page, sink, &mut scratch, done).await?;
+            state = hand_on(page, &mut pages, sink, &mut scratch, done).await?;
         }
         Ok(())
     }
@@ -103,6 +107,7 @@ impl ScyllaBackend {
 /// Hands on a page; none when no more are wanted.
 async fn hand_on(
     (result, more): Page,
+    pages: &mut Pages<'_>,
     sink: &mut dyn RowStream,
     scratch: &mut Scratch,
     done: &mut Done,
@@ -112,6 +117,7 @@ async fn hand_on(
         return Ok(None);
     }
     let page = rows(result)?;
+    pages.came(page.rows_num(), page.rows_bytes_size());
     if first {
         let heads =
             page.column_specs().iter().map(|spec| ColumnHead { label: spec.name().into(), hidden: false });
