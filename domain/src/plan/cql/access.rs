@@ -45,7 +45,11 @@ pub(super) fn access(
     rules: CqlRules,
 ) -> Result<Access, RequestError> {
     let work = Work::default();
-    let terms = terms(relation, filter, &work)?;
+    let mut terms = terms(relation, filter, &work)?;
+    for term in &terms {
+        can_be_found(relation, table, term)?;
+    }
+    terms.retain_mut(|term| may_be_there(table, term));
     let (mut reads, mut filtering, mut indexed) = (Vec::new(), false, false);
     for term in &terms {
         let question = Question { relation, table, term };
@@ -92,6 +96,55 @@ pub(super) fn restrictions(relation: &Relation, term: &Term) -> Vec<Restriction>
     let keys = relation.primary_key.iter().filter_map(|column| term.get_key_value(column));
     let others = term.iter().filter(|(column, _)| !relation.primary_key.contains(column));
     keys.chain(others).flat_map(|(column, demand)| demand.restrictions(*column)).collect()
+}
+
+/// Checks that the database compares by value what it is asked for by value. The place of a row, and an index of the
+/// older kind, it finds by the bytes, in which 7 and 7.0 differ.
+pub(super) fn can_be_found(relation: &Relation, table: &CqlTable, term: &Term) -> Result<(), RequestError> {
+    for (column, demand) in term {
+        let TypeKind::Cql(ty) = &relation.columns[*column].ty.kind else { continue };
+        let indexed =
+            |index: &crate::schema::CqlIndex| index.column == *column && index.kind == IndexKind::Secondary;
+        let key = table.partition.contains(column);
+        let asked = demand.is_among() || !demand.holds.is_empty();
+        if !asked || !holds_decimal(ty) || !(key || table.indexes.iter().any(indexed)) {
+            continue;
+        }
+        let name = &relation.columns[*column].name;
+        let what = if key { "a row's place" } else { "what the index knows" };
+        return Err(refuse(
+            name,
+            format!(
+                "the database finds {what} by the digits that '{name}' was written with: 7 is not 7.0 there"
+            ),
+            format!("ask through /gateway/query for '{name}' with the very digits"),
+        ));
+    }
+    Ok(())
+}
+
+fn holds_decimal(ty: &CqlType) -> bool {
+    match ty {
+        CqlType::Decimal => true,
+        CqlType::List { element, .. } | CqlType::Set { element, .. } | CqlType::Vector { element, .. } => {
+            holds_decimal(element)
+        }
+        CqlType::Map { key, value, .. } => holds_decimal(key) || holds_decimal(value),
+        CqlType::Tuple(parts) => parts.iter().any(holds_decimal),
+        CqlType::Udt { fields, .. } => fields.iter().any(|(_, ty)| holds_decimal(ty)),
+        _ => false,
+    }
+}
+
+/// Whether any row can meet the term, without the keys that none has: a partition key of one column is never empty, and
+/// the database will not be asked for such a one.
+pub(super) fn may_be_there(table: &CqlTable, term: &mut Term) -> bool {
+    let [column] = &*table.partition else { return true };
+    let Some(Demand { among: among @ Some(_), .. }) = term.get_mut(column) else { return true };
+    let Some(members) = among.take() else { return true };
+    let Ok(kept) = members.that(|member| Ok::<_, std::convert::Infallible>(!member.is_empty()));
+    *among = kept;
+    among.is_some()
 }
 
 enum Way {

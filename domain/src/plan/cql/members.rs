@@ -138,7 +138,9 @@ pub(super) fn identity(value: &CqlValue) -> Identity {
     #[cfg(test)]
     super::tests::step();
     match value {
-        CqlValue::Int(number) | CqlValue::Timestamp(number) | CqlValue::Time(number) => Identity::Int(*number),
+        CqlValue::Int(number) | CqlValue::Timestamp(number) | CqlValue::Time(number) => {
+            Identity::Int(*number)
+        }
         CqlValue::Date(days) => Identity::Int((*days).into()),
         CqlValue::Uuid(bytes) => Identity::Uuid(*bytes),
         CqlValue::Text(text) => Identity::Bytes(text.as_bytes().into()),

@@ -129,6 +129,11 @@ impl Reading<'_> {
         // Values of one column become one list, however many they are.
         let mut lists: BTreeMap<usize, Vec<CqlValue>> = BTreeMap::new();
         for filter in any {
+            if let Some((column, value)) = self.equal(filter, holds) {
+                self.work.spend(value.weight())?;
+                lists.entry(column).or_default().push(value.clone());
+                continue;
+            }
             for term in self.read(filter, holds)? {
                 let mut of = term.iter();
                 match (of.next(), of.next()) {
@@ -149,6 +154,19 @@ impl Reading<'_> {
             terms.extend(Members::of(values).map(|members| Term::from([(column, Demand::among(members))])));
         }
         self.united(terms)
+    }
+
+    /// The column and the value of a plain equality: a long list consists of them.
+    fn equal<'f>(&self, filter: &'f Filter, holds: bool) -> Option<(usize, &'f CqlValue)> {
+        match (filter, holds) {
+            (Filter::Compare { column, op, value: Bind { datum: Datum::Cql(value), .. }, .. }, holds)
+                if *op == (if holds { CompareOp::Eq } else { CompareOp::Neq }) =>
+            {
+                let plain = self.ty(*column).is_whole() && !value.holds_zero();
+                plain.then_some((*column, value))
+            }
+            _ => None,
+        }
     }
 
     /// Alternatives that differ in the values of one column become one.
@@ -244,13 +262,36 @@ impl Reading<'_> {
                 format!("compare '{name}' with eq or in"),
             ));
         }
+        // 0 and -0 are one number, and two values that the database keeps apart: -0 comes first.
+        let zeros = match value {
+            CqlValue::Float(number) if *number == 0.0 => Some([CqlValue::Float(-0.0), CqlValue::Float(0.0)]),
+            _ => None,
+        };
+        if zeros.is_none() && value.holds_zero() {
+            return Err(refuse(
+                name,
+                format!("a zero inside a {ty} is one of two values to the database, 0 and -0"),
+                "compare with values without a zero, or read the rows and compare them yourself".to_owned(),
+            ));
+        }
+        let ends = zeros.clone().unwrap_or_else(|| [value.clone(), value.clone()]);
         let one = |demand: Demand| vec![Term::from([(column, demand)])];
-        let lower = |with| Demand { lower: Some((value.clone(), with)), ..Demand::default() };
-        let upper = |with| Demand { upper: Some((value.clone(), with)), ..Demand::default() };
+        // Above, or from there; below, or up to there.
+        let lower = |with: bool| {
+            let edge = &ends[usize::from(!with)];
+            Demand { lower: Some((edge.clone(), with)), ..Demand::default() }
+        };
+        let upper = |with: bool| {
+            let edge = &ends[usize::from(with)];
+            Demand { upper: Some((edge.clone(), with)), ..Demand::default() }
+        };
         let equal = |value: CqlValue| Demand::among(Members::one(value));
         self.work.spend(value.weight())?;
         Ok(match op {
-            CompareOp::Eq => one(equal(value.clone())),
+            CompareOp::Eq => one(match zeros.and_then(Members::of) {
+                Some(both) => Demand::among(both),
+                None => equal(value.clone()),
+            }),
             CompareOp::Gt => one(lower(false)),
             CompareOp::Gte => one(lower(true)),
             CompareOp::Lt => one(upper(false)),
@@ -294,9 +335,9 @@ impl Reading<'_> {
         let table = self.relation.cql.as_ref();
         let statics = table.is_some_and(|t| !t.statics.is_empty() && !t.partition.contains(&column));
         match (null, statics) {
-            (true, _) => Ok(Vec::new()),
+            (true, false) => Ok(Vec::new()),
             (false, false) => Ok(vec![Term::new()]),
-            (false, true) => Ok(of(Demand { null: Some(false), ..Demand::default() })),
+            (null, true) => Ok(of(Demand { null: Some(null), ..Demand::default() })),
         }
     }
 
@@ -324,6 +365,13 @@ impl Reading<'_> {
             }
             _ => Vec::new(),
         };
+        if matches!(&value.datum, Datum::Cql(value) if value.holds_zero()) {
+            return Err(refuse(
+                name,
+                "a zero is one of two values to the database, 0 and -0".to_owned(),
+                "read the rows and look for it yourself".to_owned(),
+            ));
+        }
         if holds.is_empty() {
             return Err(refuse(
                 name,

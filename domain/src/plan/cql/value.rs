@@ -79,13 +79,39 @@ impl CqlValue {
             // UTF-8 sorts as its code points do, and CQL compares bytes.
             (Self::Text(a), Self::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
             (Self::Blob(a), Self::Blob(b)) => Some(a.cmp(b)),
-            (Self::Float(a), Self::Float(b)) => a.partial_cmp(b),
+            // -0 comes before 0, and what is no number after all numbers.
+            (Self::Float(a), Self::Float(b)) => Some(match (a.is_nan(), b.is_nan()) {
+                (false, false) => a.total_cmp(b),
+                (a, b) => a.cmp(&b),
+            }),
             (Self::Varint(a), Self::Varint(b)) => Some(integer(a).cmp(&integer(b))),
-            (
-                Self::Decimal { unscaled: a, scale: of_a },
-                Self::Decimal { unscaled: b, scale: of_b },
-            ) => Some(Decimal::of(a, *of_a).cmp(&Decimal::of(b, *of_b))),
+            (Self::Decimal { unscaled: a, scale: of_a }, Self::Decimal { unscaled: b, scale: of_b }) => {
+                Some(Decimal::of(a, *of_a).cmp(&Decimal::of(b, *of_b)))
+            }
             _ => None,
+        }
+    }
+
+    /// Whether a part of it is a zero, of which the database knows two.
+    pub(super) fn holds_zero(&self) -> bool {
+        match self {
+            Self::Float(number) => *number == 0.0,
+            Self::List(parts)
+            | Self::Set(parts)
+            | Self::Tuple(parts)
+            | Self::Vector(parts)
+            | Self::Udt(parts) => parts.iter().any(Self::holds_zero),
+            Self::Map(pairs) => pairs.iter().any(|(key, value)| key.holds_zero() || value.holds_zero()),
+            _ => false,
+        }
+    }
+
+    /// Whether it is no byte at all.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Blob(bytes) => bytes.is_empty(),
+            _ => false,
         }
     }
 
@@ -104,7 +130,9 @@ impl CqlValue {
             | Self::Tuple(parts)
             | Self::Vector(parts)
             | Self::Udt(parts) => 1 + parts.iter().map(Self::weight).sum::<u64>(),
-            Self::Map(pairs) => 1 + pairs.iter().map(|(key, value)| key.weight() + value.weight()).sum::<u64>(),
+            Self::Map(pairs) => {
+                1 + pairs.iter().map(|(key, value)| key.weight() + value.weight()).sum::<u64>()
+            }
             _ => 1,
         }
     }

@@ -26,7 +26,8 @@ impl Work {
                 format!(
                     "it takes more than {MOST_STEPS} comparisons of values to find out what the conditions ask for"
                 ),
-                "give shorter lists, fewer alternatives of `or` and `not`, or one list for each column".to_owned(),
+                "give shorter lists, fewer alternatives of `or` and `not`, or one list for each column"
+                    .to_owned(),
             ));
         }
         self.0.set(spent);

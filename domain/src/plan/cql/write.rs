@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::access::restrictions;
+use super::access::{can_be_found, may_be_there, restrictions};
 use super::condition::{can_be_asked, demanded};
 use super::demand::Demand;
 use super::members::{Identity, Members, identity};
@@ -77,7 +77,7 @@ impl Writes<'_> {
                 });
             values.push(cells.collect::<Vec<_>>());
         }
-        let partitions = keys(&relation, table, &plan.columns, &values)?;
+        let partitions = keys(&relation, table, existing, &plan.columns, &values)?;
         let batch = match (several, partitions, existing) {
             (false, ..) => Batch::Single,
             (true, 1, Existing::Refuses | Existing::Changes) => Batch::Partition,
@@ -227,7 +227,11 @@ impl Writes<'_> {
         guard: Guard,
     ) -> Result<(Vec<Vec<Restriction>>, Vec<Restriction>), RequestError> {
         let work = Work::default();
-        let terms = terms(relation, filter, &work)?;
+        let mut terms = terms(relation, filter, &work)?;
+        for term in &terms {
+            can_be_found(relation, table, term)?;
+        }
+        terms.retain_mut(|term| may_be_there(table, term));
         let (mut rows, mut seen): (Vec<Term>, HashSet<Vec<Identity>>) = (Vec::new(), HashSet::new());
         let mut condition: Option<Term> = None;
         for mut term in terms {
@@ -378,6 +382,7 @@ fn existing(relation: &Relation, conflict: Option<&Conflict>) -> Result<Existing
 fn keys(
     relation: &Relation,
     table: &CqlTable,
+    existing: Existing,
     columns: &[usize],
     rows: &[Vec<CqlValue>],
 ) -> Result<usize, RequestError> {
@@ -388,6 +393,13 @@ fn keys(
             let place = columns.iter().position(|written| written == column);
             let value = place.and_then(|place| row.get(place));
             match value.filter(|value| !matches!(value, CqlValue::Null | CqlValue::Unset)) {
+                Some(value) if value.is_empty() && *table.partition == [*column] => {
+                    let name = &relation.columns[*column].name;
+                    let message = format!(
+                        "'{name}' says where a row is kept, and the database takes no empty value for it"
+                    );
+                    return Err(RequestError::field(RequestCode::DataException, &**name, message));
+                }
                 Some(value) => key.push(identity(value)),
                 None => {
                     let name = &relation.columns[*column].name;
@@ -402,7 +414,11 @@ fn keys(
         }
         partitions.insert(key[..table.partition.len()].to_vec());
         if !seen.insert(key) {
-            return Err(invalid(&format!("row {nth} has the primary key of an earlier one")));
+            let twice = format!("row {nth} has the primary key of an earlier one");
+            return Err(match existing {
+                Existing::Refuses => RequestError::field(RequestCode::UniqueViolation, "insert_body", twice),
+                Existing::Stays | Existing::Told | Existing::Changes => invalid(&twice),
+            });
         }
     }
     Ok(partitions.len())

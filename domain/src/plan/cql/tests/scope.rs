@@ -123,3 +123,17 @@ fn a_refusal_names_no_column_that_the_key_does_not_reach() {
     // What the filter of the key finds by itself is found.
     assert!(asking.read("events", "").is_ok());
 }
+
+#[test]
+fn columns_of_the_key_are_not_named_to_those_who_must_not_see_them() {
+    let columns = r#"{"events":["a","b","c","plain"]}"#;
+    let scope = Scope::from_parts(None, None, Some(columns), None).unwrap();
+    let key = ApiKey { rights: RightSet::new(["*"]), scope, ..ApiKey::new(1, "") };
+    let asking = Asking { allow_filtering: false, authority: Some(Authority::of(&key)) };
+    let body = r#"{"table_name":"events","insert_body":{"a":1,"b":2,"c":3},"columns":"a"}"#;
+    let error = asking.insert(body).unwrap_err();
+    let texts = [Some(error.message), error.hint, error.field];
+    for text in texts.into_iter().flatten() {
+        assert!(!text.contains("'d'") && !text.contains("'e'") && text != "d", "{text}");
+    }
+}

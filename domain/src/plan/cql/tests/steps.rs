@@ -73,7 +73,8 @@ fn decimals_are_compared_by_value() {
         Ok(value) => value,
         Err(error) => panic!("{text}: {error:?}"),
     };
-    let sorted = ["-1e131072", "-10.01", "-10", "-1e-9", "0", "1e-131072", "0.9", "1", "1.0001", "9", "10", "1e9"];
+    let sorted =
+        ["-1e131072", "-10.01", "-10", "-1e-9", "0", "1e-131072", "0.9", "1", "1.0001", "9", "10", "1e9"];
     for (at, one) in sorted.iter().enumerate() {
         for (place, two) in sorted.iter().enumerate() {
             assert_eq!(of(one).compare(&of(two)), Some(at.cmp(&place)), "{one} {two}");
