@@ -193,7 +193,8 @@ fn by_status(status: u16, said: &Said, asked: Asked) -> Fault {
         400..500 => {
             let message = format!("what stands before the database refused the request with {status}");
             let mut rejection = Rejection::new(Reason::Upstream(status), message);
-            rejection.hint = Some("the answer was not the database's; ask whoever runs its address why".to_owned());
+            rejection.hint =
+                Some("the answer was not the database's; ask whoever runs its address why".to_owned());
             Fault::lasting(rejected(rejection))
         }
         // Whether it came as far as the database, nobody says.

@@ -78,7 +78,9 @@ async fn rows_that_nobody_asked_for_are_not_handed_on() {
 #[tokio::test]
 async fn what_one_callers_values_bring_about_turns_nobody_else_away() {
     let both = Both::with(Preferences::Known, None, "&circuit_breaker_threshold=3").await;
-    for (status, answered) in [(400, 400), (401, 403), (403, 403), (404, 404), (406, 406), (409, 409), (422, 422)] {
+    for (status, answered) in
+        [(400, 400), (401, 403), (403, 403), (404, 404), (406, 406), (409, 409), (422, 422)]
+    {
         for (route, body) in [("fetch", ROW), ("update", CHANGE)] {
             let page = || Fault::Answer(Reply::new(status, "<html>This request was blocked.</html>"));
             both.server.next((0..4).map(|_| page()));

@@ -37,7 +37,8 @@ impl SupabaseBackend {
             }
         };
         hand_on(&said, sink).ok_or_else(|| {
-            PortError::new(PORT, PortErrorKind::Unreadable).caused_by("the upstream's answer to a call is not JSON")
+            PortError::new(PORT, PortErrorKind::Unreadable)
+                .caused_by("the upstream's answer to a call is not JSON")
         })
     }
 }
