@@ -17,6 +17,7 @@ mod work;
 mod write;
 
 pub(super) use counter::{counts_nothing, increment};
+pub use raw::first_word;
 pub(super) use raw::raw;
 pub use read::read;
 pub(super) use stage::{paged, stage};

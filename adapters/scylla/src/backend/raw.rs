@@ -31,7 +31,7 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         effort: Effort,
     ) -> Result<Done, PortError> {
-        let reads = first_word(&raw.query) == "select";
+        let reads = cql::first_word(&raw.query) == "select";
         let intent = if reads { Intent::Read } else { Intent::Write };
         let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
@@ -59,7 +59,7 @@ impl ScyllaBackend {
         done: &mut Done,
     ) -> Result<(), PortError> {
         let mut pages = session.pages(&raw.query, self.link.settings().page_size);
-        let mut statement = Statement::new(raw.query.to_string());
+        let mut statement = Statement::new(ended(&raw.query));
         statement.set_is_idempotent(intent == Intent::Read);
         statement.set_consistency(effort.consistency);
         statement.set_serial_consistency(Some(effort.serial));
@@ -88,7 +88,7 @@ impl ScyllaBackend {
         effort: Effort,
         done: &mut Done,
     ) -> Result<(), PortError> {
-        let (text, order) = markers(&raw.query);
+        let (text, order) = markers(&ended(&raw.query));
         let mut pages = session.pages(&text, self.link.settings().page_size);
         let mut prepared = self.prepared(session, text, intent, effort).await?;
         let values = self::values(params, &order, &prepared)?;
@@ -119,9 +119,7 @@ async fn hand_on(
     let page = rows(result)?;
     pages.came(page.rows_num(), page.rows_bytes_size());
     if first {
-        let heads =
-            page.column_specs().iter().map(|spec| ColumnHead { label: spec.name().into(), hidden: false });
-        sink.columns(&heads.collect::<Vec<_>>());
+        sink.columns(&ColumnHead::named(page.column_specs().iter().map(|spec| spec.name())));
     }
     let flow = push(&page, sink, scratch, done).await?;
     Ok(more.filter(|_| flow != Flow::Stop))
@@ -149,6 +147,11 @@ async fn push(
         }
     }
     Ok(Flow::More)
+}
+
+/// The text with an end of its last line, without which the database takes a comment there for none.
+fn ended(query: &str) -> String {
+    format!("{query}\n")
 }
 
 /// The text with `?` for `$1` and the like, and which value each of them takes; none where the text has `?` itself.
@@ -194,35 +197,9 @@ fn values(
     encoded.map(one).collect()
 }
 
-/// The first word of a statement in lower case, after blanks and comments.
-fn first_word(query: &str) -> String {
-    let mut rest = query.trim_start();
-    loop {
-        let end = match rest {
-            _ if rest.starts_with("--") || rest.starts_with("//") => rest.find('\n'),
-            _ if rest.starts_with("/*") => rest.find("*/").map(|at| at + 1),
-            _ => break,
-        };
-        rest = end.map_or("", |at| rest[at + 1..].trim_start());
-    }
-    let end = rest.find(|char: char| !char.is_ascii_alphabetic()).unwrap_or(rest.len());
-    rest[..end].to_ascii_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_word_tells_reads_from_writes() {
-        let check = |query: &str, expected: &str| assert_eq!(first_word(query), expected, "{query}");
-        check("SELECT 1", "select");
-        check("  -- insert\n // update\n/* delete */ Select*from t", "select");
-        check("insert into t", "insert");
-        check("-- select", "");
-        check("/* select", "");
-        check("(select)", "");
-    }
 
     #[test]
     fn numbered_placeholders_become_markers() {
