@@ -352,7 +352,7 @@ fn portions(relation: &Relation, term: &Term) -> Result<Vec<Term>, RequestError>
 }
 
 /// The term as several ones in which the columns that `which` names have one value each.
-fn single_values(term: &Term, which: impl Fn(usize) -> bool) -> Result<Vec<Term>, RequestError> {
+pub(super) fn single_values(term: &Term, which: impl Fn(usize) -> bool) -> Result<Vec<Term>, RequestError> {
     let mut terms = vec![term.clone()];
     for (column, demand) in term {
         let Some(members) = demand.among.as_ref().filter(|m| m.len() > 1 && which(*column)) else { continue };

@@ -7,7 +7,7 @@ use super::access::{can_be_found, may_be_there, restrictions};
 use super::condition::{can_be_asked, demanded};
 use super::demand::Demand;
 use super::members::{Identity, Members, identity};
-use super::scope::{in_scope, stays_in_scope};
+use super::scope::{in_scope, stays_in_scope, visible};
 use super::stage::table;
 use super::terms::{Term, terms};
 use super::work::Work;
@@ -104,7 +104,9 @@ impl Writes<'_> {
         if let Some(check) = &plan.check {
             in_scope(&relation, table, check, existing, &plan.columns, &values)?;
         }
+        let visible = visible(&relation, plan.check.as_ref())?;
         Ok(CqlInsert {
+            visible,
             columns: plan.columns,
             rows: values,
             existing,
@@ -146,6 +148,7 @@ impl Writes<'_> {
         if let Some(check) = &plan.check {
             stays_in_scope(&relation, check, &set)?;
         }
+        let visible = visible(&relation, plan.check.as_ref())?;
         let (told, ttl) = (plan.only_if.is_some(), plan.stamp.ttl);
         if plan.stamp.timestamp.is_some() {
             return Err(refuse(
@@ -160,6 +163,7 @@ impl Writes<'_> {
             added_alone(&relation, &condition, told, ttl)?;
         }
         Ok(CqlUpdate {
+            visible,
             rows,
             set,
             added: table.counter,

@@ -137,3 +137,30 @@ fn columns_of_the_key_are_not_named_to_those_who_must_not_see_them() {
         assert!(!text.contains("'d'") && !text.contains("'e'") && text != "d", "{text}");
     }
 }
+
+#[test]
+fn written_rows_are_shown_as_far_as_the_key_lets_them_through() {
+    let visible = |filter: &str, body: &str| {
+        under(filter, |asking| {
+            let insert = asking.insert(body).unwrap_or_else(|error| panic!("{filter}: {error:?}"));
+            insert.visible.map(|all| all_said(&insert.relation, &all))
+        })
+    };
+    let user = r#"{"table_name":"users","insert_body":{"id":1,"age":30}}"#;
+    assert_eq!(visible(&eq("id", 1), user), None, "a key never changes");
+    assert_eq!(visible(&eq("age", 30), user).as_deref(), Some("age=30"));
+    let both = format!("{},{}", eq("id", 1), eq("age", 30));
+    assert_eq!(visible(&both, user).as_deref(), Some("age=30"));
+    let either = r#"{"operator":"in","column":"age","value":[30,31]}"#;
+    assert_eq!(visible(either, user).as_deref(), Some("age=30 | age=31"));
+    let body = r#"{"table_name":"users","set":{"name":"x"},"conditions":[{"eq_column":"id","eq_value":1}]}"#;
+    under(&eq("age", 30), |asking| {
+        let update = asking.update(body).unwrap();
+        assert_eq!(update.visible.map(|all| all_said(&update.relation, &all)).as_deref(), Some("age=30"));
+    });
+    let body = r#"{"table_name":"users","conditions":[{"eq_column":"id","eq_value":1}]}"#;
+    under(&eq("age", 30), |asking| {
+        let delete = asking.delete(body).unwrap();
+        assert_eq!(said(&delete.relation, delete.visible()), "age=30");
+    });
+}
