@@ -194,12 +194,9 @@ async fn what_one_statement_brings_about_turns_nobody_else_away() {
     let Some(server) = PrivateCassandra::start(1, false).await else { return };
     let keyspace = server.keyspace(NUMBERS).await;
     let name = format!("{}_three", keyspace.name());
-    keyspace
-        .run(&format!(
-            "CREATE KEYSPACE {name} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 3}};
-             CREATE TABLE {name}.t (id int PRIMARY KEY);"
-        ))
-        .await;
+    let replication = "{'class': 'SimpleStrategy', 'replication_factor': 3}";
+    keyspace.run(&format!("CREATE KEYSPACE {name} WITH replication = {replication}")).await;
+    keyspace.run(&format!("CREATE TABLE {name}.t (id int PRIMARY KEY)")).await;
     let gateway = gateway(&keyspace.uri()).await;
     let away = json!({"query": format!("SELECT * FROM {name}.t"), "read_only": true}).to_string();
     for _ in 0..5 {
