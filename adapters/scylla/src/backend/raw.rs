@@ -1,5 +1,6 @@
 //! The caller's own CQL.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use athena_application::ports::{Done, PortError, Reason, RowStream, SchemaReader as _};
@@ -177,7 +178,8 @@ fn values(
     let taken: Vec<&Value> = if order.is_empty() {
         params.iter().collect()
     } else {
-        if (1..=params.len()).any(|number| !order.contains(&number)) {
+        let named: HashSet<usize> = order.iter().copied().collect();
+        if (1..=params.len()).any(|number| !named.contains(&number)) {
             return Err(mismatch());
         }
         order
