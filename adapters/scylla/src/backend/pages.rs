@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn pages_grow_with_small_rows_and_shrink_with_large_ones() {
         let sizes = RowSizes::new();
-        assert_eq!(pages(&sizes, 24, 16 << 20), vec![vec![4], vec![1; 20]].concat());
+        assert_eq!(pages(&sizes, 24, 16 << 20), [vec![4], vec![1; 20]].concat());
         assert_eq!(pages(&sizes, 3, 16 << 20), vec![1; 3], "it is known now");
         let sizes = RowSizes::new();
         assert_eq!(pages(&sizes, 3000, 100), [4, 64, 1000, 1000, 932]);
