@@ -98,6 +98,9 @@ impl SchemaReader for GuardedSchema {
 /// What an outcome says about the database.
 fn health<T>(outcome: &Result<T, PortError>) -> Health {
     let Err(error) = outcome else { return Health::Well };
+    if let Some(health) = error.health {
+        return health;
+    }
     match error.kind {
         PortErrorKind::Rejected(_) | PortErrorKind::Conflict => Health::Well,
         PortErrorKind::Unavailable
@@ -108,6 +111,7 @@ fn health<T>(outcome: &Result<T, PortError>) -> Health {
         PortErrorKind::Exhausted
         | PortErrorKind::QueueFull
         | PortErrorKind::CircuitOpen { .. }
+        | PortErrorKind::Unreadable
         | PortErrorKind::Internal => Health::Unknown,
     }
 }

@@ -45,6 +45,8 @@ pub enum RequestCode {
     UnsupportedSelect,
     /// An insert or update payload that cannot be written.
     InvalidPayload,
+    /// Rows of one request that cannot stand beside each other.
+    UniqueViolation,
     /// An insert payload without a column.
     NoColumns,
     /// A value that does not fit the column's type.
@@ -79,6 +81,7 @@ impl RequestCode {
             Self::UndefinedColumn => "undefined_column",
             Self::UnsupportedSelect => "unsupported_select",
             Self::InvalidPayload => "invalid_payload",
+            Self::UniqueViolation => "unique_violation",
             Self::NoColumns => "no_columns",
             Self::DataException => "data_exception",
             Self::TypeMismatch => "type_mismatch",

@@ -1,11 +1,13 @@
 //! Rows on their way out: borrowed cells pushed into a sink, never a tree of values.
 
+pub mod calendar;
 mod csv;
 mod json;
 
 pub use csv::CsvRows;
 pub use json::{JsonRows, escape_into};
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::shape::{Cell, RowSet};
@@ -36,6 +38,22 @@ pub struct ColumnHead {
     pub label: Arc<str>,
     /// Whether the value is for the gateway alone and not part of the answer.
     pub hidden: bool,
+}
+
+impl ColumnHead {
+    /// Columns of these names. Two of one name would hide each other in an object, so the second gets a number.
+    pub fn named<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Self> {
+        let mut labels = HashSet::new();
+        let head = |name: &str| {
+            let (mut label, mut number) = (name.to_owned(), 1);
+            while !labels.insert(label.clone()) {
+                number += 1;
+                label = format!("{name}_{number}");
+            }
+            Self { label: label.into(), hidden: false }
+        };
+        names.map(head).collect()
+    }
 }
 
 /// What a sink wants next.

@@ -165,6 +165,21 @@ async fn a_silent_database_is_noticed_and_nobody_waits_beyond_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_statement_that_ends_its_own_session_takes_the_database_from_nobody() {
+    let (_proxy, gateway) = bench("").await;
+    for body in [
+        r#"{"query":"select pg_terminate_backend(pg_backend_pid())"}"#,
+        r#"{"query":"select pg_terminate_backend(pg_backend_pid())","read_only":true}"#,
+    ] {
+        for _ in 0..4 {
+            gateway.raw(body).await.refused(503, "connection_error");
+        }
+    }
+    fetch(&gateway, CLIENT).await.ok();
+    assert_eq!(breaker(&gateway, CLIENT).await["openings"], 0);
+}
+
+#[tokio::test]
 async fn slow_and_wrong_statements_take_the_database_from_nobody() {
     let database = TestDatabase::with(SQL).await;
     let uri = format!("{}&statement_timeout_secs=1&circuit_breaker_threshold=2", database.uri());

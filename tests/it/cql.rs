@@ -2,6 +2,7 @@
 
 mod conditional;
 mod cursors;
+mod keys;
 mod plane;
 mod stamps;
 mod tls;

@@ -188,3 +188,26 @@ async fn a_server_that_is_killed_fails_requests_only_while_it_is_down() {
         assert!(caller.await.expect("a caller that was told nothing wrong") > 0, "nobody notices");
     }
 }
+
+#[tokio::test]
+async fn what_one_statement_brings_about_turns_nobody_else_away() {
+    let Some(server) = PrivateCassandra::start(1, false).await else { return };
+    let keyspace = server.keyspace(NUMBERS).await;
+    let name = format!("{}_three", keyspace.name());
+    let replication = "{'class': 'SimpleStrategy', 'replication_factor': 3}";
+    keyspace.run(&format!("CREATE KEYSPACE {name} WITH replication = {replication}")).await;
+    keyspace.run(&format!("CREATE TABLE {name}.t (id int PRIMARY KEY)")).await;
+    let gateway = gateway(&keyspace.uri()).await;
+    let away = json!({"query": format!("SELECT * FROM {name}.t"), "read_only": true}).to_string();
+    for _ in 0..5 {
+        within(gateway.raw(&away)).await.refused(503, "connection_error");
+    }
+    assert_eq!(fetch(&gateway).await.rows(), json!([{"part": 1, "n": 1}]));
+    assert_eq!(openings(&gateway).await, 0);
+    // The node itself is missed all the same.
+    server.kill(0).await;
+    let began = Instant::now();
+    while fetch(&gateway).await.json()["code"] != "circuit_open" {
+        assert!(began.elapsed() < Duration::from_secs(30), "the breaker does not open");
+    }
+}

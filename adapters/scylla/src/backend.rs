@@ -3,6 +3,7 @@
 pub(crate) mod effort;
 mod exchange;
 mod page;
+pub(crate) mod pages;
 mod raw;
 mod read;
 mod rows;

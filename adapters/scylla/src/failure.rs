@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
 use athena_domain::RequestError;
+use athena_domain::breaker::Health;
 use scylla::errors::{DbError, ExecutionError, NewSessionError, PrepareError, RequestAttemptError};
 
 /// Name of the port in errors.
@@ -75,7 +76,8 @@ pub(crate) fn late(after: Duration, intent: Intent) -> PortError {
         // Nobody can take it back.
         Intent::Write => PortErrorKind::Lost,
     };
-    PortError::new(PORT, kind).caused_by(format!("no answer within {after:?}"))
+    // The statement itself may take so long, or have been given so little time.
+    PortError::new(PORT, kind).caused_by(format!("no answer within {after:?}")).saying(Health::Doubtful)
 }
 
 fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
@@ -88,7 +90,36 @@ fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
         RequestAttemptError::UnableToAllocStreamId => PortErrorKind::Exhausted,
         _ => PortErrorKind::Internal,
     };
-    PortError { port: PORT, kind, source: Some(error.into()) }
+    let health = match &error {
+        RequestAttemptError::DbError(error, _) => doubt(error),
+        _ => None,
+    };
+    PortError { port: PORT, kind, source: Some(error.into()), health }
+}
+
+/// What an answer says about the database where that is not as much as its kind does. A node that answers is there;
+/// what it could not do may lie in the statement: in the rows it passes, the replicas its keyspace has, the level it
+/// asks for. Whether the node is worth asking shows when it is looked after.
+fn doubt(error: &DbError) -> Option<Health> {
+    match error {
+        DbError::ReadFailure { .. }
+        | DbError::WriteFailure { .. }
+        | DbError::ReadTimeout { .. }
+        | DbError::WriteTimeout { .. }
+        | DbError::Unavailable { .. }
+        | DbError::Overloaded
+        | DbError::RateLimitReached { .. } => Some(Health::Doubtful),
+        // It takes nobody, whatever is asked.
+        _ => None,
+    }
+}
+
+/// The failure of a statement in the caller's own words, which may be what broke the connection.
+pub(crate) fn of_own_words(error: PortError) -> PortError {
+    match error.kind {
+        PortErrorKind::Unavailable | PortErrorKind::Lost => error.saying(Health::Doubtful),
+        _ => error,
+    }
 }
 
 fn database(error: &DbError, text: &str, intent: Intent) -> PortErrorKind {
@@ -173,6 +204,43 @@ mod tests {
             let PortErrorKind::Rejected(rejection) = kind(error, Intent::Read) else { panic!("{code}") };
             assert_eq!((rejection.reason, rejection.sql_state.as_deref()), (reason, Some(code)));
         }
+    }
+
+    #[test]
+    fn what_a_statement_can_bring_about_turns_nobody_else_away() {
+        let level = Consistency::Quorum;
+        let health = |error: DbError, intent| {
+            let error = RequestAttemptError::DbError(error, "text".to_owned());
+            failed(ExecutionError::LastAttemptError(error), intent).health
+        };
+        for intent in [Intent::Read, Intent::Write] {
+            for error in [
+                // Too many deleted rows.
+                DbError::ReadFailure {
+                    consistency: level,
+                    received: 0,
+                    required: 1,
+                    numfailures: 1,
+                    data_present: false,
+                },
+                DbError::WriteFailure {
+                    consistency: level,
+                    received: 0,
+                    required: 1,
+                    numfailures: 1,
+                    write_type: WriteType::Simple,
+                },
+                // A keyspace with more replicas than there are nodes.
+                DbError::Unavailable { consistency: level, required: 2, alive: 1 },
+                DbError::Overloaded,
+            ] {
+                assert_eq!(health(error.clone(), intent), Some(Health::Doubtful), "{error}");
+            }
+            assert_eq!(health(DbError::IsBootstrapping, intent), None);
+            assert_eq!(late(Duration::from_millis(1), intent).health, Some(Health::Doubtful));
+        }
+        let pool = ExecutionError::EmptyPlan;
+        assert_eq!(failed(pool, Intent::Read).health, None, "no node is there");
     }
 
     #[test]

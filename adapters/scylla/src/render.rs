@@ -105,11 +105,20 @@ impl<'a> Statement<'a> {
         statement
     }
 
-    /// One row, read by its key.
-    pub(crate) fn row(relation: &'a Relation, outputs: &[Output], key: &'a [Restriction]) -> Self {
+    /// One row, read by its key, if it meets `visible` as well: there the database looks at that row alone.
+    pub(crate) fn row(
+        relation: &'a Relation,
+        outputs: &[Output],
+        key: &'a [Restriction],
+        visible: &'a [Restriction],
+    ) -> Self {
         let mut statement = Self::begin("SELECT ");
         statement.columns(relation, outputs);
         statement.from(relation, key);
+        if !visible.is_empty() {
+            statement.restrictions(" AND ", relation, visible);
+            statement.text.push_str(" ALLOW FILTERING");
+        }
         statement
     }
 

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::backend::effort::level;
+use crate::backend::pages::{Pages, RowSizes};
 use crate::failure::{PORT, no_session, unprepared};
 use crate::settings::ScyllaSettings;
 
@@ -49,6 +50,7 @@ pub(crate) struct Session {
     opened: Instant,
     /// Milliseconds after `opened`.
     used: AtomicU64,
+    row_sizes: RowSizes,
 }
 
 impl Session {
@@ -56,6 +58,11 @@ impl Session {
     pub(crate) async fn prepare(&self, text: String, page_size: i32) -> Result<PreparedStatement, PortError> {
         let statement = Statement::new(text).with_page_size(page_size);
         self.inner.add_prepared_statement(&statement).await.map_err(unprepared)
+    }
+
+    /// The pages of the answer to a statement, of `most` rows at most.
+    pub(crate) fn pages(&self, text: &str, most: i32) -> Pages<'_> {
+        Pages::of(&self.row_sizes, text, most)
     }
 
     pub(crate) fn driver(&self) -> &scylla::client::session::Session {
@@ -218,7 +225,8 @@ impl Link {
         }
         let session = builder.build().await.map_err(no_session)?;
         let inner = CachingSessionBuilder::new(session).max_capacity(CACHED_STATEMENTS).build();
-        Ok(Arc::new(Session { inner, opened: Instant::now(), used: AtomicU64::new(0) }))
+        let (opened, used, row_sizes) = (Instant::now(), AtomicU64::new(0), RowSizes::new());
+        Ok(Arc::new(Session { inner, opened, used, row_sizes }))
     }
 
     /// Reads the files of encryption, anew for every session.
@@ -255,7 +263,7 @@ impl Link {
     pub(crate) fn learn<T>(&self, outcome: &Result<T, PortError>) {
         match outcome {
             Ok(_) => self.connected.store(true, Ordering::Relaxed),
-            Err(error) if error.kind == PortErrorKind::Unavailable => {
+            Err(error) if error.kind == PortErrorKind::Unavailable && error.health.is_none() => {
                 self.connected.store(false, Ordering::Relaxed);
                 self.complain(error);
             }

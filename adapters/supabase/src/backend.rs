@@ -136,7 +136,7 @@ impl SupabaseBackend {
             let outcome = match self.upstream.send(call, until).await {
                 Ok(response) => {
                     let end = (!select.unbounded).then_some(until);
-                    self.rows(response, &mut reading, sink, end, None).await
+                    self.rows(response, &mut reading, sink, end, select.limit).await
                 }
                 Err(fault) => Err(fault),
             };
@@ -144,7 +144,11 @@ impl SupabaseBackend {
                 Ok((done, _)) if select.limit.is_none() && done.rows >= self.max_rows => {
                     return Err(cut(self.max_rows));
                 }
-                Ok((done, _)) => return Ok(done),
+                // One row more than was asked for has been seen, and not handed on.
+                Ok((done, _)) => {
+                    let most = select.limit.unwrap_or(u64::MAX);
+                    return Ok(Done { rows: done.rows.min(most), ..done });
+                }
                 Err(fault) if reading.announced() => return Err(fault.error),
                 Err(fault) => self.upstream.pause(fault, tries, until).await?,
             }
@@ -158,7 +162,7 @@ impl SupabaseBackend {
             match self.upstream.send(call, until).await {
                 Ok(response) => {
                     let count = total(&response).ok_or_else(|| {
-                        PortError::new(PORT, PortErrorKind::Internal)
+                        PortError::new(PORT, PortErrorKind::Unreadable)
                             .caused_by("the upstream counted no rows in Content-Range")
                     })?;
                     return Ok(Done { count: Some(count), statements: 1, ..Done::default() });
@@ -187,14 +191,19 @@ impl SupabaseBackend {
         let affected = total(&response);
         let mut reading = Reading::new(returning, plan.big_numbers_as_text, plan.keys_to_snake);
         if returning.is_empty() {
-            let affected = affected.ok_or_else(|| carried_out("the upstream does not say how many rows"))?;
+            let affected = affected.ok_or_else(|| {
+                PortError::new(PORT, PortErrorKind::Unreadable)
+                    .caused_by("the upstream does not say in Content-Range how many rows it changed")
+            })?;
             reading.announce(&[], sink);
             return Ok(Done { affected, statements: 1, ..Done::default() });
         }
         // The rows are changed: whatever happens to the answer now, that must be said.
         let rows = self.rows(response, &mut reading, sink, Some(until), guard.max_returned).await;
-        let (done, complete) =
-            rows.map_err(|fault| PortError { kind: PortErrorKind::Lost, ..fault.error })?;
+        let (done, complete) = rows.map_err(|fault| match fault.error.kind {
+            PortErrorKind::Unreadable => fault.error,
+            _ => PortError { kind: PortErrorKind::Lost, ..fault.error },
+        })?;
         if !complete {
             return Err(too_much(guard, done));
         }
@@ -205,7 +214,7 @@ impl SupabaseBackend {
         Ok(Done { affected, ..done })
     }
 
-    /// Hands on the rows of an answer; tells whether all of them were wanted. Without `end`, no two pieces may be
+    /// Hands on the rows of an answer, `max_rows` at most; tells whether all of them were wanted. Without `end`, no two pieces may be
     /// further apart than one statement may take.
     async fn rows(
         &self,
@@ -220,18 +229,22 @@ impl SupabaseBackend {
         let unreadable = |cause: Unreadable| {
             // An answer that ends in the middle is a broken connection, unless somebody says otherwise.
             let is_cut = cause == Unreadable::Cut;
-            let kind = if is_cut { PortErrorKind::Unavailable } else { PortErrorKind::Internal };
+            let kind = if is_cut { PortErrorKind::Unavailable } else { PortErrorKind::Unreadable };
             Fault { error: PortError::new(PORT, kind).caused_by(cause), transient: is_cut }
         };
         loop {
             while let Some(row) = splitter.next().map_err(unreadable)? {
+                if max_rows == Some(done.rows) {
+                    reading.announce(&[], sink);
+                    return Ok((Done { rows: done.rows + 1, ..done }, false));
+                }
                 reading.row(row, sink).map_err(unreadable)?;
                 done.rows += 1;
                 let flow = match sink.end_row() {
                     Flow::Full => sink.flush().await,
                     flow => flow,
                 };
-                if flow == Flow::Stop || max_rows.is_some_and(|most| done.rows > most) {
+                if flow == Flow::Stop {
                     return Ok((done, false));
                 }
             }
@@ -311,10 +324,6 @@ fn cut(max_rows: u64) -> PortError {
     rejection.hint = Some("page through the rows with `limit`, `offset` and `sort_by`".to_owned());
     rejection.limit = Some(("max_rows", max_rows));
     PortError::rejected(PORT, rejection)
-}
-
-fn carried_out(what: &str) -> PortError {
-    PortError::new(PORT, PortErrorKind::Lost).caused_by(what.to_owned())
 }
 
 /// A write has been carried out, and its rows cannot all be returned.

@@ -2,6 +2,7 @@
 
 use athena_application::ports::sql_state::{self, Verdict, quoted_name, sanitise};
 use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
+use athena_domain::breaker::Health;
 
 use crate::PORT;
 
@@ -49,6 +50,14 @@ impl Said {
             details: text("details"),
             hint: text("hint"),
         }
+    }
+
+    /// Whether it is about the key that was sent, in the words of what stands before a project's PostgREST. Nothing
+    /// that a value of a request can bring about says so.
+    fn speaks_of_the_key(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        let words = ["api key", "apikey", "jwt", "authentication credentials"];
+        message == "unauthorized" || words.iter().any(|word| message.contains(word))
     }
 
     fn rejection(&self, reason: Reason) -> Rejection {
@@ -124,13 +133,16 @@ pub(crate) fn answered(status: u16, retry_after: Option<&str>, body: &[u8], aske
 fn by_database(status: u16, said: &Said, asked: Asked) -> Fault {
     match sql_state::judge(&said.code, &said.message) {
         Verdict::Refused(reason) => Fault::lasting(rejected(said.rejection(reason))),
+        // A trigger may raise any state, and a loss of PostgREST's own connection comes as one of its own codes as soon
+        // as it lasts. What was raised does not turn others away; what is true shows when it is looked after.
         Verdict::Failed(PortErrorKind::Unavailable) if asked.writes && is_broken(&said.code) => {
-            Fault::lasting(port(PortErrorKind::Lost, status, said))
+            Fault::lasting(port(PortErrorKind::Lost, status, said).saying(Health::Doubtful))
         }
-        Verdict::Failed(kind) => {
+        Verdict::Failed(kind @ (PortErrorKind::Unavailable | PortErrorKind::TooManyConnections)) => {
             let transient = kind == PortErrorKind::Unavailable && is_broken(&said.code);
-            Fault { error: port(kind, status, said), transient }
+            Fault { error: port(kind, status, said).saying(Health::Doubtful), transient }
         }
+        Verdict::Failed(kind) => Fault::lasting(port(kind, status, said)),
     }
 }
 
@@ -165,7 +177,7 @@ fn by_postgrest(status: u16, said: &Said, asked: Asked) -> Fault {
 fn by_status(status: u16, said: &Said, asked: Asked) -> Fault {
     let failed = |kind| Fault::lasting(port(kind, status, said));
     match status {
-        401 | 403 => refused_key(status, said, asked),
+        401 | 403 if asked.key_of_caller || said.speaks_of_the_key() => refused_key(status, said, asked),
         413 | 414 | 431 => {
             let mut rejection = Rejection::new(
                 Reason::Unsupported,
@@ -175,14 +187,24 @@ fn by_status(status: u16, said: &Said, asked: Asked) -> Fault {
             Fault::lasting(rejected(rejection))
         }
         408 | 504 if !asked.writes => failed(PortErrorKind::TimedOut),
+        // It took its time, as the request itself may make it do.
+        408 | 504 => Fault::lasting(port(PortErrorKind::Lost, status, said).saying(Health::Doubtful)),
+        // By a firewall, say, that does not like a value: whoever sends it can have as many as he likes.
+        400..500 => {
+            let message = format!("what stands before the database refused the request with {status}");
+            let mut rejection = Rejection::new(Reason::Upstream(status), message);
+            rejection.hint =
+                Some("the answer was not the database's; ask whoever runs its address why".to_owned());
+            Fault::lasting(rejected(rejection))
+        }
         // Whether it came as far as the database, nobody says.
-        408 | 500.. if asked.writes => failed(PortErrorKind::Lost),
+        500.. if asked.writes => failed(PortErrorKind::Lost),
         500 => failed(PortErrorKind::Internal),
         502 | 503 | 520..=530 => {
             Fault { error: port(PortErrorKind::Unavailable, status, said), transient: true }
         }
-        // A redirect, a page of somebody else's: no PostgREST is where one should be.
-        _ => failed(PortErrorKind::Unavailable),
+        // A redirect: no PostgREST is where one should be, or a value has led elsewhere.
+        _ => Fault::lasting(port(PortErrorKind::Unavailable, status, said).saying(Health::Doubtful)),
     }
 }
 
@@ -215,6 +237,7 @@ pub(crate) fn late(writes: bool) -> PortError {
     // Closing the connection does not stop PostgREST: a write may be carried out all the same.
     PortError::new(PORT, if writes { PortErrorKind::Lost } else { PortErrorKind::TimedOut })
         .caused_by("the upstream did not answer in time")
+        .saying(Health::Doubtful)
 }
 
 #[cfg(test)]
@@ -304,9 +327,43 @@ mod tests {
         check(504, b"", TimedOut, Lost, false);
         check(500, b"", Internal, Lost, false);
         check(302, b"", Unavailable, Unavailable, false);
-        check(404, b"<html>", Unavailable, Unavailable, false);
         check(401, b"{\"message\":\"Invalid API key\"}", Unavailable, Unavailable, false);
         check(401, &body("PGRST301", "JWT expired"), Unavailable, Unavailable, false);
+    }
+
+    #[test]
+    fn what_a_value_can_bring_about_turns_nobody_else_away() {
+        let check = |status, body: &[u8], expected| {
+            for asked in [READ, WRITE] {
+                let fault = answered(status, None, body, asked);
+                assert_eq!(fault.error.reason(), Some(expected), "{status}");
+            }
+        };
+        for status in [400, 401, 403, 404, 405, 406, 409, 410, 415, 418, 422, 451] {
+            check(status, b"<html>Forbidden</html>", Reason::Upstream(status));
+            check(status, b"", Reason::Upstream(status));
+            check(status, b"{\"message\":\"blocked\"}", Reason::Upstream(status));
+        }
+        let doubtful = |status, body: &[u8]| {
+            for asked in [READ, WRITE] {
+                let error = answered(status, None, body, asked).error;
+                assert_eq!(error.health, Some(Health::Doubtful), "{status} {error:?}");
+            }
+        };
+        for state in ["08006", "08P01", "57P01", "57P03", "53300", "28000", "3D000"] {
+            doubtful(503, &body(state, "raised"));
+            doubtful(400, &body(state, "raised"));
+        }
+        doubtful(302, b"");
+        assert_eq!(answered(504, None, b"", WRITE).error.health, Some(Health::Doubtful));
+        // These nobody can bring about by a value.
+        for (status, body) in [
+            (503, body("PGRST001", "x")),
+            (502, b"<html>".to_vec()),
+            (401, b"{\"message\":\"Invalid API key\"}".to_vec()),
+        ] {
+            assert_eq!(answered(status, None, &body, READ).error.health, None, "{status}");
+        }
     }
 
     #[test]

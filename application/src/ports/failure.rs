@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use athena_domain::breaker::Health;
+
 /// Why a database refused a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -52,6 +54,8 @@ pub enum Reason {
     Stale,
     /// A written row does not meet what the caller's key demands of rows; the write was undone.
     RowOutOfScope,
+    /// What stands before the database refused the request by itself, with this HTTP status.
+    Upstream(u16),
     /// A cursor that is no place in what it is to go on in.
     Cursor,
     /// A script ended inside a transaction block, which was rolled back.
@@ -155,6 +159,8 @@ pub enum PortErrorKind {
     Unavailable,
     /// The database went away while it worked on a write: whether the write happened is not known.
     Lost,
+    /// Whoever answered in the database's place said something that no such database says.
+    Unreadable,
     /// Our statement, or our reading of the answer: a bug.
     Internal,
 }
@@ -168,12 +174,15 @@ pub struct PortError {
     pub kind: PortErrorKind,
     /// What the log is told.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// What it says about the database, where the kind alone would say more: what one request can bring about by itself
+    /// must not turn all others away.
+    pub health: Option<Health>,
 }
 
 impl PortError {
     /// A failure without a source.
     pub fn new(port: &'static str, kind: PortErrorKind) -> Self {
-        Self { port, kind, source: None }
+        Self { port, kind, source: None, health: None }
     }
 
     /// A refusal.
@@ -185,6 +194,13 @@ impl PortError {
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same failure, which says no more about the database than this.
+    #[must_use]
+    pub fn saying(mut self, health: Health) -> Self {
+        self.health = Some(health);
         self
     }
 
@@ -201,6 +217,7 @@ impl PortError {
             | PortErrorKind::TooManyConnections
             | PortErrorKind::Unavailable
             | PortErrorKind::Lost
+            | PortErrorKind::Unreadable
             | PortErrorKind::Internal => None,
         }
     }

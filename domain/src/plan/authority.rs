@@ -109,9 +109,20 @@ impl Planner<'_> {
     /// A refusal that tells nothing of columns that the caller's key does not reach: not of the table's key, and not
     /// of the key's own row filter.
     pub(super) fn without_names(&self, relation: Option<&Relation>, error: RequestError) -> RequestError {
-        let Some(relation) = relation.filter(|_| error.code == RequestCode::NotSupportedByBackend) else {
+        let Some(relation) = relation else { return error };
+        if matches!(error.code, RequestCode::InvalidPayload | RequestCode::DataException) {
+            let about = |(place, column): (usize, &Column)| {
+                !self.reaches(relation, place) && error.field.as_deref() == Some(&*column.name)
+            };
+            if !relation.columns.iter().enumerate().any(about) {
+                return error;
+            }
+            let reason = "a new row needs values that the API key cannot give".to_owned();
+            return cql::refuse("insert_body", reason, "ask whoever gave you the API key".to_owned());
+        }
+        if error.code != RequestCode::NotSupportedByBackend {
             return error;
-        };
+        }
         let texts = [Some(&error.message), error.hint.as_ref(), error.field.as_ref()];
         let told = |name: &str| texts.iter().flatten().any(|text| text.contains(name));
         let hidden = |(place, column): (usize, &Column)| !self.reaches(relation, place) && told(&column.name);

@@ -5,6 +5,7 @@ mod access;
 mod condition;
 mod counter;
 mod demand;
+mod members;
 mod moment;
 mod raw;
 mod read;
@@ -13,9 +14,11 @@ mod scope;
 mod stage;
 mod terms;
 mod value;
+mod work;
 mod write;
 
 pub(super) use counter::{counts_nothing, increment};
+pub use raw::first_word;
 pub(super) use raw::raw;
 pub use read::read;
 pub(super) use stage::{paged, stage};
@@ -178,6 +181,9 @@ pub struct CqlInsert {
     pub stamp: Stamp,
     /// Columns of the answer, read by the primary key when the row is written; none for an answer without rows.
     pub returning: Vec<Output>,
+    /// What a row must be, besides, to be shown: one of these. It may have changed since it was written, and the key of
+    /// the caller may not let it through as it is now. `None` where every row may be shown.
+    pub visible: Option<Vec<Vec<Restriction>>>,
 }
 
 impl CqlInsert {
@@ -211,6 +217,8 @@ pub struct CqlUpdate {
     pub told: bool,
     /// Columns of the answer, read by the primary key when the row is changed; none for an answer without rows.
     pub returning: Vec<Output>,
+    /// As with an insert.
+    pub visible: Option<Vec<Vec<Restriction>>>,
 }
 
 /// A removal of rows.
@@ -229,4 +237,14 @@ pub struct CqlDelete {
     pub told: bool,
     /// Columns of the answer, read by the primary key before the row is removed; none for an answer without rows.
     pub returning: Vec<Output>,
+}
+
+impl CqlDelete {
+    /// What the row must be, besides, to be read before it is removed: what its removal depends on, as far as a read can
+    /// say it. It may have been another row then, which the key of the caller does not let through.
+    pub fn visible(&self) -> &[Restriction] {
+        let sayable =
+            |one: &Restriction| !matches!(one.test, Test::Neq(_) | Test::Null | Test::NotNull | Test::In(_));
+        if self.told || !self.condition.iter().all(sayable) { &[] } else { &self.condition }
+    }
 }

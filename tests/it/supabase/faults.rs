@@ -47,8 +47,60 @@ async fn answers_that_break_are_not_taken_for_whole_ones() {
     both.send("rest", "update", CHANGE).await.refused(503, "connection_error");
     for odd in ["<html>", "{\"id\":1}", "[1]", "[{\"id\":1},{\"other\":1}]"] {
         both.server.next([Fault::Answer(Reply::new(200, odd))]);
-        assert_eq!(both.send("rest", "fetch", ROW).await.status, 500, "{odd}");
+        both.send("rest", "fetch", ROW).await.refused(502, "upstream_unreadable");
+        both.server.next([Fault::Answer(Reply::new(200, odd))]);
+        both.send("rest", "update", CHANGE).await.refused(502, "upstream_unreadable");
     }
+    // A write whose answer does not say how many rows it changed.
+    let silent = r#"{"table_name":"things","set":{"order":0},"conditions":[{"eq_column":"id","eq_value":1}],"head":true}"#;
+    for range in [None, Some("*/*"), Some("rows")] {
+        let reply = Reply::new(200, "");
+        let reply = range.map_or(reply.clone(), |range| reply.header("content-range", range));
+        both.server.next([Fault::Answer(reply)]);
+        both.send("rest", "update", silent).await.refused(502, "upstream_unreadable");
+    }
+    assert_eq!(both.send("rest", "fetch", ROW).await.rows(), json!([{"id": 1}]), "nobody is turned away");
+}
+
+#[tokio::test]
+async fn rows_that_nobody_asked_for_are_not_handed_on() {
+    let both = Both::start().await;
+    let many = r#"[{"id":1},{"id":2},{"id":3}]"#;
+    let reply = || Fault::Answer(Reply::new(200, many).header("content-range", "0-2/3"));
+    both.server.next([reply()]);
+    let limited = r#"{"table_name":"things","columns":"id","limit":2}"#;
+    assert_eq!(both.send("rest", "fetch", limited).await.rows(), json!([{"id": 1}, {"id": 2}]));
+    both.server.next([reply(), reply()]);
+    let head = r#"{"table_name":"things","columns":"id","head":true,"count":"exact"}"#;
+    assert_eq!(both.send("rest", "fetch", head).await.rows(), json!([]));
+}
+
+#[tokio::test]
+async fn what_one_callers_values_bring_about_turns_nobody_else_away() {
+    let both = Both::with(Preferences::Known, None, "&circuit_breaker_threshold=3").await;
+    for (status, answered) in
+        [(400, 400), (401, 403), (403, 403), (404, 404), (406, 406), (409, 409), (422, 422)]
+    {
+        for (route, body) in [("fetch", ROW), ("update", CHANGE)] {
+            let page = || Fault::Answer(Reply::new(status, "<html>This request was blocked.</html>"));
+            both.server.next((0..4).map(|_| page()));
+            for _ in 0..4 {
+                both.send("rest", route, body).await.refused(answered, "upstream_refused");
+            }
+        }
+    }
+    // States that a trigger can raise, and a redirect.
+    for (status, said) in [
+        (503, r#"{"code":"57P01","message":"raised"}"#),
+        (503, r#"{"code":"08006","message":"raised"}"#),
+        (302, ""),
+    ] {
+        both.server.next((0..6).map(|_| Fault::Answer(Reply::new(status, said))));
+        for _ in 0..6 {
+            both.send("rest", "update", CHANGE).await.refused(503, "connection_error");
+        }
+    }
+    assert_eq!(both.send("rest", "fetch", ROW).await.rows(), json!([{"id": 1}]));
 }
 
 #[tokio::test]

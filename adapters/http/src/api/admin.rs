@@ -179,6 +179,7 @@ pub fn store_failure(
         | PortErrorKind::Exhausted
         | PortErrorKind::QueueFull
         | PortErrorKind::CircuitOpen { .. }
+        | PortErrorKind::Unreadable
         | PortErrorKind::Throttled { .. }
         | PortErrorKind::Internal => port_failure(error, title),
     }

@@ -21,6 +21,9 @@ pub fn log(error: &PortError, request_id: &str) {
         PortErrorKind::Internal => {
             tracing::error!(request_id, error = %Chain(error), "the database adapter failed");
         }
+        PortErrorKind::Unreadable => {
+            tracing::warn!(request_id, error = %Chain(error), "the answer of the database's place is no answer");
+        }
         PortErrorKind::Unavailable | PortErrorKind::Lost | PortErrorKind::TooManyConnections => {
             tracing::warn!(request_id, error = %Chain(error), "the database cannot be reached");
         }
@@ -110,6 +113,13 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
         )
         .hint("The connection broke while the database worked on it: it may have been carried out. Check before sending it again.")
         .retry_after(5),
+        PortErrorKind::Unreadable => Failure::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_unreadable",
+            CONNECTION,
+            "What answered in the place of the database gave no such answer",
+        )
+        .hint("Check the address of the client. A write may have been carried out: check before sending it again."),
         PortErrorKind::Internal => internal(route),
     }
 }
@@ -259,6 +269,12 @@ fn words(rejection: &Rejection) -> Words {
             text("Insufficient API key rights"),
             Some("Nothing was changed. The row filter of the API key does not allow such a row."),
         ),
+        // 401 would ask the caller for another key of the gateway's.
+        Reason::Upstream(401) => (StatusCode::FORBIDDEN, "upstream_refused", VALIDATION, None, None),
+        Reason::Upstream(status) => {
+            let status = StatusCode::from_u16(status).ok().filter(StatusCode::is_client_error);
+            (status.unwrap_or(BAD), "upstream_refused", VALIDATION, None, None)
+        }
         Reason::Cursor => (BAD, "invalid_cursor", VALIDATION, None, None),
         Reason::OpenTransaction => (BAD, "open_transaction", VALIDATION, None, None),
     }

@@ -17,6 +17,7 @@ pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
     }
     let status = match error.limit.as_ref().map(|limit| limit.name) {
         Some("max_body_bytes" | "max_decompressed_bytes") => StatusCode::PAYLOAD_TOO_LARGE,
+        None if error.code == RequestCode::UniqueViolation => StatusCode::CONFLICT,
         Some(_) | None => StatusCode::BAD_REQUEST,
     };
     let title = match (route, error.field.as_deref(), error.code) {
@@ -72,6 +73,7 @@ fn category(code: RequestCode) -> &'static str {
         | RequestCode::UnsupportedSelect
         | RequestCode::TypeMismatch => "query_syntax",
         RequestCode::Denied => "authorization",
+        RequestCode::UniqueViolation => "database_constraint",
         RequestCode::InvalidJson
         | RequestCode::UnknownField
         | RequestCode::InvalidField

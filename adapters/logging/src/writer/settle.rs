@@ -78,6 +78,7 @@ fn is_of_content(error: &PortError) -> bool {
             | Reason::Stale
             | Reason::RowOutOfScope
             | Reason::Cursor
+            | Reason::Upstream(_)
             | Reason::OpenTransaction,
         )
         | None => false,

@@ -9,12 +9,12 @@
 
 mod pooled;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::ports::{Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader as _};
 use athena_application::stopwatch::Stopwatch;
+use athena_domain::breaker::Health;
 use athena_domain::plan::bind::bind;
 use athena_domain::plan::{Plan, RawPlan, replace_placeholders};
 use athena_domain::query::Value;
@@ -89,6 +89,8 @@ impl PostgresBackend {
                 }
                 self.raw_sessions.learn(&failed);
                 if !survives {
+                    // By what was run in it, perhaps: a statement can end its own session.
+                    failed = failed.saying(Health::Doubtful);
                     running.discard();
                     return Err(if raw.read_only { failed } else { lost_write(failed) });
                 }
@@ -121,7 +123,7 @@ impl PostgresBackend {
                 Ok(()) => Ok(done),
                 Err(error) if session_survives(&error) => Err(port_error(error)),
                 Err(error) => {
-                    let failed = running.lose(error);
+                    let failed = running.lose(error).saying(Health::Doubtful);
                     return Err(if raw.read_only { failed } else { lost_write(failed) });
                 }
             },
@@ -215,7 +217,7 @@ impl RawReading {
             }
         }
         if !self.announced && !self.described.is_empty() {
-            sink.columns(&heads(self.described.iter().map(String::as_str)));
+            sink.columns(&ColumnHead::named(self.described.iter().map(String::as_str)));
         }
         // Rows that were read are no rows that were changed.
         if done.rows > 0 && done.affected == done.rows {
@@ -226,8 +228,8 @@ impl RawReading {
 
     fn announce(&mut self, row: &PgRow, sink: &mut dyn RowStream) {
         match &self.as_text {
-            Some(_) => sink.columns(&heads(self.described.iter().map(String::as_str))),
-            None => sink.columns(&heads(row.columns().iter().map(|column| column.name()))),
+            Some(_) => sink.columns(&ColumnHead::named(self.described.iter().map(String::as_str))),
+            None => sink.columns(&ColumnHead::named(row.columns().iter().map(|column| column.name()))),
         }
         for (place, column) in row.columns().iter().enumerate() {
             let oid = match &self.as_text {
@@ -349,20 +351,6 @@ impl RawReading {
         });
         Ok((sql, arguments))
     }
-}
-
-/// Columns of these names. Two of one name would hide each other in an object, so the second gets a number.
-fn heads<'n>(names: impl Iterator<Item = &'n str>) -> Vec<ColumnHead> {
-    let mut labels = HashSet::new();
-    let head = |name: &str| {
-        let (mut label, mut number) = (name.to_owned(), 1);
-        while !labels.insert(label.clone()) {
-            number += 1;
-            label = format!("{name}_{number}");
-        }
-        ColumnHead { label: label.into(), hidden: false }
-    };
-    names.map(head).collect()
 }
 
 /// The statement with every column as text; `None` for a statement that cannot stand in FROM.

@@ -196,6 +196,7 @@ pub(crate) fn control_error(error: sqlx::Error) -> PortError {
         | PortErrorKind::Conflict
         | PortErrorKind::QueueFull
         | PortErrorKind::CircuitOpen { .. }
+        | PortErrorKind::Unreadable
         | PortErrorKind::Throttled { .. }
         | PortErrorKind::TimedOut
         | PortErrorKind::TooManyConnections

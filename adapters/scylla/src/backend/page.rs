@@ -70,6 +70,7 @@ impl ScyllaBackend {
         'reads: while let Some(restrictions) = read.reads.get(usize::from(place.read)) {
             let session = self.link.session(effort.deadline).await?;
             let statement = Statement::read(read, restrictions);
+            let mut pages = session.pages(&statement.text, self.link.settings().page_size);
             let mut prepared = self.prepared(&session, statement.text, Intent::Read, effort).await?;
             done.statements += 1;
             loop {
@@ -80,8 +81,7 @@ impl ScyllaBackend {
                     done.next = Some(place.bytes());
                     break 'reads;
                 }
-                let most = self.link.settings().page_size;
-                let size = i32::try_from(answer.left()).map_or(most, |left| left.min(most)).max(1);
+                let size = pages.size(answer.wanted());
                 prepared.set_page_size(size);
                 let from = place.state.clone();
                 let asked =
@@ -92,6 +92,7 @@ impl ScyllaBackend {
                 };
                 given = false;
                 let result = rows(result)?;
+                pages.came(result.rows_num(), result.rows_bytes_size());
                 if result.rows_num() > usize::try_from(size).unwrap_or_default() {
                     // What is beyond it would be neither here nor on the next page.
                     return Err(unreadable("a page with more rows than were asked for"));

@@ -1,5 +1,6 @@
 //! The caller's own CQL.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use athena_application::ports::{Done, PortError, Reason, RowStream, SchemaReader as _};
@@ -16,8 +17,9 @@ use scylla::statement::Statement;
 use super::ScyllaBackend;
 use super::effort::Effort;
 use super::exchange::{Page, finish, next};
+use super::pages::Pages;
 use super::rows::{rows, unreadable};
-use crate::failure::{Intent, bad_value, rejected};
+use crate::failure::{Intent, bad_value, of_own_words, rejected};
 use crate::render::Marker;
 use crate::session::Session;
 use crate::value::{Scratch, cell, domain_type};
@@ -30,7 +32,7 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         effort: Effort,
     ) -> Result<Done, PortError> {
-        let reads = first_word(&raw.query) == "select";
+        let reads = cql::first_word(&raw.query) == "select";
         let intent = if reads { Intent::Read } else { Intent::Write };
         let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
@@ -43,7 +45,7 @@ impl ScyllaBackend {
         if raw.defines {
             self.schema.invalidate();
         }
-        outcome.map(|()| done)
+        outcome.map(|()| done).map_err(of_own_words)
     }
 
     #[expect(clippy::too_many_arguments, reason = "they have nothing in common but this statement")]
@@ -57,8 +59,8 @@ impl ScyllaBackend {
         effort: Effort,
         done: &mut Done,
     ) -> Result<(), PortError> {
-        let mut statement =
-            Statement::new(raw.query.to_string()).with_page_size(self.link.settings().page_size);
+        let mut pages = session.pages(&raw.query, self.link.settings().page_size);
+        let mut statement = Statement::new(ended(&raw.query));
         statement.set_is_idempotent(intent == Intent::Read);
         statement.set_consistency(effort.consistency);
         statement.set_serial_consistency(Some(effort.serial));
@@ -67,9 +69,10 @@ impl ScyllaBackend {
         while let Some(from) = state {
             let patience = effort.patience();
             statement.set_request_timeout(Some(patience));
+            statement.set_page_size(pages.size(u64::MAX));
             let asked = session.driver().query_single_page(statement.clone(), (), from);
             let (result, more) = finish(asked, intent, patience).await?;
-            state = hand_on((result, next(more)), sink, &mut scratch, done).await?;
+            state = hand_on((result, next(more)), &mut pages, sink, &mut scratch, done).await?;
         }
         Ok(())
     }
@@ -86,15 +89,17 @@ impl ScyllaBackend {
         effort: Effort,
         done: &mut Done,
     ) -> Result<(), PortError> {
-        let (text, order) = markers(&raw.query);
+        let (text, order) = markers(&ended(&raw.query));
+        let mut pages = session.pages(&text, self.link.settings().page_size);
         let mut prepared = self.prepared(session, text, intent, effort).await?;
         let values = self::values(params, &order, &prepared)?;
         let values: Vec<Marker<'_>> = values.iter().map(Marker::One).collect();
         let mut scratch = Scratch::new(plan.big_numbers_as_text);
         let mut state = Some(PagingState::start());
         while let Some(from) = state {
+            prepared.set_page_size(pages.size(u64::MAX));
             let page = self.page(session, &mut prepared, &values, from, intent, effort).await?;
-            state = hand_on(page, sink, &mut scratch, done).await?;
+            state = hand_on(page, &mut pages, sink, &mut scratch, done).await?;
         }
         Ok(())
     }
@@ -103,6 +108,7 @@ impl ScyllaBackend {
 /// Hands on a page; none when no more are wanted.
 async fn hand_on(
     (result, more): Page,
+    pages: &mut Pages<'_>,
     sink: &mut dyn RowStream,
     scratch: &mut Scratch,
     done: &mut Done,
@@ -112,10 +118,9 @@ async fn hand_on(
         return Ok(None);
     }
     let page = rows(result)?;
+    pages.came(page.rows_num(), page.rows_bytes_size());
     if first {
-        let heads =
-            page.column_specs().iter().map(|spec| ColumnHead { label: spec.name().into(), hidden: false });
-        sink.columns(&heads.collect::<Vec<_>>());
+        sink.columns(&ColumnHead::named(page.column_specs().iter().map(|spec| spec.name())));
     }
     let flow = push(&page, sink, scratch, done).await?;
     Ok(more.filter(|_| flow != Flow::Stop))
@@ -145,6 +150,11 @@ async fn push(
     Ok(Flow::More)
 }
 
+/// The text with an end of its last line, without which the database takes a comment there for none.
+fn ended(query: &str) -> String {
+    format!("{query}\n")
+}
+
 /// The text with `?` for `$1` and the like, and which value each of them takes; none where the text has `?` itself.
 fn markers(query: &str) -> (String, Vec<usize>) {
     let order = Mutex::new(Vec::new());
@@ -168,7 +178,8 @@ fn values(
     let taken: Vec<&Value> = if order.is_empty() {
         params.iter().collect()
     } else {
-        if (1..=params.len()).any(|number| !order.contains(&number)) {
+        let named: HashSet<usize> = order.iter().copied().collect();
+        if (1..=params.len()).any(|number| !named.contains(&number)) {
             return Err(mismatch());
         }
         order
@@ -188,35 +199,9 @@ fn values(
     encoded.map(one).collect()
 }
 
-/// The first word of a statement in lower case, after blanks and comments.
-fn first_word(query: &str) -> String {
-    let mut rest = query.trim_start();
-    loop {
-        let end = match rest {
-            _ if rest.starts_with("--") || rest.starts_with("//") => rest.find('\n'),
-            _ if rest.starts_with("/*") => rest.find("*/").map(|at| at + 1),
-            _ => break,
-        };
-        rest = end.map_or("", |at| rest[at + 1..].trim_start());
-    }
-    let end = rest.find(|char: char| !char.is_ascii_alphabetic()).unwrap_or(rest.len());
-    rest[..end].to_ascii_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_word_tells_reads_from_writes() {
-        let check = |query: &str, expected: &str| assert_eq!(first_word(query), expected, "{query}");
-        check("SELECT 1", "select");
-        check("  -- insert\n // update\n/* delete */ Select*from t", "select");
-        check("insert into t", "insert");
-        check("-- select", "");
-        check("/* select", "");
-        check("(select)", "");
-    }
 
     #[test]
     fn numbered_placeholders_become_markers() {

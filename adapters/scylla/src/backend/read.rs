@@ -30,13 +30,17 @@ impl ScyllaBackend {
         'reads: for restrictions in &read.reads {
             let session = self.link.session(effort.deadline).await?;
             let statement = Statement::read(read, restrictions);
+            let mut pages = session.pages(&statement.text, self.link.settings().page_size);
             let mut prepared = self.prepared(&session, statement.text, Intent::Read, effort).await?;
             let mut state = Some(PagingState::start());
             done.statements += 1;
             while let Some(from) = state {
+                prepared.set_page_size(pages.size(answer.wanted()));
                 let page = self.page(&session, &mut prepared, &statement.markers, from, Intent::Read, effort);
                 let (result, more) = page.await?;
-                let flow = answer.push(&rows(result)?, sink).await?;
+                let result = rows(result)?;
+                pages.came(result.rows_num(), result.rows_bytes_size());
+                let flow = answer.push(&result, sink).await?;
                 done.rows = answer.rows;
                 if flow == Flow::Stop || answer.is_full() {
                     break 'reads;

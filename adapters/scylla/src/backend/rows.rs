@@ -66,9 +66,9 @@ impl<'a> Answer<'a> {
         self
     }
 
-    /// Rows that may still be handed on.
-    pub(super) fn left(&self) -> u64 {
-        self.left
+    /// Rows that are still wanted, those among them that will be left out.
+    pub(super) fn wanted(&self) -> u64 {
+        self.skip.saturating_add(self.left)
     }
 
     /// Whether every row that may be handed on has been.

@@ -61,7 +61,8 @@ impl ScyllaBackend {
         let effort = if done.applied == Some(false) { effort.after_conditional_writes() } else { effort };
         let keys: Vec<Vec<Restriction>> = insert.rows.iter().map(|row| insert.key(row)).collect();
         let keys: Vec<&[Restriction]> = keys.iter().map(|key| &key[..]).collect();
-        self.answer(plan, &session, &insert.relation, &insert.returning, &keys, sink, effort, done).await
+        let shown = Shown { outputs: &insert.returning, visible: insert.visible.as_deref() };
+        self.answer(plan, &session, &insert.relation, shown, &keys, sink, effort, done).await
     }
 
     /// Writes rows by one batch: all of them or none.
@@ -120,7 +121,8 @@ impl ScyllaBackend {
                 changed.extend(update.rows.iter().map(|key| &key[..]));
             }
         }
-        self.answer(plan, &session, &update.relation, &update.returning, &changed, sink, effort, done).await
+        let shown = Shown { outputs: &update.returning, visible: update.visible.as_deref() };
+        self.answer(plan, &session, &update.relation, shown, &changed, sink, effort, done).await
     }
 
     pub(super) async fn delete(
@@ -138,7 +140,7 @@ impl ScyllaBackend {
             let before = match &delete.returning[..] {
                 [] if delete.timestamp.is_none() => None,
                 [] => Some(Statement::presence(&delete.relation, key)),
-                outputs => Some(Statement::row(&delete.relation, outputs, key)),
+                outputs => Some(Statement::row(&delete.relation, outputs, key, delete.visible())),
             };
             let before = match before {
                 None => None,
@@ -175,8 +177,10 @@ impl ScyllaBackend {
             if done.affected == 0 {
                 let keys: Vec<&[Restriction]> = delete.rows.iter().map(|key| &key[..]).collect();
                 let effort = effort.after_conditional_writes();
-                let (relation, outputs) = (&delete.relation, &delete.returning);
-                return self.answer(plan, &session, relation, outputs, &keys, sink, effort, done).await;
+                // A caller whose key looks at more than the primary key is not told.
+                let shown = Shown { outputs: &delete.returning, visible: None };
+                let relation = &delete.relation;
+                return self.answer(plan, &session, relation, shown, &keys, sink, effort, done).await;
             }
         }
         if delete.returning.is_empty() {
@@ -200,29 +204,44 @@ impl ScyllaBackend {
         plan: &Plan,
         session: &Session,
         relation: &Relation,
-        returning: &[Output],
+        shown: Shown<'_>,
         keys: &[&[Restriction]],
         sink: &mut dyn RowStream,
         effort: Effort,
         mut done: Done,
     ) -> Result<Done, PortError> {
-        if returning.is_empty() {
+        if shown.outputs.is_empty() {
             return Ok(done);
         }
-        let mut answer = Answer::new(relation, returning, plan.big_numbers_as_text);
-        for key in keys {
-            let statement = Statement::row(relation, returning, key);
-            let result = self.once(session, statement, Intent::Read, effort).await;
-            let result = result.map_err(|error| after(error, done.affected))?;
-            done.statements += 1;
-            if answer.push(&rows(result)?, sink).await? == Flow::Stop {
-                break;
+        let mut answer = Answer::new(relation, shown.outputs, plan.big_numbers_as_text);
+        let every = [Vec::new()];
+        let alternatives = shown.visible.unwrap_or(&every);
+        'keys: for key in keys {
+            for visible in alternatives {
+                let statement = Statement::row(relation, shown.outputs, key, visible);
+                let result = self.once(session, statement, Intent::Read, effort).await;
+                let result = rows(result.map_err(|error| after(error, done.affected))?)?;
+                done.statements += 1;
+                if answer.push(&result, sink).await? == Flow::Stop {
+                    break 'keys;
+                }
+                if result.rows_num() > 0 {
+                    break;
+                }
             }
         }
         answer.announce(sink);
         done.rows = answer.rows;
         Ok(done)
     }
+}
+
+/// What an answer shows of written rows.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    outputs: &'a [Output],
+    /// Which of them; all when nothing is said.
+    visible: Option<&'a [Vec<Restriction>]>,
 }
 
 /// A failure after rows were written, which cannot be taken back: the caller has to look.

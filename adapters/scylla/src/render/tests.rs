@@ -111,6 +111,7 @@ fn inserts() {
         batch: Batch::Single,
         stamp: Stamp::default(),
         returning: Vec::new(),
+        visible: None,
     };
     let statement = Statement::insert(&insert, &insert.rows[0]);
     assert_eq!(statement.text, r#"INSERT INTO "k"."t" ("id", "At", "n") VALUES (?, ?, ?) IF NOT EXISTS"#);
@@ -137,6 +138,7 @@ fn updates_and_deletes_touch_no_row_that_is_not_there() {
         condition: Vec::new(),
         told: false,
         returning: Vec::new(),
+        visible: None,
     };
     assert_eq!(
         Statement::update(&update, &key).text,
@@ -170,6 +172,17 @@ fn updates_and_deletes_touch_no_row_that_is_not_there() {
 }
 
 #[test]
+fn a_row_is_read_by_its_key_and_what_else_it_must_be() {
+    let (relation, key) = (relation(), vec![is(0, Test::Eq(one()))]);
+    let visible = vec![is(3, Test::Eq(one()))];
+    let row = |visible| Statement::row(&relation, &[], &key, visible);
+    assert!(row(&[]).text.ends_with(r#" WHERE "id" = ?"#));
+    let seen = row(&visible);
+    assert!(seen.text.ends_with(r#" WHERE "id" = ? AND "odd""name" = ? ALLOW FILTERING"#), "{}", seen.text);
+    assert_eq!(seen.markers.len(), 2);
+}
+
+#[test]
 fn values_are_dated_and_given_an_end() {
     let key = vec![is(0, Test::Eq(one()))];
     let mut update = CqlUpdate {
@@ -181,6 +194,7 @@ fn values_are_dated_and_given_an_end() {
         condition: vec![is(3, Test::Neq(one()))],
         told: true,
         returning: Vec::new(),
+        visible: None,
     };
     let lasting = Statement::update(&update, &key);
     assert_eq!(
@@ -201,6 +215,7 @@ fn values_are_dated_and_given_an_end() {
         batch: Batch::Single,
         stamp: Stamp { ttl: Some(60), timestamp: Some(7) },
         returning: Vec::new(),
+        visible: None,
     };
     let statement = Statement::insert(&insert, &insert.rows[0]);
     assert_eq!(

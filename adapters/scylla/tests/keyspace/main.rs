@@ -140,6 +140,7 @@ fn numbers(relation: &Arc<Relation>, rows: &[(i64, i64)], existing: Existing, ba
         batch,
         stamp: Stamp::default(),
         returning: outputs(relation),
+        visible: None,
     })
 }
 

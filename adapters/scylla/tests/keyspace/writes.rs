@@ -57,6 +57,7 @@ async fn updates_and_deletes_touch_what_is_there() {
         batch: Batch::Single,
         stamp: Stamp::default(),
         returning: Vec::new(),
+        visible: None,
     };
     bench.run(CqlPlan::Insert(insert)).await.unwrap();
     let text = |text: &str| CqlValue::Text(text.into());
@@ -69,6 +70,7 @@ async fn updates_and_deletes_touch_what_is_there() {
         condition,
         told: false,
         returning: outputs(&table),
+        visible: None,
     };
     // The second one is not there, and an update does not make it.
     let (done, sink) = bench.run(CqlPlan::Update(update(text("x"), vec![]))).await.unwrap();
@@ -78,6 +80,14 @@ async fn updates_and_deletes_touch_what_is_there() {
         r#"{"at":"1970-01-01T00:00:01+00:00","day":"2022-01-08","id":1,"note":"x","spot":{"name":"A","no":5},"tags":["a","b"]}"#
     );
     let noted = |note: &str| vec![Restriction { column: 3, test: Test::Eq(CqlValue::Text(note.into())) }];
+    // What the caller's key does not let through, as it is now, is not shown.
+    for (visible, shown) in
+        [(vec![noted("y")], 0), (vec![], 0), (vec![noted("y"), noted("x")], 1), (vec![noted("x")], 1)]
+    {
+        let update = CqlUpdate { visible: Some(visible), ..update(text("x"), vec![]) };
+        let (done, sink) = bench.run(CqlPlan::Update(update)).await.unwrap();
+        assert_eq!((done.affected, sink.rows.len()), (1, shown));
+    }
     let changed = async |from: &str, to: CqlValue| {
         bench.run(CqlPlan::Update(update(to, noted(from)))).await.unwrap().0.affected
     };

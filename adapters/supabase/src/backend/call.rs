@@ -37,8 +37,8 @@ impl SupabaseBackend {
             }
         };
         hand_on(&said, sink).ok_or_else(|| {
-            let kind = if function.read_only { PortErrorKind::Internal } else { PortErrorKind::Lost };
-            PortError::new(PORT, kind).caused_by("the upstream's answer to a call is not JSON")
+            PortError::new(PORT, PortErrorKind::Unreadable)
+                .caused_by("the upstream's answer to a call is not JSON")
         })
     }
 }

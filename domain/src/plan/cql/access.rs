@@ -5,8 +5,10 @@
 //! not return, and needs the leave of its owner.
 
 use super::demand::Demand;
+use super::members::Members;
 use super::terms::{Term, exclude_each_other, terms, too_many};
-use super::{CqlValue, Restriction, Test, refuse};
+use super::work::Work;
+use super::{Restriction, Test, refuse};
 use crate::error::RequestError;
 use crate::plan::Filter;
 use crate::schema::{CqlRules, CqlTable, CqlType, IndexKind, IndexTarget, Relation, TypeKind};
@@ -42,7 +44,12 @@ pub(super) fn access(
     filter: &Filter,
     rules: CqlRules,
 ) -> Result<Access, RequestError> {
-    let terms = terms(relation, filter)?;
+    let work = Work::default();
+    let mut terms = terms(relation, filter, &work)?;
+    for term in &terms {
+        can_be_found(relation, table, term)?;
+    }
+    terms.retain_mut(|term| may_be_there(table, term));
     let (mut reads, mut filtering, mut indexed) = (Vec::new(), false, false);
     for term in &terms {
         let question = Question { relation, table, term };
@@ -70,7 +77,10 @@ pub(super) fn access(
         return Err(too_many());
     }
     let pairs = (0..reads.len()).flat_map(|one| (one + 1..reads.len()).map(move |two| (one, two)));
-    let disjoint = pairs.into_iter().all(|(one, two)| exclude_each_other(&reads[one], &reads[two], relation));
+    let mut disjoint = true;
+    for (one, two) in pairs {
+        disjoint = disjoint && exclude_each_other(&reads[one], &reads[two], relation, &work)?;
+    }
     let fixed = match reads.as_slice() {
         [only] => {
             only.iter().filter(|(_, demand)| demand.single().is_some()).map(|(column, _)| *column).collect()
@@ -86,6 +96,55 @@ pub(super) fn restrictions(relation: &Relation, term: &Term) -> Vec<Restriction>
     let keys = relation.primary_key.iter().filter_map(|column| term.get_key_value(column));
     let others = term.iter().filter(|(column, _)| !relation.primary_key.contains(column));
     keys.chain(others).flat_map(|(column, demand)| demand.restrictions(*column)).collect()
+}
+
+/// Checks that the database compares by value what it is asked for by value. The place of a row, and an index of the
+/// older kind, it finds by the bytes, in which 7 and 7.0 differ.
+pub(super) fn can_be_found(relation: &Relation, table: &CqlTable, term: &Term) -> Result<(), RequestError> {
+    for (column, demand) in term {
+        let TypeKind::Cql(ty) = &relation.columns[*column].ty.kind else { continue };
+        let indexed =
+            |index: &crate::schema::CqlIndex| index.column == *column && index.kind == IndexKind::Secondary;
+        let key = table.partition.contains(column);
+        let asked = demand.is_among() || !demand.holds.is_empty();
+        if !asked || !holds_decimal(ty) || !(key || table.indexes.iter().any(indexed)) {
+            continue;
+        }
+        let name = &relation.columns[*column].name;
+        let what = if key { "a row's place" } else { "what the index knows" };
+        return Err(refuse(
+            name,
+            format!(
+                "the database finds {what} by the digits that '{name}' was written with: 7 is not 7.0 there"
+            ),
+            format!("ask through /gateway/query for '{name}' with the very digits"),
+        ));
+    }
+    Ok(())
+}
+
+fn holds_decimal(ty: &CqlType) -> bool {
+    match ty {
+        CqlType::Decimal => true,
+        CqlType::List { element, .. } | CqlType::Set { element, .. } | CqlType::Vector { element, .. } => {
+            holds_decimal(element)
+        }
+        CqlType::Map { key, value, .. } => holds_decimal(key) || holds_decimal(value),
+        CqlType::Tuple(parts) => parts.iter().any(holds_decimal),
+        CqlType::Udt { fields, .. } => fields.iter().any(|(_, ty)| holds_decimal(ty)),
+        _ => false,
+    }
+}
+
+/// Whether any row can meet the term, without the keys that none has: a partition key of one column is never empty, and
+/// the database will not be asked for such a one.
+pub(super) fn may_be_there(table: &CqlTable, term: &mut Term) -> bool {
+    let [column] = &*table.partition else { return true };
+    let Some(Demand { among: among @ Some(_), .. }) = term.get_mut(column) else { return true };
+    let Some(members) = among.take() else { return true };
+    let Ok(kept) = members.that(|member| Ok::<_, std::convert::Infallible>(!member.is_empty()));
+    *among = kept;
+    among.is_some()
 }
 
 enum Way {
@@ -263,8 +322,8 @@ fn has_index_order(ty: &CqlType) -> bool {
 
 /// The term as several ones of at most [`MAX_KEYS`] keys each: the longest of its lists comes in portions.
 fn portions(relation: &Relation, term: &Term) -> Result<Vec<Term>, RequestError> {
-    let list = |column: &usize| Some((*column, term.get(column)?.among.as_deref()?));
-    let lists: Vec<(usize, &[CqlValue])> = relation.primary_key.iter().filter_map(list).collect();
+    let list = |column: &usize| Some((*column, term.get(column)?.among.as_ref()?));
+    let lists: Vec<(usize, &Members)> = relation.primary_key.iter().filter_map(list).collect();
     let keys = lists.iter().map(|(_, members)| members.len()).fold(1, usize::saturating_mul);
     let Some((column, members)) = lists.iter().max_by_key(|(_, members)| members.len()) else {
         return Ok(vec![term.clone()]);
@@ -284,30 +343,30 @@ fn portions(relation: &Relation, term: &Term) -> Result<Vec<Term>, RequestError>
             "send the keys in several requests".to_owned(),
         ));
     }
-    let portion = |members: &[CqlValue]| {
+    let portion = |members: Members| {
         let mut one = term.clone();
-        one.insert(*column, Demand { among: Some(members.to_vec()), ..Demand::default() });
+        one.insert(*column, Demand::among(members));
         one
     };
-    Ok(members.chunks(size).map(portion).collect())
+    Ok(members.portions(size).map(portion).collect())
 }
 
 /// The term as several ones in which the columns that `which` names have one value each.
-fn single_values(term: &Term, which: impl Fn(usize) -> bool) -> Result<Vec<Term>, RequestError> {
+pub(super) fn single_values(term: &Term, which: impl Fn(usize) -> bool) -> Result<Vec<Term>, RequestError> {
     let mut terms = vec![term.clone()];
     for (column, demand) in term {
         let Some(members) = demand.among.as_ref().filter(|m| m.len() > 1 && which(*column)) else { continue };
         if terms.len() * members.len() > MAX_READS {
             return Err(too_many());
         }
-        let with = |one: &Term, member: &CqlValue| {
+        let with = |one: &Term, member: Members| {
             let mut one = one.clone();
-            one.insert(*column, Demand { among: Some(vec![member.clone()]), ..Demand::default() });
+            one.insert(*column, Demand::among(member));
             one
         };
         terms = terms
             .iter()
-            .flat_map(|one| members.iter().map(|member| with(one, member)).collect::<Vec<_>>())
+            .flat_map(|one| members.singles().map(|member| with(one, member)).collect::<Vec<_>>())
             .collect();
     }
     Ok(terms)

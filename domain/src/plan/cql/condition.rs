@@ -2,6 +2,7 @@
 
 use super::access::restrictions;
 use super::terms::terms;
+use super::work::Work;
 use super::{CqlValue, Restriction, Test, refuse};
 use crate::error::RequestError;
 use crate::plan::bind::Datum;
@@ -13,7 +14,11 @@ use crate::schema::{CqlTable, Relation, TypeKind};
 ///
 /// # Errors
 /// What `IF` cannot say.
-pub(super) fn demanded(relation: &Relation, filter: &Filter) -> Result<Vec<Restriction>, RequestError> {
+pub(super) fn demanded(
+    relation: &Relation,
+    filter: &Filter,
+    work: &Work,
+) -> Result<Vec<Restriction>, RequestError> {
     let all = match filter {
         Filter::And(all) => all.as_slice(),
         one => std::slice::from_ref(one),
@@ -24,7 +29,7 @@ pub(super) fn demanded(relation: &Relation, filter: &Filter) -> Result<Vec<Restr
             demanded.extend(not_equal);
             continue;
         }
-        match terms(relation, one)?.as_slice() {
+        match terms(relation, one, work)?.as_slice() {
             [only] => demanded.extend(restrictions(relation, only)),
             [] => {
                 return Err(refuse(
@@ -48,7 +53,7 @@ pub(super) fn demanded(relation: &Relation, filter: &Filter) -> Result<Vec<Restr
 }
 
 /// `c != ?` holds for null in CQL, which is no different value in SQL and here.
-fn not_equal(relation: &Relation, filter: &Filter) -> Option<[Restriction; 2]> {
+fn not_equal(relation: &Relation, filter: &Filter) -> Option<Vec<Restriction>> {
     let (column, value) = match filter {
         Filter::Compare {
             column, op: CompareOp::Neq, value: Bind { datum: Datum::Cql(value), .. }, ..
@@ -58,8 +63,14 @@ fn not_equal(relation: &Relation, filter: &Filter) -> Option<[Restriction; 2]> {
     let whole = matches!(&relation.columns[column].ty.kind, TypeKind::Cql(ty) if ty.is_whole());
     let test = |test| Restriction { column, test };
     // The opposite of a truth value is the other one.
-    (whole && !matches!(value, CqlValue::Bool(_)))
-        .then(|| [test(Test::Neq(value.clone())), test(Test::NotNull)])
+    (whole && !matches!(value, CqlValue::Bool(_))).then(|| {
+        let values = match value {
+            CqlValue::Float(number) if *number == 0.0 => vec![CqlValue::Float(-0.0), CqlValue::Float(0.0)],
+            value => vec![value.clone()],
+        };
+        let all = values.into_iter().map(Test::Neq).chain([Test::NotNull]);
+        all.map(test).collect()
+    })
 }
 
 /// Checks that a condition can stand behind `IF`, and holds for no row that is not there.

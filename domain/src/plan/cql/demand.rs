@@ -1,16 +1,15 @@
 //! What a column must be: conditions that are all to hold, reduced to as few as say the same.
 
 use std::cmp::Ordering::{Equal, Greater, Less};
-use std::collections::HashSet;
-use std::fmt::Write as _;
 
+use super::members::Members;
 use super::{CqlValue, Restriction, Test};
 
 /// What one alternative demands of one column.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Demand {
-    /// One of these, all different; never none.
-    pub among: Option<Vec<CqlValue>>,
+    /// One of these; never none.
+    pub among: Option<Members>,
     /// More than this, or this too.
     pub lower: Option<(CqlValue, bool)>,
     /// Less than this, or this too.
@@ -22,12 +21,44 @@ pub(super) struct Demand {
 }
 
 impl Demand {
+    /// The demand to be one of `members`.
+    pub fn among(members: Members) -> Self {
+        Self { among: Some(members), ..Self::default() }
+    }
+
     /// The only value that meets it.
     pub fn single(&self) -> Option<&CqlValue> {
-        match self.among.as_deref() {
-            Some([only]) => Some(only),
-            _ => None,
-        }
+        self.among.as_ref().and_then(Members::only)
+    }
+
+    /// What it takes to copy it.
+    pub fn weight(&self) -> u64 {
+        let bound = |bound: &Bound| bound.as_ref().map_or(0, |(value, _)| value.weight());
+        let test = |test: &Test| match test {
+            Test::Contains(value) => value.weight(),
+            Test::Entry(key, value) => key.weight() + value.weight(),
+            _ => 1,
+        };
+        // Members are shared, not copied.
+        1 + bound(&self.lower) + bound(&self.upper) + self.holds.iter().map(test).sum::<u64>()
+    }
+
+    /// What it takes to find what meets both.
+    pub fn weight_with(&self, other: &Self) -> u64 {
+        let members = |demand: &Self| demand.among.as_ref().map_or(0, |members| members.len() as u64);
+        // Each member is held against the bounds.
+        let bounds = |demand: &Self| if demand.is_range() { demand.weight() } else { 1 };
+        let listed = members(self) + members(other);
+        self.weight() + other.weight() + listed.saturating_mul(bounds(self).max(bounds(other)))
+    }
+
+    /// What it takes to learn whether both are the same.
+    pub fn weight_to_tell(&self, other: &Self) -> u64 {
+        let members = match (&self.among, &other.among) {
+            (Some(one), Some(two)) => one.weight_to_tell(two),
+            _ => 1,
+        };
+        self.weight().min(other.weight()) + members
     }
 
     /// Whether it is a comparison with values only.
@@ -52,8 +83,7 @@ impl Demand {
             return None;
         }
         if let Some(among) = &self.among {
-            let wanted = identity(value);
-            return Some(among.iter().any(|member| identity(member) == wanted));
+            return Some(among.contains(value));
         }
         within(value, self)
     }
@@ -66,11 +96,10 @@ impl Demand {
         };
         self.holds.extend(other.holds);
         self.among = match (self.among, other.among) {
-            (Some(mut members), Some(others)) => {
-                let others: HashSet<String> = others.iter().map(identity).collect();
-                members.retain(|member| others.contains(&identity(member)));
-                Some(members)
-            }
+            (Some(members), Some(others)) => match members.shared_with(&others) {
+                None => return Ok(None),
+                shared => shared,
+            },
             (one, two) => one.or(two),
         };
         self.lower = tighter(self.lower, other.lower, Greater)?;
@@ -83,16 +112,13 @@ impl Demand {
         }
         if let Some(members) = self.among.take() {
             let range = Self { lower: self.lower.take(), upper: self.upper.take(), ..Self::default() };
-            let mut kept = Vec::with_capacity(members.len());
-            for member in members {
-                if !range.is_range() || within(&member, &range).ok_or(Incomparable)? {
-                    kept.push(member);
-                }
-            }
-            if kept.is_empty() {
+            self.among = match range.is_range() {
+                false => Some(members),
+                true => members.that(|member| within(member, &range).ok_or(Incomparable))?,
+            };
+            if self.among.is_none() {
                 return Ok(None);
             }
-            self.among = Some(kept);
         }
         if let (Some((lower, with_lower)), Some((upper, with_upper))) = (&self.lower, &self.upper) {
             match lower.compare(upper) {
@@ -107,10 +133,11 @@ impl Demand {
     /// The restrictions that say it.
     pub fn restrictions(&self, column: usize) -> Vec<Restriction> {
         let mut tests = self.holds.clone();
-        match self.among.as_deref() {
-            Some([only]) => tests.push(Test::Eq(only.clone())),
-            Some(members) => tests.push(Test::In(members.to_vec())),
-            None => {}
+        if let Some(members) = &self.among {
+            tests.push(match members.only() {
+                Some(only) => Test::Eq(only.clone()),
+                None => Test::In(members.values().cloned().collect()),
+            });
         }
         tests.extend(
             self.lower.as_ref().map(
@@ -152,31 +179,4 @@ fn within(value: &CqlValue, range: &Demand) -> Option<bool> {
         Some((edge, with)) => value.compare(edge).map(|order| order == side || (order == Equal && *with)),
     };
     Some(meets(&range.lower, Greater)? && meets(&range.upper, Less)?)
-}
-
-/// What two values of one type share exactly when the database takes them for the same; it begins like no other, so
-/// that a list of them is as good.
-pub(super) fn identity(value: &CqlValue) -> String {
-    let mut identity = String::new();
-    push_identity(value, &mut identity);
-    identity
-}
-
-/// Appends the same.
-pub(super) fn push_identity(value: &CqlValue, to: &mut String) {
-    // Writing to a `String` cannot fail.
-    let _ = match value {
-        // The usual keys, without the machinery of formatting.
-        CqlValue::Int(number) => to.write_str(itoa::Buffer::new().format(*number)),
-        CqlValue::Text(text) => {
-            to.push_str(itoa::Buffer::new().format(text.len()));
-            to.push(':');
-            to.write_str(text)
-        }
-        CqlValue::Decimal { .. } => match value.decimal() {
-            Some(decimal) => write!(to, "{}", decimal.normalized()),
-            None => Ok(()),
-        },
-        value => write!(to, "{value:?}"),
-    };
 }

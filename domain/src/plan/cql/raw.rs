@@ -50,6 +50,11 @@ pub(in crate::plan) fn raw(request: &RawRequest) -> Result<RawPlan, RequestError
     })
 }
 
+/// The first word of a statement in lower case, after blanks and comments; empty when it begins with anything else.
+pub fn first_word(text: &str) -> String {
+    outline(text).1
+}
+
 /// The number of statements and the first word, in lower case; empty when the text begins with anything else.
 fn outline(text: &str) -> (usize, String) {
     let (mut statements, mut first, mut open) = (0, None, false);
@@ -99,6 +104,7 @@ mod tests {
         check("-- only; a comment", (0, ""));
         check("/* ; */ Select 1 // ; x", (1, "select"));
         check("// select\n DELETE FROM t", (1, "delete"));
+        check("-- select\r DELETE FROM t", (1, "delete"));
         check("/* /* */ select 1", (1, "select"));
         check("select ';', \"a;b\", $$ ; $$, 'it''s;' from t", (1, "select"));
         check("select 1; ; drop table t;", (2, "select"));

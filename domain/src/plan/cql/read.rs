@@ -139,7 +139,7 @@ fn decimal(word: &str) -> Option<CqlValue> {
     Some(CqlValue::Decimal { unscaled: unscaled.to_signed_bytes_be().into(), scale })
 }
 
-/// A number of so many bits; one that is too great for them is none.
+/// A number of so many bits; one that is too great or too small for them is none.
 fn float(word: &str, bits: u8) -> Option<f64> {
     match word.to_ascii_lowercase().as_str() {
         "nan" => return Some(f64::NAN),
@@ -152,7 +152,10 @@ fn float(word: &str, bits: u8) -> Option<f64> {
         32 => f64::from(word.parse::<f32>().ok()?),
         _ => word.parse::<f64>().ok()?,
     };
-    number.is_finite().then_some(number)
+    // So small a number that nothing is left of it is none either.
+    let mantissa = word.split(['e', 'E']).next().unwrap_or_default();
+    let vanished = number == 0.0 && mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    (number.is_finite() && !vanished).then_some(number)
 }
 
 /// The hyphenated form or 32 hex digits.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::demand::push_identity;
+use super::members::identity;
 use super::{CqlValue, Existing, refuse};
 use crate::error::{RequestCode, RequestError};
 use crate::plan::{Conflict, SetValue, Target};
@@ -43,6 +43,7 @@ pub(super) fn existing(relation: &Relation, conflict: Option<&Conflict>) -> Resu
 pub(super) fn keys(
     relation: &Relation,
     table: &CqlTable,
+    existing: Existing,
     columns: &[usize],
     rows: &[Vec<CqlValue>],
 ) -> Result<usize, RequestError> {
@@ -52,14 +53,19 @@ pub(super) fn keys(
         .map(|column| (*column, columns.iter().position(|written| written == column)))
         .collect();
     let (mut seen, mut partitions) = (HashSet::new(), HashSet::new());
-    let mut key = String::new();
     for (nth, row) in rows.iter().enumerate() {
-        key.clear();
-        let mut partition = 0;
-        for (part, (column, place)) in places.iter().enumerate() {
+        let mut key = Vec::with_capacity(places.len());
+        for (column, place) in &places {
             let value = place.and_then(|place| row.get(place));
             match value.filter(|value| !matches!(value, CqlValue::Null | CqlValue::Unset)) {
-                Some(value) => push_identity(value, &mut key),
+                Some(value) if value.is_empty() && *table.partition == [*column] => {
+                    let name = &relation.columns[*column].name;
+                    let message = format!(
+                        "'{name}' says where a row is kept, and the database takes no empty value for it"
+                    );
+                    return Err(RequestError::field(RequestCode::DataException, &**name, message));
+                }
+                Some(value) => key.push(identity(value)),
                 None => {
                     let name = &relation.columns[*column].name;
                     return Err(RequestError {
@@ -70,16 +76,16 @@ pub(super) fn keys(
                     });
                 }
             }
-            key.push('\u{0}');
-            if part + 1 == table.partition.len() {
-                partition = key.len();
-            }
         }
-        if !partitions.contains(&key[..partition]) {
-            partitions.insert(key[..partition].to_owned());
+        if !partitions.contains(&key[..table.partition.len()]) {
+            partitions.insert(key[..table.partition.len()].to_vec());
         }
-        if !seen.insert(key.clone()) {
-            return Err(invalid(&format!("row {nth} has the primary key of an earlier one")));
+        if !seen.insert(key) {
+            let twice = format!("row {nth} has the primary key of an earlier one");
+            return Err(match existing {
+                Existing::Refuses => RequestError::field(RequestCode::UniqueViolation, "insert_body", twice),
+                Existing::Stays | Existing::Told | Existing::Changes => invalid(&twice),
+            });
         }
     }
     Ok(partitions.len())

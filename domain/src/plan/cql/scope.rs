@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::access::{restrictions, single_values};
 use super::terms::{Term, terms};
-use super::{CqlValue, Existing, refuse};
+use super::work::Work;
+use super::{CqlValue, Existing, Restriction, Test, refuse};
 use crate::access::{AuthReason, denied};
 use crate::error::RequestError;
 use crate::plan::Filter;
@@ -38,7 +40,7 @@ pub(super) fn in_scope(
     columns: &[usize],
     rows: &[Vec<CqlValue>],
 ) -> Result<(), RequestError> {
-    let terms = terms(relation, check)?;
+    let terms = terms(relation, check, &Work::default())?;
     for column in terms.iter().flat_map(BTreeMap::keys) {
         let known = match existing {
             Existing::Refuses | Existing::Told => columns.contains(column) || !table.statics.contains(column),
@@ -72,7 +74,7 @@ pub(super) fn stays_in_scope(
     check: &Filter,
     set: &[(usize, CqlValue)],
 ) -> Result<(), RequestError> {
-    let terms = terms(relation, check)?;
+    let terms = terms(relation, check, &Work::default())?;
     let given = |column: &usize| set.iter().find(|(written, _)| written == column).map(|(_, value)| value);
     if !terms.iter().flat_map(BTreeMap::keys).any(|column| given(column).is_some()) {
         return Ok(());
@@ -86,4 +88,27 @@ pub(super) fn stays_in_scope(
         }
     }
     Ok(())
+}
+
+/// What a written row must be to be shown, beside its key, which is held against the filter before: see
+/// [`super::CqlInsert::visible`]. A row of which the database cannot be asked that is not shown.
+pub(super) fn visible(
+    relation: &Relation,
+    check: Option<&Filter>,
+) -> Result<Option<Vec<Vec<Restriction>>>, RequestError> {
+    let Some(check) = check else { return Ok(None) };
+    let mut terms = terms(relation, check, &Work::default())?;
+    let of_key = |column: &usize| relation.primary_key.contains(column);
+    if terms.iter().flat_map(BTreeMap::keys).all(of_key) {
+        return Ok(None);
+    }
+    let Some(mut only) = terms.pop().filter(|_| terms.is_empty()) else { return Ok(Some(Vec::new())) };
+    only.retain(|column, _| !of_key(column));
+    // More alternatives than that are not worth a read each.
+    let alternatives = single_values(&only, |_| true).unwrap_or_default();
+    let said = alternatives.iter().map(|term| restrictions(relation, term));
+    let askable = |all: &Vec<Restriction>| {
+        !all.iter().any(|one| matches!(one.test, Test::Neq(_) | Test::Null | Test::NotNull))
+    };
+    Ok(Some(said.filter(askable).collect()))
 }

@@ -3,9 +3,11 @@
 //! CQL knows no `OR` and no `NOT`. Both are resolved here in the logic of SQL, in which a comparison with null is
 //! neither true nor false: rows are kept where a filter is true, and every step keeps that.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use super::demand::{Demand, Incomparable, identity};
+use super::demand::{Demand, Incomparable};
+use super::members::Members;
+use super::work::Work;
 use super::{CqlValue, Test, refuse};
 use crate::error::RequestError;
 use crate::plan::bind::Datum;
@@ -20,10 +22,15 @@ const MAX_TERMS: usize = 200;
 pub(super) type Term = BTreeMap<usize, Demand>;
 
 /// Both terms; `Ok(None)` when no row meets both.
-fn both(one: &Term, two: &Term, relation: &Relation) -> Result<Option<Term>, RequestError> {
+fn both(one: &Term, two: &Term, relation: &Relation, work: &Work) -> Result<Option<Term>, RequestError> {
+    work.spend(one.values().chain(two.values()).map(Demand::weight).sum())?;
     let mut all = one.clone();
     for (column, demand) in two {
-        let before = all.remove(column).unwrap_or_default();
+        let before = all.remove(column);
+        if let Some(before) = &before {
+            work.spend(before.weight_with(demand))?;
+        }
+        let before = before.unwrap_or_default();
         match before.and(demand.clone()) {
             Ok(Some(demand)) => drop(all.insert(*column, demand)),
             Ok(None) => return Ok(None),
@@ -43,20 +50,30 @@ fn both(one: &Term, two: &Term, relation: &Relation) -> Result<Option<Term>, Req
 }
 
 /// Whether no row can meet both.
-pub(super) fn exclude_each_other(one: &Term, two: &Term, relation: &Relation) -> bool {
-    matches!(both(one, two, relation), Ok(None))
+///
+/// # Errors
+/// When it takes too long to find out.
+pub(super) fn exclude_each_other(
+    one: &Term,
+    two: &Term,
+    relation: &Relation,
+    work: &Work,
+) -> Result<bool, RequestError> {
+    work.spend(one.iter().filter_map(|(column, demand)| Some(demand.weight_with(two.get(column)?))).sum())?;
+    Ok(matches!(both(one, two, relation, &Work::default()), Ok(None)))
 }
 
 /// The alternatives of a filter; none when it holds for no row.
 ///
 /// # Errors
-/// What no CQL says.
-pub(super) fn terms(relation: &Relation, filter: &Filter) -> Result<Vec<Term>, RequestError> {
-    Reading { relation }.read(filter, true)
+/// What no CQL says, and what takes too long to find out.
+pub(super) fn terms(relation: &Relation, filter: &Filter, work: &Work) -> Result<Vec<Term>, RequestError> {
+    Reading { relation, work }.read(filter, true)
 }
 
 struct Reading<'a> {
     relation: &'a Relation,
+    work: &'a Work,
 }
 
 impl Reading<'_> {
@@ -74,16 +91,32 @@ impl Reading<'_> {
     }
 
     fn all(&self, all: &[Filter], holds: bool) -> Result<Vec<Term>, RequestError> {
-        let mut terms = vec![Term::new()];
+        // What knows no alternative comes first: then lists are shortened once, and not once for every alternative.
+        let (mut only, mut several) = (Some(Term::new()), Vec::new());
         for filter in all {
-            let next = self.read(filter, holds)?;
+            let mut next = self.read(filter, holds)?;
+            match (next.pop(), next.is_empty()) {
+                (None, _) => only = None,
+                (Some(one), true) => {
+                    if let Some(before) = &only {
+                        only = both(before, &one, self.relation, self.work)?;
+                    }
+                }
+                (Some(last), false) => {
+                    next.push(last);
+                    several.push(next);
+                }
+            }
+        }
+        let mut terms = Vec::from_iter(only);
+        for next in several {
             if terms.len() * next.len() > MAX_TERMS {
                 return Err(too_many());
             }
             let mut product = Vec::with_capacity(terms.len() * next.len());
             for one in &terms {
                 for two in &next {
-                    product.extend(both(one, two, self.relation)?);
+                    product.extend(both(one, two, self.relation, self.work)?);
                 }
             }
             terms = product;
@@ -94,16 +127,21 @@ impl Reading<'_> {
     fn any(&self, any: &[Filter], holds: bool) -> Result<Vec<Term>, RequestError> {
         let mut terms: Vec<Term> = Vec::new();
         // Values of one column become one list, however many they are.
-        let mut lists: BTreeMap<usize, (HashSet<String>, Vec<CqlValue>)> = BTreeMap::new();
+        let mut lists: BTreeMap<usize, Vec<CqlValue>> = BTreeMap::new();
         for filter in any {
+            if let Some((column, value)) = self.equal(filter, holds) {
+                self.work.spend(value.weight())?;
+                lists.entry(column).or_default().push(value.clone());
+                continue;
+            }
             for term in self.read(filter, holds)? {
                 let mut of = term.iter();
                 match (of.next(), of.next()) {
                     (Some((column, Demand { among: Some(members), holds, .. })), None)
                         if holds.is_empty() =>
                     {
-                        let (seen, list) = lists.entry(*column).or_default();
-                        list.extend(members.iter().filter(|m| seen.insert(identity(m))).cloned());
+                        self.work.spend(members.values().map(CqlValue::weight).sum())?;
+                        lists.entry(*column).or_default().extend(members.values().cloned());
                     }
                     _ => terms.push(term),
                 }
@@ -112,10 +150,65 @@ impl Reading<'_> {
                 return Err(too_many());
             }
         }
-        for (column, (_, members)) in lists {
-            terms.push(Term::from([(column, Demand { among: Some(members), ..Demand::default() })]));
+        for (column, values) in lists {
+            terms.extend(Members::of(values).map(|members| Term::from([(column, Demand::among(members))])));
         }
-        Ok(united(terms))
+        self.united(terms)
+    }
+
+    /// The column and the value of a plain equality: a long list consists of them.
+    fn equal<'f>(&self, filter: &'f Filter, holds: bool) -> Option<(usize, &'f CqlValue)> {
+        match (filter, holds) {
+            (Filter::Compare { column, op, value: Bind { datum: Datum::Cql(value), .. }, .. }, holds)
+                if *op == (if holds { CompareOp::Eq } else { CompareOp::Neq }) =>
+            {
+                let plain = self.ty(*column).is_whole() && !value.holds_zero();
+                plain.then_some((*column, value))
+            }
+            _ => None,
+        }
+    }
+
+    /// Alternatives that differ in the values of one column become one.
+    fn united(&self, mut terms: Vec<Term>) -> Result<Vec<Term>, RequestError> {
+        if terms.iter().any(Term::is_empty) {
+            return Ok(vec![Term::new()]);
+        }
+        let mut at = 0;
+        while at < terms.len() {
+            let mut found = None;
+            for other in at + 1..terms.len() {
+                if let Some(one) = self.union(&terms[at], &terms[other])? {
+                    found = Some((other, one));
+                    break;
+                }
+            }
+            match found {
+                Some((other, one)) => {
+                    terms.remove(other);
+                    terms[at] = one;
+                }
+                None => at += 1,
+            }
+        }
+        Ok(terms)
+    }
+
+    fn union(&self, one: &Term, two: &Term) -> Result<Option<Term>, RequestError> {
+        if one.len() != two.len() || !one.keys().eq(two.keys()) {
+            return Ok(None);
+        }
+        self.work.spend(one.values().zip(two.values()).map(|(a, b)| a.weight_to_tell(b)).sum())?;
+        let mut differing = one.iter().zip(two.values()).filter(|((_, a), b)| a != b);
+        let Some(((column, a), b)) = differing.next() else { return Ok(Some(one.clone())) };
+        if differing.next().is_some() || !a.holds.is_empty() || !b.holds.is_empty() {
+            return Ok(None);
+        }
+        let (Some(members), Some(others)) = (&a.among, &b.among) else { return Ok(None) };
+        self.work.spend((members.len() + others.len()) as u64)?;
+        let mut all = one.clone();
+        all.insert(*column, Demand::among(members.and_those_of(others)));
+        Ok(Some(all))
     }
 
     fn ty(&self, column: usize) -> &CqlType {
@@ -169,12 +262,36 @@ impl Reading<'_> {
                 format!("compare '{name}' with eq or in"),
             ));
         }
+        // 0 and -0 are one number, and two values that the database keeps apart: -0 comes first.
+        let zeros = match value {
+            CqlValue::Float(number) if *number == 0.0 => Some([CqlValue::Float(-0.0), CqlValue::Float(0.0)]),
+            _ => None,
+        };
+        if zeros.is_none() && value.holds_zero() {
+            return Err(refuse(
+                name,
+                format!("a zero inside a {ty} is one of two values to the database, 0 and -0"),
+                "compare with values without a zero, or read the rows and compare them yourself".to_owned(),
+            ));
+        }
+        let ends = zeros.clone().unwrap_or_else(|| [value.clone(), value.clone()]);
         let one = |demand: Demand| vec![Term::from([(column, demand)])];
-        let lower = |with| Demand { lower: Some((value.clone(), with)), ..Demand::default() };
-        let upper = |with| Demand { upper: Some((value.clone(), with)), ..Demand::default() };
-        let equal = |value: CqlValue| Demand { among: Some(vec![value]), ..Demand::default() };
+        // Above, or from there; below, or up to there.
+        let lower = |with: bool| {
+            let edge = &ends[usize::from(!with)];
+            Demand { lower: Some((edge.clone(), with)), ..Demand::default() }
+        };
+        let upper = |with: bool| {
+            let edge = &ends[usize::from(with)];
+            Demand { upper: Some((edge.clone(), with)), ..Demand::default() }
+        };
+        let equal = |value: CqlValue| Demand::among(Members::one(value));
+        self.work.spend(value.weight())?;
         Ok(match op {
-            CompareOp::Eq => one(equal(value.clone())),
+            CompareOp::Eq => one(match zeros.and_then(Members::of) {
+                Some(both) => Demand::among(both),
+                None => equal(value.clone()),
+            }),
             CompareOp::Gt => one(lower(false)),
             CompareOp::Gte => one(lower(true)),
             CompareOp::Lt => one(upper(false)),
@@ -196,7 +313,7 @@ impl Reading<'_> {
     fn is(&self, column: usize, test: IsTest, holds: bool) -> Result<Vec<Term>, RequestError> {
         let name = &self.relation.columns[column].name;
         let of = |demand: Demand| vec![Term::from([(column, demand)])];
-        let equal = |flag| Demand { among: Some(vec![CqlValue::Bool(flag)]), ..Demand::default() };
+        let equal = |flag| Demand::among(Members::one(CqlValue::Bool(flag)));
         let null = match (test, holds) {
             (IsTest::Null | IsTest::Unknown, holds) => holds,
             (IsTest::NotNull, holds) => !holds,
@@ -218,9 +335,9 @@ impl Reading<'_> {
         let table = self.relation.cql.as_ref();
         let statics = table.is_some_and(|t| !t.statics.is_empty() && !t.partition.contains(&column));
         match (null, statics) {
-            (true, _) => Ok(Vec::new()),
+            (true, false) => Ok(Vec::new()),
             (false, false) => Ok(vec![Term::new()]),
-            (false, true) => Ok(of(Demand { null: Some(false), ..Demand::default() })),
+            (null, true) => Ok(of(Demand { null: Some(null), ..Demand::default() })),
         }
     }
 
@@ -248,6 +365,13 @@ impl Reading<'_> {
             }
             _ => Vec::new(),
         };
+        if matches!(&value.datum, Datum::Cql(value) if value.holds_zero()) {
+            return Err(refuse(
+                name,
+                "a zero is one of two values to the database, 0 and -0".to_owned(),
+                "read the rows and look for it yourself".to_owned(),
+            ));
+        }
         if holds.is_empty() {
             return Err(refuse(
                 name,
@@ -267,43 +391,6 @@ impl Reading<'_> {
             "compare it with eq or in".to_owned(),
         )
     }
-}
-
-/// Alternatives that differ in the values of one column become one.
-fn united(mut terms: Vec<Term>) -> Vec<Term> {
-    if terms.iter().any(Term::is_empty) {
-        return vec![Term::new()];
-    }
-    let mut at = 0;
-    while at < terms.len() {
-        let found = (at + 1..terms.len()).find_map(|other| Some((other, union(&terms[at], &terms[other])?)));
-        match found {
-            Some((other, one)) => {
-                terms.remove(other);
-                terms[at] = one;
-            }
-            None => at += 1,
-        }
-    }
-    terms
-}
-
-fn union(one: &Term, two: &Term) -> Option<Term> {
-    if one.len() != two.len() || !one.keys().eq(two.keys()) {
-        return None;
-    }
-    let mut differing = one.iter().zip(two.values()).filter(|((_, a), b)| a != b);
-    let Some(((column, a), b)) = differing.next() else { return Some(one.clone()) };
-    if differing.next().is_some() || !a.holds.is_empty() || !b.holds.is_empty() {
-        return None;
-    }
-    let (members, others) = (a.among.as_ref()?, b.among.as_ref()?);
-    let seen: HashSet<String> = members.iter().map(identity).collect();
-    let new = others.iter().filter(|member| !seen.contains(&identity(member)));
-    let among = members.iter().chain(new).cloned().collect();
-    let mut all = one.clone();
-    all.insert(*column, Demand { among: Some(among), ..Demand::default() });
-    Some(all)
 }
 
 pub(super) fn too_many() -> RequestError {

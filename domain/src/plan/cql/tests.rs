@@ -1,12 +1,15 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 mod conditional;
+mod keys;
 mod properties;
 mod reads;
 mod scope;
+mod steps;
 mod tuning;
 mod writes;
 
@@ -20,6 +23,22 @@ use crate::schema::{
     Clustering, Column, ColumnType, Consistency, CqlIndex, CqlRules, CqlTable, CqlType, Dialect, IndexKind,
     IndexTarget, Schema,
 };
+
+thread_local! {
+    static STEPS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts a value that is looked at.
+pub(super) fn step() {
+    STEPS.set(STEPS.get() + 1);
+}
+
+/// How often values are looked at meanwhile.
+fn steps(meanwhile: impl FnOnce()) -> u64 {
+    let before = STEPS.get();
+    meanwhile();
+    STEPS.get() - before
+}
 
 fn column(name: &str, ty: CqlType) -> Column {
     Column { name: name.into(), ty: ColumnType::cql(ty), nullable: true, writable: true }
@@ -83,6 +102,42 @@ fn users() -> Relation {
     Relation::of_cql("ks", "users", columns, CqlTable { partition: Box::new([0]), ..CqlTable::default() })
 }
 
+/// `PRIMARY KEY (p, c)` with decimals, one of them with an index.
+fn rates() -> Relation {
+    let columns =
+        vec![column("p", CqlType::Decimal), column("c", CqlType::Int(32)), column("old", CqlType::Decimal)];
+    let table = CqlTable {
+        partition: Box::new([0]),
+        clustering: Box::new([clustering(1, false)]),
+        indexes: vec![index(2, IndexKind::Secondary, IndexTarget::Values)],
+        ..CqlTable::default()
+    };
+    Relation::of_cql("ks", "rates", columns, table)
+}
+
+/// `PRIMARY KEY (id, c, d)` with a decimal and a double.
+fn scales() -> Relation {
+    let parts = CqlType::List { frozen: true, element: Arc::new(CqlType::Float(64)) };
+    let columns = vec![
+        column("id", CqlType::Int(32)),
+        column("c", CqlType::Decimal),
+        column("d", CqlType::Float(64)),
+        column("v", CqlType::Float(64)),
+        column("parts", parts),
+    ];
+    let table = CqlTable {
+        partition: Box::new([0]),
+        clustering: Box::new([clustering(1, false), clustering(2, false)]),
+        ..CqlTable::default()
+    };
+    Relation::of_cql("ks", "scales", columns, table)
+}
+
+fn notes() -> Relation {
+    let columns = vec![column("id", CqlType::Text), column("body", CqlType::Text)];
+    Relation::of_cql("ks", "notes", columns, CqlTable { partition: Box::new([0]), ..CqlTable::default() })
+}
+
 fn schema(allow_filtering: bool) -> Schema {
     let hits = Relation::of_cql(
         "ks",
@@ -97,14 +152,17 @@ fn schema(allow_filtering: bool) -> Schema {
         ..CqlTable::default()
     };
     let view = Relation::of_cql("ks", "by_name", users().columns, view);
-    Schema::new(vec![events(), users(), hits, view], HashMap::new(), vec!["ks".into()]).speaking(
-        Dialect::Cql(CqlRules {
-            allow_filtering,
-            max_filtered_rows: 1000,
-            max_consistency: Consistency::LocalQuorum,
-            max_timeout: std::time::Duration::from_secs(30),
-        }),
+    Schema::new(
+        vec![events(), users(), hits, view, rates(), scales(), notes()],
+        HashMap::new(),
+        vec!["ks".into()],
     )
+    .speaking(Dialect::Cql(CqlRules {
+        allow_filtering,
+        max_filtered_rows: 1000,
+        max_consistency: Consistency::LocalQuorum,
+        max_timeout: std::time::Duration::from_secs(30),
+    }))
 }
 
 /// How a test asks.

@@ -3,13 +3,15 @@
 
 use std::collections::HashSet;
 
-use super::access::restrictions;
+use super::access::{can_be_found, may_be_there, restrictions};
 use super::condition::{can_be_asked, demanded};
-use super::demand::{Demand, identity};
+use super::demand::Demand;
+use super::members::{Identity, Members, identity};
 use super::rows::{existing, invalid, keys};
-use super::scope::{in_scope, stays_in_scope};
+use super::scope::{in_scope, stays_in_scope, visible};
 use super::stage::table;
 use super::terms::{Term, terms};
+use super::work::Work;
 use super::{Batch, CqlDelete, CqlInsert, CqlUpdate, CqlValue, Existing, Restriction, refuse};
 use crate::error::{RequestCode, RequestError};
 use crate::limits::Limits;
@@ -74,7 +76,7 @@ impl Writes<'_> {
                 });
             values.push(cells.collect::<Vec<_>>());
         }
-        let partitions = keys(&relation, table, &plan.columns, &values)?;
+        let partitions = keys(&relation, table, existing, &plan.columns, &values)?;
         let batch = match (several, partitions, existing) {
             (false, ..) => Batch::Single,
             (true, 1, Existing::Refuses | Existing::Changes) => Batch::Partition,
@@ -101,7 +103,9 @@ impl Writes<'_> {
         if let Some(check) = &plan.check {
             in_scope(&relation, table, check, existing, &plan.columns, &values)?;
         }
+        let visible = visible(&relation, plan.check.as_ref())?;
         Ok(CqlInsert {
+            visible,
             columns: plan.columns,
             rows: values,
             existing,
@@ -143,6 +147,7 @@ impl Writes<'_> {
         if let Some(check) = &plan.check {
             stays_in_scope(&relation, check, &set)?;
         }
+        let visible = visible(&relation, plan.check.as_ref())?;
         let (told, ttl) = (plan.only_if.is_some(), plan.stamp.ttl);
         if plan.stamp.timestamp.is_some() {
             return Err(refuse(
@@ -157,6 +162,7 @@ impl Writes<'_> {
             added_alone(&relation, &condition, told, ttl)?;
         }
         Ok(CqlUpdate {
+            visible,
             rows,
             set,
             added: table.counter,
@@ -223,8 +229,13 @@ impl Writes<'_> {
         only_if: Option<&Filter>,
         guard: Guard,
     ) -> Result<(Vec<Vec<Restriction>>, Vec<Restriction>), RequestError> {
-        let terms = terms(relation, filter)?;
-        let (mut rows, mut seen): (Vec<Term>, HashSet<String>) = (Vec::new(), HashSet::new());
+        let work = Work::default();
+        let mut terms = terms(relation, filter, &work)?;
+        for term in &terms {
+            can_be_found(relation, table, term)?;
+        }
+        terms.retain_mut(|term| may_be_there(table, term));
+        let (mut rows, mut seen): (Vec<Term>, HashSet<Vec<Identity>>) = (Vec::new(), HashSet::new());
         let mut condition: Option<Term> = None;
         for mut term in terms {
             let mut keys = vec![Term::new()];
@@ -232,15 +243,13 @@ impl Writes<'_> {
                 let members =
                     term.remove(column).and_then(|demand| demand.among).ok_or_else(|| no_key(relation))?;
                 self.not_too_many(keys.len().saturating_mul(members.len()))?;
-                let one =
-                    |member: &CqlValue| Demand { among: Some(vec![member.clone()]), ..Demand::default() };
                 let with = |key: &Term| {
-                    let longer = |member| {
+                    let longer = |member: Members| {
                         let mut key = key.clone();
-                        key.insert(*column, one(member));
+                        key.insert(*column, Demand::among(member));
                         key
                     };
-                    members.iter().map(longer).collect::<Vec<_>>()
+                    members.singles().map(longer).collect::<Vec<_>>()
                 };
                 keys = keys.iter().flat_map(with).collect();
             }
@@ -264,7 +273,7 @@ impl Writes<'_> {
                     "send a request for each of the rows".to_owned(),
                 ));
             }
-            condition.extend(demanded(relation, only_if)?);
+            condition.extend(demanded(relation, only_if, &work)?);
         }
         can_be_asked(relation, table, &condition)?;
         if let Some(most) = guard.max_affected.filter(|most| rows.len() as u64 > *most) {
@@ -282,9 +291,8 @@ impl Writes<'_> {
     }
 }
 
-fn key_identity(key: &Term) -> String {
-    let values = key.values().filter_map(Demand::single).map(identity);
-    values.collect::<Vec<_>>().join("\u{0}")
+fn key_identity(key: &Term) -> Vec<Identity> {
+    key.values().filter_map(Demand::single).map(identity).collect()
 }
 
 fn no_key(relation: &Relation) -> RequestError {

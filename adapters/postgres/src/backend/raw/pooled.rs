@@ -6,6 +6,7 @@
 //! server's connection. What a script cannot have here is a transaction of its own.
 
 use athena_application::ports::{Done, PortError, PortErrorKind, Reason, Rejection};
+use athena_domain::breaker::Health;
 use athena_domain::plan::statements;
 
 use super::super::{PostgresBackend, lost_write};
@@ -47,7 +48,7 @@ impl PostgresBackend {
                 Ok(()) => return running.finish(Ok(done)).await,
                 Err(error) if session_survives(&error) => Err(port_error(error)),
                 Err(error) => {
-                    let failed = running.lose(error);
+                    let failed = running.lose(error).saying(Health::Doubtful);
                     return Err(if read_only { failed } else { lost_write(failed) });
                 }
             },

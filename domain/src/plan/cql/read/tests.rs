@@ -145,6 +145,9 @@ fn what_does_not_fit_is_refused_by_name_and_type() {
     here(number("1e131073"), CqlType::Decimal);
     here(number("1e39"), CqlType::Float(32));
     here(number("1e309"), CqlType::Float(64));
+    here(number("1e-50"), CqlType::Float(32));
+    here(number("-0.001e-50"), CqlType::Float(32));
+    here(number("1e-400"), CqlType::Float(64));
     here(Value::text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1"), CqlType::Uuid);
     here(Value::text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"), CqlType::TimeUuid);
     here(Value::text("2024-01-01T00:00:00.0001Z"), CqlType::Timestamp);

@@ -123,3 +123,44 @@ fn a_refusal_names_no_column_that_the_key_does_not_reach() {
     // What the filter of the key finds by itself is found.
     assert!(asking.read("events", "").is_ok());
 }
+
+#[test]
+fn columns_of_the_key_are_not_named_to_those_who_must_not_see_them() {
+    let columns = r#"{"events":["a","b","c","plain"]}"#;
+    let scope = Scope::from_parts(None, None, Some(columns), None).unwrap();
+    let key = ApiKey { rights: RightSet::new(["*"]), scope, ..ApiKey::new(1, "") };
+    let asking = Asking { allow_filtering: false, authority: Some(Authority::of(&key)) };
+    let body = r#"{"table_name":"events","insert_body":{"a":1,"b":2,"c":3},"columns":"a"}"#;
+    let error = asking.insert(body).unwrap_err();
+    let texts = [Some(error.message), error.hint, error.field];
+    for text in texts.into_iter().flatten() {
+        assert!(!text.contains("'d'") && !text.contains("'e'") && text != "d", "{text}");
+    }
+}
+
+#[test]
+fn written_rows_are_shown_as_far_as_the_key_lets_them_through() {
+    let visible = |filter: &str, body: &str| {
+        under(filter, |asking| {
+            let insert = asking.insert(body).unwrap_or_else(|error| panic!("{filter}: {error:?}"));
+            insert.visible.map(|all| all_said(&insert.relation, &all))
+        })
+    };
+    let user = r#"{"table_name":"users","insert_body":{"id":1,"age":30}}"#;
+    assert_eq!(visible(&eq("id", 1), user), None, "a key never changes");
+    assert_eq!(visible(&eq("age", 30), user).as_deref(), Some("age=30"));
+    let both = format!("{},{}", eq("id", 1), eq("age", 30));
+    assert_eq!(visible(&both, user).as_deref(), Some("age=30"));
+    let either = r#"{"operator":"in","column":"age","value":[30,31]}"#;
+    assert_eq!(visible(either, user).as_deref(), Some("age=30 | age=31"));
+    let body = r#"{"table_name":"users","set":{"name":"x"},"conditions":[{"eq_column":"id","eq_value":1}]}"#;
+    under(&eq("age", 30), |asking| {
+        let update = asking.update(body).unwrap();
+        assert_eq!(update.visible.map(|all| all_said(&update.relation, &all)).as_deref(), Some("age=30"));
+    });
+    let body = r#"{"table_name":"users","conditions":[{"eq_column":"id","eq_value":1}]}"#;
+    under(&eq("age", 30), |asking| {
+        let delete = asking.delete(body).unwrap();
+        assert_eq!(said(&delete.relation, delete.visible()), "age=30");
+    });
+}

@@ -54,7 +54,9 @@ fn every_row_has_a_key_of_its_own() {
     assert!(check(r#"{"a":1,"b":2,"c":3,"d":4,"e":null}"#, "").contains("'e'"));
     assert!(check(r#"{"a":1}"#, r#","on_conflict":["a","b","c","d","e"]"#).contains("'b'"));
     let twice = r#"[{"a":1,"b":2,"c":3,"d":4,"e":5},{"a":1,"b":2,"c":3,"d":4,"e":5,"plain":1}]"#;
-    assert!(check(twice, "").contains("row 1"));
+    assert!(check(twice, r#","on_conflict":["a","b","c","d","e"]"#).contains("row 1"));
+    let error = inserting("events", twice, "").unwrap_err();
+    assert_eq!(error.code, RequestCode::UniqueViolation, "as in a database that looks at them one by one");
 }
 
 #[test]
