@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::harness::{ADMIN_KEY, Answer, CLIENT, Gateway};
 
-const JOURNAL: &str = "CREATE TABLE journal (writer int, n int, note text, PRIMARY KEY (writer, n));";
+/// Replicas that hang are the database's to notice, and by itself it waits for 2.5 s at first.
+const JOURNAL: &str = "CREATE TABLE journal (writer int, n int, note text, PRIMARY KEY (writer, n)) \
+                       WITH speculative_retry = '50ms';";
 
 /// How long a request may take, and what a busy machine may add to it.
 const DEADLINE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(2));
@@ -221,8 +223,8 @@ async fn a_node_of_three_may_die_and_come_back() {
     // The one that the driver was told of first.
     cluster.kill(0).await;
     let killed = load.during("one killed", secs(6)).await;
-    // Those that were under way to it, and nobody knows.
-    assert!(killed.failed_writes <= WRITERS as u64, "{} writes failed", killed.failed_writes);
+    // Those that were under way to it; a writer may meet it once more before the driver has noticed.
+    assert!(killed.failed_writes <= 2 * WRITERS as u64, "{} writes failed", killed.failed_writes);
     load.during("it starts", cluster.start_again(0)).await;
     assert_eq!(load.during("three again", secs(4)).await.failed_writes, 0);
 
