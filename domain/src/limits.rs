@@ -17,7 +17,7 @@ pub struct Limits {
     pub max_conditions: u64,
     /// Depth of `and(…)`/`or(…)`/`not` in the condition grammar.
     pub max_nesting: u64,
-    /// Members of one `in` list.
+    /// Members of all `in` lists and of what `contains` and `containedBy` are given, in the conditions of one request.
     pub max_in_list: u64,
     /// Time the database may spend on one statement.
     pub statement_timeout: Duration,
