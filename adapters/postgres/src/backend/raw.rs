@@ -164,7 +164,9 @@ async fn cleanse(mut running: Running) {
     };
     match tokio::time::timeout(CLEANSING_TIMEOUT, clean).await {
         Ok(Ok(())) => drop(running.finish(Ok(())).await),
-        Ok(Err(_)) | Err(_) => running.discard(),
+        Ok(Err(_)) => running.discard(),
+        // Its process is at work still: it is stopped, and counts until it has.
+        Err(_) => drop(running),
     }
 }
 
