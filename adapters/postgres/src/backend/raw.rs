@@ -117,7 +117,7 @@ impl PostgresBackend {
         raw: &RawPlan,
     ) -> Result<Done, PortError> {
         let outcome = match outcome {
-            Ok(done) if raw.read_only || raw.undoable => match running.end("COMMIT").await {
+            Ok(done) if raw.read_only || raw.undoable => match running.end(ending(raw)).await {
                 Ok(()) => Ok(done),
                 Err(error) if session_survives(&error) => Err(port_error(error)),
                 Err(error) => {
@@ -134,6 +134,12 @@ impl PostgresBackend {
         tokio::spawn(cleanse(running));
         outcome
     }
+}
+
+/// How a transaction ends whose statement has succeeded. What only reads has nothing to keep, and a transaction that
+/// the database takes for one that reads may still tell listeners, or make large objects.
+fn ending(raw: &RawPlan) -> &'static str {
+    if raw.read_only { "ROLLBACK" } else { "COMMIT" }
 }
 
 fn open_transaction() -> PortError {
