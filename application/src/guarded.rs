@@ -108,6 +108,7 @@ fn health<T>(outcome: &Result<T, PortError>) -> Health {
         PortErrorKind::Exhausted
         | PortErrorKind::QueueFull
         | PortErrorKind::CircuitOpen { .. }
+        | PortErrorKind::SlowReaders
         | PortErrorKind::Internal => Health::Unknown,
     }
 }

@@ -40,6 +40,7 @@ use crate::budgets::Budgets;
 use crate::context::{Caller, Context, Direct};
 use crate::cursor::Cursors;
 use crate::error::{Absence, Error};
+use crate::held::AnswerMemory;
 use crate::ports::{
     Backend, DirectTarget, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader,
 };
@@ -63,6 +64,8 @@ pub struct Gateway {
     pub cursors: Arc<Cursors>,
     /// Opens databases that requests themselves name, where that is offered.
     pub direct: Option<Arc<dyn DirectTargets>>,
+    /// What answers that are kept whole may take together.
+    pub memory: AnswerMemory,
 }
 
 /// The client of requests that name their database themselves (contract 4.3).

@@ -9,6 +9,8 @@ pub struct Limits {
     pub max_rows: u64,
     /// Bytes of a JSON answer's rows.
     pub max_response_bytes: u64,
+    /// Bytes of all answers together that are kept whole, until they are read.
+    pub max_held_bytes: u64,
     /// Bytes of a request body as received.
     pub max_body_bytes: u64,
     /// Bytes of a request body after decompression.
@@ -30,6 +32,7 @@ impl Default for Limits {
         Self {
             max_rows: 10_000,
             max_response_bytes: 64 << 20,
+            max_held_bytes: 256 << 20,
             max_body_bytes: 2 << 20,
             max_decompressed_bytes: 16 << 20,
             max_conditions: 100,

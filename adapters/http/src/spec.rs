@@ -48,6 +48,7 @@ pub(crate) fn service(
 fn described() -> OpenApiService<Apis, ()> {
     let gateway = Arc::new(Gateway {
         direct: None,
+        memory: Default::default(),
         registry: Arc::default(),
         limits: Default::default(),
         options: Default::default(),

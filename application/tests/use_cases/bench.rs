@@ -43,6 +43,7 @@ impl Bench {
         let registry = clients.map(|(known, state)| Client::new(name(known), state));
         let gateway = Gateway {
             direct: None,
+            memory: Default::default(),
             registry: Arc::new(ClientRegistry::new(registry)),
             limits,
             options: PlanOptions::default(),

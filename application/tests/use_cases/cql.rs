@@ -73,6 +73,7 @@ impl Cql {
             cursors: Default::default(),
             budgets: Default::default(),
             direct: None,
+            memory: Default::default(),
         })
     }
 

@@ -264,6 +264,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         Limits { max_body_bytes: 4096, max_decompressed_bytes: 8192, max_rows: 50_000, ..Limits::default() };
     let gateway = Gateway {
         direct: None,
+        memory: Default::default(),
         registry: Arc::new(registry),
         limits,
         options: Default::default(),
