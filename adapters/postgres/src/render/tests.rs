@@ -221,7 +221,7 @@ fn writes() {
     check(
         "insert",
         r#"{"table_name":"t","insert_body":{"id":1},"update_body":{},"head":true}"#,
-        r#"INSERT INTO "public"."t" AS t ("id") VALUES ($1::int8) ON CONFLICT ("id") DO UPDATE SET "id" = t."id""#,
+        r#"INSERT INTO "public"."t" AS t ("id") VALUES ($1::int8) ON CONFLICT ("id") DO UPDATE SET "id" = t."id" RETURNING "id""#,
     );
     check(
         "update",
