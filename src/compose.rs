@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
 use athena_application::direct_hosts::DirectHosts;
+use athena_application::held::AnswerMemory;
 use athena_application::ports::{Connector, DirectTargets, MetricsSource, Opened, StatisticsStore};
+use athena_application::readers::SlowReaders;
 use athena_application::use_cases::provision::Provision;
 use athena_application::{Cursors, Gateway};
 use athena_domain::breaker::BreakerSettings;
@@ -102,6 +104,7 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
         )),
         direct: direct(config),
         apart: Default::default(),
+        memory: AnswerMemory::of(config.limits.max_held_bytes),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,
@@ -114,10 +117,12 @@ fn direct(config: &Config) -> Option<Arc<dyn DirectTargets>> {
     let rules = config.gateway.supabase_hosts.clone();
     match SupabaseDirect::new(rules, config.limits.statement_timeout) {
         Ok(direct) => {
+            let max_concurrent = usize::try_from(config.pool.max_connections).unwrap_or(usize::MAX);
             let bulkhead = BulkheadSettings {
-                max_concurrent: usize::try_from(config.pool.max_connections).unwrap_or(usize::MAX),
+                max_concurrent,
                 queue_length: QUEUE_LENGTH,
                 queue_wait: config.pool.acquire_timeout,
+                slow_readers: SlowReaders::share_of(max_concurrent),
             };
             Some(Arc::new(DirectHosts::new(Arc::new(direct), config.gateway.breaker, bulkhead)))
         }
@@ -156,12 +161,13 @@ impl Databases {
         let mut settings = settings.map_err(|error| error.to_string())?;
         name.as_str().clone_into(&mut settings.name);
         let settings = settings.resolved();
+        let max_concurrent =
+            settings.max_concurrent.unwrap_or(settings.max_connections + settings.max_raw_connections);
         let bulkhead = BulkheadSettings {
-            max_concurrent: settings
-                .max_concurrent
-                .unwrap_or(settings.max_connections + settings.max_raw_connections),
+            max_concurrent,
             queue_length: settings.queue_length.unwrap_or(QUEUE_LENGTH),
             queue_wait: settings.queue_wait.unwrap_or(settings.acquire_timeout),
+            slow_readers: SlowReaders::share_of(max_concurrent.min(settings.max_connections)),
         };
         let (backend, schema) = athena_postgres::open(&settings);
         let place = settings.place();
@@ -177,10 +183,12 @@ impl Databases {
         settings.idle_timeout = self.pool.idle_timeout;
         settings.schema_refresh = self.schema_refresh;
         settings.max_filtered_rows = self.limits.max_rows;
+        let max_concurrent = settings.max_concurrent.unwrap_or(CQL_CONCURRENT);
         let bulkhead = BulkheadSettings {
-            max_concurrent: settings.max_concurrent.unwrap_or(CQL_CONCURRENT),
+            max_concurrent,
             queue_length: settings.queue_length.unwrap_or(QUEUE_LENGTH),
             queue_wait: settings.queue_wait.unwrap_or(self.pool.acquire_timeout),
+            slow_readers: SlowReaders::share_of(max_concurrent),
         };
         let (backend, schema) = athena_scylla::open(&settings);
         let place = settings.place();
@@ -194,12 +202,14 @@ impl Databases {
         let mut settings = settings.map_err(|error| error.to_string())?;
         settings.connect_timeout = settings.connect_timeout.min(self.pool.acquire_timeout);
         settings.idle_timeout = self.pool.idle_timeout;
+        let max_concurrent = settings
+            .max_concurrent
+            .unwrap_or_else(|| usize::try_from(self.pool.max_connections).unwrap_or(usize::MAX));
         let bulkhead = BulkheadSettings {
-            max_concurrent: settings
-                .max_concurrent
-                .unwrap_or_else(|| usize::try_from(self.pool.max_connections).unwrap_or(usize::MAX)),
+            max_concurrent,
             queue_length: settings.queue_length.unwrap_or(QUEUE_LENGTH),
             queue_wait: settings.queue_wait.unwrap_or(self.pool.acquire_timeout),
+            slow_readers: SlowReaders::share_of(max_concurrent),
         };
         let (backend, schema) = athena_supabase::open(&settings)?;
         let place = settings.place();

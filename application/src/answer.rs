@@ -4,23 +4,29 @@
 //! of its own; a short answer costs neither a task nor a channel.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use athena_domain::rows::{CellRef, ColumnHead, CsvRows, Flow, JsonRows, RowFormat, RowSink, RowStyle};
 use bytes::Bytes;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Trail;
 use crate::error::Error;
+use crate::held::{AnswerMemory, Held};
 use crate::ports::{Done, PortError, PortErrorKind, RowStream};
+use crate::readers::{SlowPlace, SlowReaders};
 
 /// Bytes from which an answer is streamed.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
 /// Chunks that may wait for a slow reader.
 const CHUNKS_AHEAD: usize = 2;
+
+/// How long a reader may leave a full chunk untouched before it counts as a slow one.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Longest time a reader may leave a full chunk untouched.
 const LONGEST_STALL: Duration = Duration::from_secs(60);
@@ -87,6 +93,14 @@ pub struct ChunkSink {
     max_rows: Option<u64>,
     /// Keys of the columns, where they are wanted.
     columns: Option<Vec<Arc<str>>>,
+    /// The places that slow readers of the client have, where they are bounded.
+    readers: Option<Arc<SlowReaders>>,
+    /// The place of this one, while it is slow.
+    place: Option<SlowPlace>,
+    /// What an answer that is kept whole takes of the memory.
+    held: Option<Held>,
+    /// Whether slow readers hold what this answer would have needed.
+    pub crowded: bool,
     /// Whether the byte limit was passed.
     pub overflowed: bool,
     /// Whether the row limit was passed.
@@ -118,6 +132,10 @@ impl ChunkSink {
             max_bytes,
             max_rows: None,
             columns: None,
+            readers: None,
+            place: None,
+            held: None,
+            crowded: false,
             overflowed: false,
             too_many_rows: false,
             stalled: false,
@@ -129,6 +147,18 @@ impl ChunkSink {
     pub fn at_most(mut self, rows: u64) -> Self {
         self.max_rows = Some(rows);
         self
+    }
+
+    /// The same sink, for an answer that counts until it is read.
+    #[must_use]
+    pub fn holding(mut self, memory: &AnswerMemory) -> Self {
+        self.held = Some(memory.nothing());
+        self
+    }
+
+    /// What the answer holds of the memory.
+    pub fn take_held(&mut self) -> Option<Held> {
+        self.held.take()
     }
 
     fn buffer(&mut self) -> &mut Vec<u8> {
@@ -213,6 +243,10 @@ impl RowSink for ChunkSink {
             self.overflowed = true;
             return Flow::Stop;
         }
+        if self.held.as_mut().is_some_and(|memory| !memory.reach(held as u64)) {
+            self.crowded = true;
+            return Flow::Stop;
+        }
         let streams = self.handover.is_some() || self.chunks.is_some();
         if streams && held >= CHUNK_BYTES { Flow::Full } else { Flow::More }
     }
@@ -222,6 +256,11 @@ impl RowSink for ChunkSink {
 impl RowStream for ChunkSink {
     async fn flush(&mut self) -> Flow {
         if let Some(handover) = self.handover.take() {
+            // Nothing has been sent, so that the caller can still be told.
+            if self.readers.as_ref().is_some_and(|readers| readers.is_full()) {
+                self.crowded = true;
+                return Flow::Stop;
+            }
             let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
             self.chunks = Some(sender.clone());
             if handover.send((receiver, sender)).is_err() {
@@ -230,17 +269,48 @@ impl RowStream for ChunkSink {
         }
         let chunk = std::mem::replace(self.buffer(), Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8));
         self.sent_bytes += chunk.len() as u64;
+        if self.hand_on(chunk.into()).await == Flow::Stop {
+            return Flow::Stop;
+        }
+        let rows = self.rows();
+        if let Some(trail) = &self.trail {
+            trail.hand_out(rows - self.handed_rows);
+        }
+        self.handed_rows = rows;
+        Flow::More
+    }
+
+    fn mind(&mut self, readers: &Arc<SlowReaders>) {
+        self.readers = Some(readers.clone());
+    }
+}
+
+impl ChunkSink {
+    /// Hands on a chunk, at the reader's pace. One that takes its time needs one of the places for such readers, or
+    /// they would hold every connection of the client; and none may take for ever.
+    async fn hand_on(&mut self, chunk: Bytes) -> Flow {
         let Some(chunks) = &self.chunks else { return Flow::Stop };
-        // A reader that takes nothing for so long would hold a connection for ever.
-        match tokio::time::timeout(LONGEST_STALL, chunks.send(Ok(chunk.into()))).await {
-            Ok(Ok(())) => {
-                let rows = self.rows();
-                if let Some(trail) = &self.trail {
-                    trail.hand_out(rows - self.handed_rows);
-                }
-                self.handed_rows = rows;
-                Flow::More
+        let chunk = match chunks.try_send(Ok(chunk)) {
+            Ok(()) => {
+                self.place = None;
+                return Flow::More;
             }
+            Err(TrySendError::Closed(_)) => return Flow::Stop,
+            Err(TrySendError::Full(chunk)) => chunk,
+        };
+        let mut sending = pin!(chunks.send(chunk));
+        if let (None, Some(readers)) = (&self.place, &self.readers) {
+            if let Ok(sent) = tokio::time::timeout(PATIENCE, &mut sending).await {
+                return if sent.is_ok() { Flow::More } else { Flow::Stop };
+            }
+            self.place = readers.enter();
+            if self.place.is_none() {
+                self.crowded = true;
+                return Flow::Stop;
+            }
+        }
+        match tokio::time::timeout(LONGEST_STALL, sending).await {
+            Ok(Ok(())) => Flow::More,
             Ok(Err(_)) => Flow::Stop,
             Err(_) => {
                 self.stalled = true;

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::ports::{Backend, BackendStatus, Done, PortError, PortErrorKind, RowStream};
+use crate::readers::SlowReaders;
 use crate::stopwatch::Stopwatch;
 
 /// Name of the port in errors.
@@ -23,11 +24,14 @@ pub struct BulkheadSettings {
     pub queue_length: usize,
     /// Longest wait.
     pub queue_wait: Duration,
+    /// Statements at once whose answers are read slowly.
+    pub slow_readers: usize,
 }
 
 /// How many may be under way, and those who wait. Several backends may share them.
 pub struct Places {
     free: Semaphore,
+    readers: Arc<SlowReaders>,
     settings: BulkheadSettings,
     queued: AtomicUsize,
     rejected: AtomicU64,
@@ -64,7 +68,8 @@ impl Places {
     /// Places, all of them free.
     pub fn new(settings: BulkheadSettings) -> Self {
         let free = Semaphore::new(settings.max_concurrent.clamp(1, Semaphore::MAX_PERMITS));
-        Self { free, settings, queued: AtomicUsize::new(0), rejected: AtomicU64::new(0) }
+        let readers = Arc::new(SlowReaders::at_most(settings.slow_readers));
+        Self { free, readers, settings, queued: AtomicUsize::new(0), rejected: AtomicU64::new(0) }
     }
 
     async fn enter(&self, deadline: Instant, waits: &Stopwatch) -> Result<SemaphorePermit<'_>, PortError> {
@@ -105,6 +110,7 @@ impl Backend for Bulkhead {
         waits: &Stopwatch,
     ) -> Result<Done, PortError> {
         let _place = self.places.enter(deadline, waits).await?;
+        sink.mind(&self.places.readers);
         self.inner.execute(plan, sink, deadline, waits).await
     }
 

@@ -1,12 +1,13 @@
 //! What a request carries besides its body, and the trail it leaves for the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use athena_domain::access::{ApiKey, AuthReason, Authority, Judgement, Mode};
 use athena_domain::{ClientName, RequestError};
 use tokio::time::Instant;
 
+use crate::held::Held;
 use crate::ports::{Done, Stages};
 use crate::stopwatch::{Lap, Stopwatch};
 use crate::use_cases::Target;
@@ -109,6 +110,8 @@ pub struct Trail {
     /// Rows of the statement under way that are among `rows`.
     handed_out: AtomicU64,
     affected: AtomicU64,
+    /// What the answer holds of the memory for answers that are kept whole.
+    held: Mutex<Option<Held>>,
 }
 
 /// A statement under way. Dropped, it is over, whatever it has come to.
@@ -173,6 +176,16 @@ impl Trail {
     pub(crate) fn hand_out(&self, rows: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
         self.handed_out.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Keeps what the answer holds of the memory until it is on its way.
+    pub(crate) fn keep(&self, held: Option<Held>) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held.filter(Held::counts);
+    }
+
+    /// What the answer holds of the memory; to be held for as long as somebody has its bytes.
+    pub fn take_held(&self) -> Option<Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// When a database was asked first; none when it did not come to that.

@@ -1,6 +1,7 @@
 //! Any database behind a circuit breaker: one that is away is not asked again by every request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use athena_domain::breaker::Health;
 use athena_domain::plan::Plan;
@@ -41,7 +42,7 @@ impl Backend for Guarded {
         let outcome = self.inner.execute(plan, sink, deadline, waits).await;
         ticket.settle(match health(&outcome) {
             // One of several servers may have gone, and with it many requests at once; the others answer still.
-            Health::Ill if self.inner.status().nodes > 1 => Health::Doubtful,
+            Health::Ill | Health::Busy { .. } if self.inner.status().nodes > 1 => Health::Doubtful,
             health => health,
         });
         outcome
@@ -103,13 +104,14 @@ fn health<T>(outcome: &Result<T, PortError>) -> Health {
     }
     match error.kind {
         PortErrorKind::Rejected(_) | PortErrorKind::Conflict => Health::Well,
-        PortErrorKind::Unavailable
-        | PortErrorKind::Throttled { .. }
-        | PortErrorKind::Lost
-        | PortErrorKind::TooManyConnections => Health::Ill,
+        PortErrorKind::Throttled { retry_after } => {
+            Health::Busy { wait: Duration::from_secs(retry_after.into()) }
+        }
+        PortErrorKind::Unavailable | PortErrorKind::Lost | PortErrorKind::TooManyConnections => Health::Ill,
         PortErrorKind::TimedOut => Health::Doubtful,
         PortErrorKind::Exhausted
         | PortErrorKind::QueueFull
+        | PortErrorKind::SlowReaders
         | PortErrorKind::CircuitOpen { .. }
         | PortErrorKind::Unreadable
         | PortErrorKind::Internal => Health::Unknown,

@@ -88,6 +88,11 @@ pub enum Health {
     Well,
     /// It is away, or takes nobody.
     Ill,
+    /// It takes nobody, and asks not to be asked for so long.
+    Busy {
+        /// From now on.
+        wait: Duration,
+    },
     /// It did not answer in time. That may be the request's own doing, so that it counts only once a check fails too.
     Doubtful,
     /// Nothing: it was not asked.
@@ -148,6 +153,9 @@ const CALM: Phase = Phase::Closed { failures: 0, doubts: 0 };
 /// Pause between the checks of a database that is in doubt.
 const RECHECK: Duration = Duration::from_secs(1);
 
+/// Longest time for which a database is left alone because it asks for that.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 /// The circuit breaker of one client.
 ///
 /// It opens after so many failures in a row. While it is open nobody gets through; a successful check closes it, a
@@ -158,6 +166,8 @@ pub struct Breaker {
     settings: BreakerSettings,
     phase: Phase,
     check_at: Option<Duration>,
+    /// Until when the database has asked to be left alone: the latest of what it said since it was last well.
+    busy_until: Duration,
     epoch: u64,
     openings: u64,
 }
@@ -165,7 +175,7 @@ pub struct Breaker {
 impl Breaker {
     /// A closed breaker.
     pub fn new(settings: BreakerSettings) -> Self {
-        Self { settings, phase: CALM, check_at: None, epoch: 0, openings: 0 }
+        Self { settings, phase: CALM, check_at: None, busy_until: Duration::ZERO, epoch: 0, openings: 0 }
     }
 
     /// Lets a request through.
@@ -191,17 +201,20 @@ impl Breaker {
 
     /// Takes note of how a request ended. What began before the breaker last opened or closed says nothing any more.
     pub fn settle(&mut self, permit: Permit, health: Health, now: Duration) {
+        let health = self.heed(health, now);
         if permit.epoch != self.epoch {
             return;
         }
         match (&mut self.phase, health) {
-            (Phase::Closed { .. }, Health::Well) => (self.phase, self.check_at) = (CALM, None),
-            (Phase::Closed { failures, .. }, Health::Ill) => {
+            (Phase::Closed { .. }, Health::Well) => {
+                (self.phase, self.check_at, self.busy_until) = (CALM, None, Duration::ZERO);
+            }
+            (Phase::Closed { failures, .. }, Health::Ill | Health::Busy { .. }) => {
                 *failures = failures.saturating_add(1);
                 if *failures >= self.settings.threshold {
                     self.open(now);
                     // At once, as somebody's requests may have brought this on themselves.
-                    self.check_at = Some(now);
+                    self.check_at = Some(now.max(self.busy_until));
                 }
             }
             (Phase::Closed { doubts, .. }, Health::Doubtful) => {
@@ -209,7 +222,7 @@ impl Breaker {
                 self.check_at.get_or_insert(now);
             }
             (Phase::HalfOpen { .. }, Health::Well) => self.close(),
-            (Phase::HalfOpen { .. }, Health::Ill) => self.open(now),
+            (Phase::HalfOpen { .. }, Health::Ill | Health::Busy { .. }) => self.open(now),
             (Phase::HalfOpen { probing }, Health::Doubtful | Health::Unknown) => {
                 *probing = probing.saturating_sub(1);
                 if health == Health::Doubtful {
@@ -227,6 +240,7 @@ impl Breaker {
 
     /// Takes note of how a check ended.
     pub fn checked(&mut self, health: Health, now: Duration) {
+        let health = self.heed(health, now);
         match (&mut self.phase, health) {
             // That it answers a check does not undo what it did to requests.
             (Phase::Closed { doubts, .. }, Health::Well | Health::Unknown) => {
@@ -234,7 +248,7 @@ impl Breaker {
             }
             // Nobody has asked it anything, or nobody who missed an answer.
             (Phase::Closed { doubts: 0, .. }, _) => {}
-            (Phase::Closed { failures, doubts }, Health::Ill | Health::Doubtful) => {
+            (Phase::Closed { failures, doubts }, Health::Ill | Health::Busy { .. } | Health::Doubtful) => {
                 *failures = failures.saturating_add(std::mem::replace(doubts, 1));
                 self.check_at = Some(now.saturating_add(RECHECK));
                 if *failures >= self.settings.threshold {
@@ -243,11 +257,11 @@ impl Breaker {
             }
             (Phase::Open { forced: true, until }, _) if now < *until => {}
             (Phase::Open { .. } | Phase::HalfOpen { .. }, Health::Well) => self.close(),
-            (Phase::Open { until, forced }, Health::Ill | Health::Doubtful) => {
+            (Phase::Open { until, forced }, Health::Ill | Health::Busy { .. } | Health::Doubtful) => {
                 (*until, *forced) = ((*until).max(now.saturating_add(self.settings.timeout)), false);
                 self.check_later(now);
             }
-            (Phase::HalfOpen { .. }, Health::Ill | Health::Doubtful) => self.open(now),
+            (Phase::HalfOpen { .. }, Health::Ill | Health::Busy { .. } | Health::Doubtful) => self.open(now),
             (Phase::Open { .. } | Phase::HalfOpen { .. }, Health::Unknown) => self.check_later(now),
         }
     }
@@ -299,20 +313,33 @@ impl Breaker {
         self.openings
     }
 
+    /// Remembers how long the database wants to be left alone. What it said counts whenever the request began.
+    fn heed(&mut self, health: Health, now: Duration) -> Health {
+        if let Health::Busy { wait } = health {
+            self.busy_until = self.busy_until.max(now.saturating_add(wait.min(LONGEST_WAIT)));
+            if let Phase::Open { until, forced: false } = &mut self.phase {
+                *until = (*until).max(self.busy_until);
+                self.check_at = self.check_at.map(|at| at.max(self.busy_until));
+            }
+        }
+        health
+    }
+
     fn open(&mut self, now: Duration) {
-        self.phase = Phase::Open { until: now.saturating_add(self.settings.timeout), forced: false };
+        let until = now.saturating_add(self.settings.timeout).max(self.busy_until);
+        self.phase = Phase::Open { until, forced: false };
         self.check_later(now);
         self.openings += 1;
         self.epoch += 1;
     }
 
     fn close(&mut self) {
-        (self.phase, self.check_at) = (CALM, None);
+        (self.phase, self.check_at, self.busy_until) = (CALM, None, Duration::ZERO);
         self.epoch += 1;
     }
 
     fn check_later(&mut self, now: Duration) {
-        self.check_at = Some(now.saturating_add(self.settings.check_interval));
+        self.check_at = Some(now.saturating_add(self.settings.check_interval).max(self.busy_until));
     }
 }
 

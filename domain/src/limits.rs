@@ -9,6 +9,8 @@ pub struct Limits {
     pub max_rows: u64,
     /// Bytes of a JSON answer's rows.
     pub max_response_bytes: u64,
+    /// Bytes of all answers together that are kept whole, until they are read.
+    pub max_held_bytes: u64,
     /// Bytes of a request body as received.
     pub max_body_bytes: u64,
     /// Bytes of a request body after decompression.
@@ -17,7 +19,7 @@ pub struct Limits {
     pub max_conditions: u64,
     /// Depth of `and(…)`/`or(…)`/`not` in the condition grammar.
     pub max_nesting: u64,
-    /// Members of one `in` list.
+    /// Members of all `in` lists and of what `contains` and `containedBy` are given, in the conditions of one request.
     pub max_in_list: u64,
     /// Time the database may spend on one statement.
     pub statement_timeout: Duration,
@@ -30,6 +32,7 @@ impl Default for Limits {
         Self {
             max_rows: 10_000,
             max_response_bytes: 64 << 20,
+            max_held_bytes: 256 << 20,
             max_body_bytes: 2 << 20,
             max_decompressed_bytes: 16 << 20,
             max_conditions: 100,

@@ -10,6 +10,7 @@ mod conflict;
 pub mod cql;
 mod fetch;
 mod filter;
+mod lists;
 mod open;
 mod page;
 mod raw;
@@ -370,10 +371,13 @@ pub struct Planner<'a> {
 
 impl Planner<'_> {
     /// The plan for an operation, in the language of the database.
-    fn plan(&self, operation: Operation, tuning: Tuning) -> Result<Plan, RequestError> {
+    fn plan(&self, mut operation: Operation, tuning: Tuning) -> Result<Plan, RequestError> {
         tuning::allowed(tuning, self.schema.dialect())?;
         let operation = match self.schema.dialect() {
-            Dialect::Sql | Dialect::Rest => operation,
+            Dialect::Sql | Dialect::Rest => {
+                operation.join_lists();
+                operation
+            }
             Dialect::Cql(rules) => {
                 let relation = operation.relation().cloned();
                 let staged = cql::stage(operation, rules, self.limits);

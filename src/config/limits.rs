@@ -11,13 +11,14 @@ const DAY: u64 = 86_400;
 pub(super) fn read(reader: &mut Reader<'_>) -> Limits {
     let key = |name| ("limits", name);
     let default = Limits::default();
+    let max_response_bytes =
+        reader.integer(key("max_response_bytes"), default.max_response_bytes, 1..=MOST_BYTES);
+    // Who wants larger answers has room for some of them.
+    let held = default.max_held_bytes.max(max_response_bytes.saturating_mul(4));
     let limits = Limits {
         max_rows: reader.integer(key("max_rows"), default.max_rows, 1..=1_000_000_000),
-        max_response_bytes: reader.integer(
-            key("max_response_bytes"),
-            default.max_response_bytes,
-            1..=MOST_BYTES,
-        ),
+        max_response_bytes,
+        max_held_bytes: reader.integer(key("max_held_bytes"), held, 1..=MOST_BYTES * 4),
         max_body_bytes: reader.integer(key("max_body_bytes"), default.max_body_bytes, 1..=MOST_BYTES),
         max_decompressed_bytes: reader.integer(
             key("max_decompressed_bytes"),
@@ -48,6 +49,18 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Limits {
                 "is {statement}, which must be less than limits.request_timeout_secs ({request}, from {}); \
                  lower the one or raise the other",
                 reader.origin("limits", "request_timeout_secs")
+            ),
+        );
+    }
+    if limits.max_held_bytes < limits.max_response_bytes.saturating_mul(2) {
+        let (held, response) = (limits.max_held_bytes, limits.max_response_bytes);
+        reader.problem(
+            "limits",
+            "max_held_bytes",
+            format!(
+                "is {held}, which must be at least twice limits.max_response_bytes ({response}, from {}); \
+                 raise the one or lower the other",
+                reader.origin("limits", "max_response_bytes")
             ),
         );
     }

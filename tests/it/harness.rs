@@ -203,10 +203,15 @@ impl Gateway {
 
     /// Sends a fetch over a connection of its own and gives the connection back unread: dropped, its caller has left.
     pub async fn fetch_unread(&self, headers: &[(&str, &str)], body: &str) -> TcpStream {
+        self.unread("/gateway/fetch", headers, body).await
+    }
+
+    /// The same for another route.
+    pub async fn unread(&self, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
         let mut socket = TcpStream::connect(self.address).await.expect("a connection");
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = format!(
-            "POST /gateway/fetch HTTP/1.1\r\nHost: x\r\nX-Athena-Client: {CLIENT}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nHost: x\r\nX-Athena-Client: {CLIENT}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         socket.write_all(head.as_bytes()).await.expect("a request");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Gateway;
+use crate::harness::{CLIENT, Gateway};
 
 const THINGS: &str =
     "CREATE TABLE things (id int PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'a'), (2, 'b')";
@@ -139,6 +139,68 @@ async fn read_only_is_kept_by_the_database() {
     }
     let rows = gateway.raw(r#"{"query":"SELECT count(*) AS n FROM things","read_only":true}"#).await.ok();
     assert_eq!(rows["data"], json!([{"n":2}]));
+}
+
+#[tokio::test]
+async fn what_only_reads_leaves_nothing_behind() {
+    let gateway = Gateway::with(THINGS).await;
+    let uri = gateway.database.as_ref().expect("a database").uri();
+    let mut listener = sqlx::postgres::PgListener::connect(&uri).await.unwrap();
+    listener.listen("things").await.unwrap();
+    for sql in ["SELECT lo_create(4242)", "SELECT pg_notify('things', 'heard')", "NOTIFY things, 'heard'"] {
+        // Versions differ in what of this they take for a read.
+        let answer = gateway.raw(&json!({"query": sql, "read_only": true}).to_string()).await;
+        assert!([200, 400].contains(&answer.status), "{sql}: {}", answer.text);
+    }
+    let params = r#"{"query":"SELECT pg_notify('things', $1)","params":["heard"],"read_only":true}"#;
+    gateway.raw(params).await.ok();
+    let objects = "SELECT count(*) AS n FROM pg_largeobject_metadata WHERE oid = 4242";
+    assert_eq!(gateway.query(objects).await.ok()["data"], json!([{"n":0}]));
+    // What comes first tells that nothing came before it.
+    gateway.query("NOTIFY things, 'last'").await.ok();
+    let told = tokio::time::timeout(std::time::Duration::from_secs(10), listener.recv()).await;
+    assert_eq!(told.expect("in time").unwrap().payload(), "last");
+}
+
+#[tokio::test]
+async fn no_transaction_is_left_prepared() {
+    let gateway = Gateway::with(THINGS).await;
+    let script = "BEGIN; LOCK TABLE things; PREPARE TRANSACTION 'left'";
+    let refused = gateway.query(script).await.refused(400, "not_supported_by_backend");
+    assert!(
+        refused["error"].as_str().is_some_and(|error| error.contains("PREPARE TRANSACTION")),
+        "{refused}"
+    );
+    for body in [
+        json!({"query": "PREPARE TRANSACTION 'left'", "read_only": true}),
+        json!({"query": "PREPARE TRANSACTION 'left'", "params": []}),
+    ] {
+        gateway.raw(&body.to_string()).await.refused(400, "not_supported_by_backend");
+    }
+    let sql = json!({"db_name": CLIENT, "driver": "postgresql", "query": "PREPARE TRANSACTION 'left'"});
+    let request = gateway.bare(reqwest::Method::POST, "/query/sql").body(sql.to_string());
+    gateway.send(request).await.refused(400, "not_supported_by_backend");
+    gateway.query("TRUNCATE things").await.ok();
+}
+
+#[tokio::test]
+async fn a_script_that_lifts_its_own_limit_is_stopped_by_the_requests() {
+    let limits =
+        "limits: {statement_timeout_secs: 1, request_timeout_secs: 2}\npool: {acquire_timeout_secs: 1}";
+    let gateway = Gateway::configured(THINGS, limits).await;
+    let began = std::time::Instant::now();
+    gateway.query("SET statement_timeout = 0; SELECT pg_sleep(29)").await.refused(504, "query_canceled");
+    let took = began.elapsed().as_secs_f32();
+    assert!((1.5..4.0).contains(&took), "{took} s");
+    // It is gone from the database, and its setting with it.
+    let sleepers = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    assert_eq!(gateway.query(sleepers).await.ok()["data"], json!([{"n":0}]));
+    gateway.query("SET statement_timeout = 0; SELECT 1").await.ok();
+    for _ in 0..20 {
+        let shown = gateway.query("SHOW statement_timeout").await.ok();
+        assert_eq!(shown["data"], json!([{"statement_timeout":"1s"}]));
+    }
+    gateway.query("SELECT pg_sleep(29)").await.refused(504, "query_canceled");
 }
 
 #[tokio::test]

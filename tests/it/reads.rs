@@ -257,3 +257,46 @@ async fn callers_must_say_who_they_mean() {
         .await;
     assert_eq!(refused.json()["trace_id"], "r-2");
 }
+
+/// As many `in` conditions for one column as a request may have, of so many members each.
+fn lists(column: &str, members: impl Iterator<Item = String>) -> String {
+    let members = members.collect::<Vec<_>>().join(",");
+    let one = format!(r#"{{"operator":"in","column":"{column}","value":[{members}]}}"#);
+    vec![one; 99].join(",")
+}
+
+#[tokio::test]
+async fn many_lists_for_one_indexed_column_cost_no_more_than_one() {
+    let setup = "CREATE TABLE n (id int PRIMARY KEY, name text UNIQUE); \
+        INSERT INTO n SELECT i, 'n' || i FROM generate_series(0, 20000) i; ANALYZE n";
+    // Wide enough for the lists, and patient enough to tell a slow answer from none.
+    let limits = "limits: {max_in_list: 1000000, statement_timeout_secs: 60, request_timeout_secs: 65}";
+    let gateway = Gateway::configured(setup, limits).await;
+    let began = std::time::Instant::now();
+    let numbers = lists("id", (0..1320).map(|n| n.to_string()));
+    let fetch = |conditions: &str| {
+        format!(
+            r#"{{"table_name":"n","columns":"id","conditions":[{conditions}],"limit":2,"sort_by":{{"field":"id"}}}}"#
+        )
+    };
+    let first = json!([{"id":0},{"id":1}]);
+    assert_eq!(gateway.fetch(&fetch(&numbers)).await.rows(), first);
+    let texts = lists("name", (0..1320).map(|n| format!(r#""n{n}""#)));
+    assert_eq!(gateway.fetch(&fetch(&texts)).await.rows(), first);
+    let hidden: Vec<String> = vec!["id.not.in.(5,6)".to_owned(); 90];
+    let hidden = format!(r#"{{"operator":"not","value":"or({})"}}"#, hidden.join(","));
+    assert_eq!(gateway.fetch(&fetch(&hidden)).await.rows(), json!([{"id":5},{"id":6}]));
+    let none = r#"{"op":"in","column":"id","value":[1,2]},{"op":"in","column":"id","value":[3]}"#;
+    assert_eq!(gateway.fetch(&fetch(none)).await.rows(), json!([]));
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_lists_of_a_request_have_one_bound() {
+    let gateway = Gateway::with("CREATE TABLE n (id int PRIMARY KEY)").await;
+    let body =
+        format!(r#"{{"table_name":"n","conditions":[{}]}}"#, lists("id", (0..1320).map(|n| n.to_string())));
+    let refused = gateway.fetch(&body).await.refused(400, "limit_exceeded");
+    assert_eq!(refused["details"]["limit"]["name"], "max_in_list", "{refused}");
+    assert!(refused["error"].as_str().is_some_and(|error| error.contains("together")), "{refused}");
+}

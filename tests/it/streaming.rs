@@ -193,3 +193,97 @@ async fn statements_have_a_time_and_requests_a_longer_one() {
     let lines = gateway.send(accept(&gateway, "application/x-ndjson", r#"{"table_name":"steady"}"#)).await;
     assert_eq!(lines.text.lines().count(), 25);
 }
+
+#[tokio::test]
+async fn slow_readers_leave_connections_to_the_others() {
+    let gateway = Gateway::configured(BIG, "pool: {max_connections: 4, acquire_timeout_secs: 3}").await;
+    gateway.fetch(r#"{"table_name":"big","limit":1}"#).await.ok();
+    let endless = r#"{"table_name":"endless"}"#;
+    let mut readers = Vec::new();
+    for form in ["application/x-ndjson", "text/csv", "application/x-ndjson", "text/csv"] {
+        readers.push(gateway.fetch_unread(&[("Accept", form)], endless).await);
+    }
+    // They fill what lies between, and are slow for a moment before they count as such.
+    let began = Instant::now();
+    let further = r#"{"table_name":"big","limit":2000}"#;
+    while !gateway.send(accept(&gateway, "text/csv", further)).await.text.contains("slow_readers") {
+        assert!(began.elapsed() < Duration::from_secs(40), "no reader was found to be slow");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let refused = gateway.send(accept(&gateway, "application/x-ndjson", r#"{"table_name":"big"}"#)).await;
+    refused.refused(503, "slow_readers");
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    // Whoever asks for what fits into one piece is served as ever.
+    for _ in 0..50 {
+        let asked = Instant::now();
+        gateway.fetch(r#"{"table_name":"big","limit":10}"#).await.ok();
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    }
+    drop(readers);
+    let left = Instant::now();
+    while gateway.send(accept(&gateway, "application/x-ndjson", r#"{"table_name":"big"}"#)).await.status
+        != 200
+    {
+        assert!(left.elapsed() < Duration::from_secs(5), "the places are free again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn many_fast_readers_are_not_taken_for_slow_ones() {
+    let gateway = std::sync::Arc::new(
+        Gateway::configured(BIG, "pool: {max_connections: 4, acquire_timeout_secs: 8}").await,
+    );
+    let readers: Vec<_> = (0..12)
+        .map(|_| {
+            let gateway = gateway.clone();
+            tokio::spawn(async move {
+                gateway.send(accept(&gateway, "application/x-ndjson", r#"{"table_name":"big"}"#)).await
+            })
+        })
+        .collect();
+    for reader in readers {
+        let answer = reader.await.unwrap();
+        assert_eq!((answer.status, answer.text.lines().count()), (200, 20_000));
+    }
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_take_no_more_than_their_share_of_the_memory() {
+    let limits = "limits: {max_response_bytes: 25000000, max_held_bytes: 52000000}";
+    let gateway = Gateway::configured(BIG, limits).await;
+    // More than the sockets of both sides take.
+    let large = r#"{"query":"SELECT repeat('x', 24000000) AS v"}"#;
+    let mut readers = Vec::new();
+    for _ in 0..2 {
+        let mut reader =
+            gateway.unread("/gateway/query", &[("Content-Type", "application/json")], large).await;
+        let mut some = [0; 15];
+        reader.read_exact(&mut some).await.unwrap();
+        assert_eq!(&some, b"HTTP/1.1 200 OK");
+        readers.push(reader);
+    }
+    let refused = gateway.raw(large).await;
+    refused.refused(503, "slow_readers");
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    let grouped = r#"{"table_name":"big","limit":10000,"group_by":"pad"}"#;
+    gateway.fetch(grouped).await.refused(503, "slow_readers");
+    let page = r#"{"table_name":"big","page_size":10000,"cursor":""}"#;
+    let write =
+        "INSERT INTO big SELECT n, repeat('x', 1000) FROM generate_series(100001, 109000) n RETURNING *";
+    gateway.query(write).await.refused(503, "slow_readers");
+    let update = r#"{"table_name":"big","set":{"pad":"y"},"conditions":[{"operator":"gt","column":"id","value":12000}]}"#;
+    gateway.query("UPDATE big SET note = '1'").await.ok();
+    // What is small is answered, and what was refused has not happened.
+    let count = gateway.query("SELECT count(*) AS n, max(length(pad)) AS pad FROM big").await.ok();
+    assert_eq!(count["data"], json!([{"n":20_000,"pad":200}]));
+    drop(readers);
+    let left = Instant::now();
+    while gateway.raw(large).await.status != 200 {
+        assert!(left.elapsed() < Duration::from_secs(5), "the memory is free again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    gateway.fetch(page).await.ok();
+    gateway.update(update).await.ok();
+    gateway.fetch(grouped).await.ok();
+}

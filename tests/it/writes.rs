@@ -1,9 +1,10 @@
 //! Insert, upsert, update, delete (contract 7, 8, 9, 28.8–28.10).
 
+use athena_test_support::TestDatabase;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::Gateway;
+use crate::harness::{CLIENT, Gateway};
 
 const USERS: &str = "
     CREATE TABLE teams (id int PRIMARY KEY, name text);
@@ -51,6 +52,9 @@ async fn one_row_and_many() {
         .await;
     assert_eq!(answer.ok(), json!([{"id":8}]));
     assert_eq!(answer.header("x-athena-resource-id"), Some("8"));
+    let unseen =
+        gateway.insert(r#"{"table_name":"users","insert_body":{"name":"G"},"head":true}"#).await.ok();
+    assert_eq!((&unseen["resource_id"], &unseen["data"]), (&json!("9"), &Value::Null));
     let pair = gateway.insert(r#"{"table_name":"pairs","insert_body":{"a":1,"b":2}}"#).await.ok();
     assert_eq!(pair["resource_id"], Value::Null);
 }
@@ -291,4 +295,20 @@ async fn deletes_by_id_and_by_conditions() {
     assert_eq!(gateway.send(client.body(both)).await.ok(), json!([{"id":4}]));
     let apart = r#"{"table_name":"users","resource_id":"5","conditions":[{"operator":"eq","column":"name","value":"u6"}]}"#;
     assert_eq!(gateway.delete(apart).await.ok()["deleted_count"], 0);
+}
+
+#[tokio::test]
+async fn who_may_only_add_rows_adds_them() {
+    let setup = "CREATE TABLE box (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text); \
+        DO $$ BEGIN CREATE ROLE athena_test_poster LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; \
+        GRANT INSERT ON box TO athena_test_poster";
+    let database = TestDatabase::with(setup).await;
+    let uri = database.uri().replacen("://postgres", "://athena_test_poster", 1);
+    let poster = Gateway::over(&[(CLIENT, &uri)], "").await;
+    let seen = r#"{"table_name":"box","insert_body":{"note":"a"}}"#;
+    poster.insert(seen).await.refused(403, "insufficient_privilege");
+    let unseen = poster.insert(r#"{"table_name":"box","insert_body":{"note":"a"},"head":true}"#).await.ok();
+    assert_eq!((&unseen["resource_id"], &unseen["data"]), (&Value::Null, &Value::Null));
+    let gateway = Gateway::over(&[(CLIENT, &database.uri())], "").await;
+    assert_eq!(gateway.fetch(r#"{"table_name":"box","columns":"note"}"#).await.rows(), json!([{"note":"a"}]));
 }

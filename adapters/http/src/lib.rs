@@ -7,6 +7,7 @@ mod client_address;
 mod envelope;
 mod error;
 mod headers;
+mod held;
 mod hosts;
 mod in_process;
 mod middleware;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use athena_domain::access::{Presented, choose, same_secret};
+use athena_domain::access::{Credential, Presented, choose, same_secret};
 use percent_encoding::percent_decode_str;
 use poem::Request;
 use poem::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -40,7 +40,8 @@ fn bearer_token(text: &str) -> Option<&str> {
 /// The gateway key that a request presents.
 ///
 /// # Errors
-/// When one header is given several times with different values.
+/// When one header is given several times with different values, or two of them hold different API keys: which one is
+/// meant would be anybody's guess. A token in another form is meant for somebody else.
 pub fn gateway_key(headers: &HeaderMap) -> Result<Presented<'_>, Box<Failure>> {
     for name in &KEY_HEADERS {
         let mut values = headers.get_all(name).iter();
@@ -49,6 +50,12 @@ pub fn gateway_key(headers: &HeaderMap) -> Result<Presented<'_>, Box<Failure>> {
         {
             return Err(failure::ambiguous_key(name));
         }
+    }
+    let mut keys = presented(headers).map(str::trim).filter(|text| Credential::parse(text).is_some());
+    if let Some(first) = keys.next()
+        && keys.any(|key| key != first)
+    {
+        return Err(failure::different_keys());
     }
     Ok(choose(presented(headers)).map_or(Presented::Nothing, Presented::Text))
 }
@@ -181,6 +188,11 @@ mod tests {
         check(&[("apikey", "ath_a.b"), ("authorization", "Bearer eyJ.a.b")], Some("ath_a.b"));
         check(&[("x-api-key", " "), ("x-athena-key", "ath_c.d")], Some("ath_c.d"));
         check(&[("apikey", "ath_a.b"), ("x-api-key", "ath_a.b")], Some("ath_a.b"));
+        // Two keys in two places (contract 29.7); what has not their form is none.
+        check(&[("apikey", "ath_a.b"), ("x-athena-key", "ath_c.d")], Some("ambiguous"));
+        check(&[("authorization", "Bearer ath_a.b"), ("x-api-key", "ath_a.c")], Some("ambiguous"));
+        check(&[("authorization", "Bearer ath_a.b"), ("apikey", " ath_a.b ")], Some("ath_a.b"));
+        check(&[("apikey", "other"), ("x-athena-key", "ath_c.d")], Some("ath_c.d"));
         let mut twice = headers(&[("apikey", "ath_a.b")]);
         twice.append("apikey", poem::http::HeaderValue::from_static("ath_c.d"));
         assert!(gateway_key(&twice).is_err());

@@ -49,6 +49,7 @@ fn described() -> OpenApiService<Apis, ()> {
     let gateway = Arc::new(Gateway {
         direct: None,
         apart: Default::default(),
+        memory: Default::default(),
         registry: Arc::default(),
         limits: Default::default(),
         options: Default::default(),

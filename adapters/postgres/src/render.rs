@@ -32,6 +32,8 @@ pub(crate) struct Statement {
     pub persistent: bool,
     /// Whether columns are written with the table's alias `t`.
     qualified: bool,
+    /// Whether what is written stands behind NOT, where unknown is not as good as false.
+    negated: bool,
 }
 
 /// A value that could not be encoded: more bytes than the protocol carries.
@@ -88,6 +90,7 @@ impl Statement {
             binds: 0,
             persistent: true,
             qualified: false,
+            negated: false,
         }
     }
 

@@ -383,3 +383,17 @@ async fn a_pooler_that_has_no_server_to_give_is_told_apart_from_one_that_is_gone
     assert_eq!(backend.ping(soon()).await.unwrap_err().kind, PortErrorKind::Unavailable);
     assert!(!backend.status().connected);
 }
+
+#[tokio::test]
+async fn what_only_reads_leaves_nothing_behind() {
+    let Some(behind) = Behind::start("CREATE TABLE things (id int)", 1, "").await else { return };
+    let mut listener = sqlx::postgres::PgListener::connect(&behind.database.uri()).await.unwrap();
+    listener.listen("things").await.unwrap();
+    let read = r#"{"query":"SELECT pg_notify('things', 'heard')","read_only":true}"#;
+    behind.raw(read).await.unwrap();
+    drop(behind.raw(r#"{"query":"SELECT lo_create(4242)","read_only":true}"#).await);
+    assert_eq!(behind.value("SELECT count(*) FROM pg_largeobject_metadata WHERE oid = 4242").await, "0");
+    behind.sql("NOTIFY things, 'last'").await.unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(10), listener.recv()).await.unwrap().unwrap();
+    assert_eq!(told.payload(), "last");
+}

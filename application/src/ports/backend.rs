@@ -1,10 +1,13 @@
 //! A database that runs plans.
 
+use std::sync::Arc;
+
 use athena_domain::plan::Plan;
 use athena_domain::rows::{Flow, RowSink};
 use tokio::time::Instant;
 
 use super::PortError;
+use crate::readers::SlowReaders;
 use crate::stopwatch::Stopwatch;
 
 /// A sink that may ask the backend to wait while it hands on what it holds.
@@ -12,6 +15,9 @@ use crate::stopwatch::Stopwatch;
 pub trait RowStream: RowSink {
     /// Hands on what is held. Called after [`Flow::Full`]; answers `More` or `Stop`.
     async fn flush(&mut self) -> Flow;
+
+    /// Tells which places slow readers have, where they are bounded. Called before the first row.
+    fn mind(&mut self, _readers: &Arc<SlowReaders>) {}
 }
 
 /// What a statement did.

@@ -143,6 +143,8 @@ pub enum PortErrorKind {
     Exhausted,
     /// Too many requests of this client wait already; nothing was sent to the database.
     QueueFull,
+    /// Others read their answers slowly, and hold what there is for answers that take long; nothing was kept.
+    SlowReaders,
     /// The database is taken to be away, or was taken off by an administrator; nothing was sent to it.
     CircuitOpen {
         /// After which it is worth another try.
@@ -212,6 +214,7 @@ impl PortError {
             | PortErrorKind::TimedOut
             | PortErrorKind::Exhausted
             | PortErrorKind::QueueFull
+            | PortErrorKind::SlowReaders
             | PortErrorKind::CircuitOpen { .. }
             | PortErrorKind::Throttled { .. }
             | PortErrorKind::TooManyConnections

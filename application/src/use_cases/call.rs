@@ -7,8 +7,10 @@ use athena_domain::RequestError;
 use athena_domain::query::CallRequest;
 use athena_domain::rows::{CellRef, ColumnHead, Flow, RowSink};
 
+use super::fetch::slow_readers;
 use super::{Context, Gateway};
 use crate::error::Error;
+use crate::held::Held;
 use crate::ports::{PortError, PortErrorKind, Reason, RowStream};
 
 /// SQLSTATE `undefined_function`.
@@ -38,8 +40,14 @@ impl Call {
         let target = self.gateway.target(client, &context)?;
         let (plan, _) = self.gateway.plan(&target, &context, None, |planner| planner.call(request)).await?;
         let limits = &self.gateway.limits;
-        let mut sink = ResultSink::new(limits.max_rows, limits.max_response_bytes);
-        target.execute(&plan, &mut sink, &context).await.map_err(named)?;
+        let held = self.gateway.memory.nothing();
+        let mut sink = ResultSink::new(limits.max_rows, limits.max_response_bytes, held);
+        let outcome = target.execute(&plan, &mut sink, &context).await;
+        if sink.crowded {
+            return Err(slow_readers().into());
+        }
+        outcome.map_err(named)?;
+        context.trail.keep(sink.held.take());
         Ok(sink.finish(limits.max_rows, limits.max_response_bytes)?)
     }
 }
@@ -62,12 +70,16 @@ struct ResultSink {
     is_set: bool,
     max_values: u64,
     max_bytes: u64,
+    held: Option<Held>,
+    /// Whether slow readers hold the memory that the result needs.
+    crowded: bool,
 }
 
 impl ResultSink {
-    fn new(max_values: u64, max_bytes: u64) -> Self {
+    fn new(max_values: u64, max_bytes: u64, held: Held) -> Self {
         // Room for the bracket, should it be a set.
-        Self { json: vec![b'['], values: 0, is_set: false, max_values, max_bytes }
+        let (json, held) = (vec![b'['], Some(held));
+        Self { json, values: 0, is_set: false, max_values, max_bytes, held, crowded: false }
     }
 
     fn is_full(&self) -> bool {
@@ -115,7 +127,9 @@ impl RowSink for ResultSink {
 
     fn end_row(&mut self) -> Flow {
         self.values += 1;
-        if self.is_full() { Flow::Stop } else { Flow::More }
+        let size = self.json.len() as u64;
+        self.crowded = self.held.as_mut().is_some_and(|held| !held.reach(size));
+        if self.crowded || self.is_full() { Flow::Stop } else { Flow::More }
     }
 }
 

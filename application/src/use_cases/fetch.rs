@@ -11,6 +11,7 @@ use athena_domain::{ClientName, RequestError};
 use super::{Context, Gateway, Grouped, Page, Target, is_stale};
 use crate::answer::{self, Body, ChunkSink, Framing, Tally};
 use crate::error::Error;
+use crate::held::Held;
 use crate::ports::{Done, PortError, PortErrorKind, Reason, Rejection, RowStream};
 
 /// Reads rows of one relation.
@@ -127,19 +128,21 @@ impl Fetch {
         }
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(request, style.format);
         let ((mut select, mut count), schema) = self.gateway.plan(target, context, None, plan).await?;
-        let mut rows = Gather::new(self.gateway.limits.max_response_bytes);
+        let mut rows = Gather::new(&self.gateway);
         let mut outcome = target.execute(&select, &mut rows, context).await;
         if outcome.as_ref().is_err_and(is_stale) {
             let (again, newer) = self.gateway.plan(target, context, Some(&schema), plan).await?;
             if !Arc::ptr_eq(&schema, &newer) {
                 (select, count) = again;
-                rows = Gather::new(self.gateway.limits.max_response_bytes);
+                rows = Gather::new(&self.gateway);
                 outcome = target.execute(&select, &mut rows, context).await;
             }
         }
         outcome?;
+        let (rows, held) = rows.into_rows()?;
         let count = self.count_if_asked(target, count.as_ref(), context).await?;
-        let grouped = Grouped::build(rows.into_rows()?, &grouping, style, count)?;
+        let grouped = Grouped::build(rows, &grouping, style, count)?;
+        context.trail.keep(Some(held));
         Ok(Grouped { filtered: select.filters(), ..grouped })
     }
 }
@@ -151,6 +154,9 @@ pub(super) fn tally(
     count: Option<u64>,
     gateway: &Gateway,
 ) -> Result<Tally, Error> {
+    if sink.crowded {
+        return Err(slow_readers().into());
+    }
     if sink.stalled {
         return Err(PortError::new("reader", PortErrorKind::TimedOut).caused_by("the reader stalled").into());
     }
@@ -159,6 +165,11 @@ pub(super) fn tally(
         return Err(too_large(most).into());
     }
     Ok(Tally { done, rows: sink.rows(), count, filtered: false })
+}
+
+/// The failure of an answer for which slow readers leave nothing.
+pub(super) fn slow_readers() -> PortError {
+    PortError::new("reader", PortErrorKind::SlowReaders)
 }
 
 /// The refusal of an answer of more than `most` bytes.
@@ -202,16 +213,26 @@ pub(super) struct Gather {
     pub rows: GatherRows,
     bytes: u64,
     max_bytes: u64,
+    held: Held,
+    /// Whether slow readers hold the memory that the rows need.
+    pub crowded: bool,
 }
 
 impl Gather {
-    pub(super) fn new(max_bytes: u64) -> Self {
-        Self { rows: GatherRows::default(), bytes: 0, max_bytes }
+    pub(super) fn new(gateway: &Gateway) -> Self {
+        let (max_bytes, held) = (gateway.limits.max_response_bytes, gateway.memory.nothing());
+        Self { rows: GatherRows::default(), bytes: 0, max_bytes, held, crowded: false }
     }
 
-    /// The rows, unless they were too large.
-    pub(super) fn into_rows(self) -> Result<RowSet, RequestError> {
-        if self.bytes > self.max_bytes { Err(too_large(self.max_bytes)) } else { Ok(self.rows.into_rows()) }
+    /// The rows, unless they were too large, and what their answer holds of the memory.
+    pub(super) fn into_rows(self) -> Result<(RowSet, Held), Error> {
+        if self.crowded {
+            return Err(slow_readers().into());
+        }
+        if self.bytes > self.max_bytes {
+            return Err(too_large(self.max_bytes).into());
+        }
+        Ok((self.rows.into_rows(), self.held))
     }
 }
 
@@ -230,7 +251,9 @@ impl RowSink for Gather {
     }
     fn end_row(&mut self) -> Flow {
         self.rows.end_row();
-        if self.bytes > self.max_bytes { Flow::Stop } else { Flow::More }
+        // The answer holds each row twice: on its page, and in its group.
+        self.crowded = !self.held.reach(2 * self.bytes);
+        if self.crowded || self.bytes > self.max_bytes { Flow::Stop } else { Flow::More }
     }
 }
 

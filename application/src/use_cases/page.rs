@@ -54,7 +54,8 @@ impl Fetch {
             (plans, _) = self.gateway.plan(target, context, Some(&schema), plan).await?;
             read = self.read_page(target, &plans, position.as_ref(), (style, framing), context).await;
         }
-        let PageRead { rows, tally, next } = read?;
+        let PageRead { mut rows, tally, next } = read?;
+        context.trail.keep(rows.take_held());
         let next = next.map(|position| self.gateway.cursors.seal(owner, position, SystemTime::now()));
         let next = next.transpose().map_err(|error| match error {
             Unsealed::TooLong(error) => Error::from(error),
@@ -71,7 +72,8 @@ impl Fetch {
         (style, framing): (RowStyle, Framing),
         context: &Context,
     ) -> Result<PageRead, Error> {
-        let mut rows = ChunkSink::whole(style, framing, Some(self.gateway.limits.max_response_bytes));
+        let mut rows = ChunkSink::whole(style, framing, Some(self.gateway.limits.max_response_bytes))
+            .holding(&self.gateway.memory);
         match &plan.operation {
             Operation::Select(select) => {
                 let count = self.count_if_asked(target, count.as_ref(), context).await?;

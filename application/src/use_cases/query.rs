@@ -64,7 +64,8 @@ impl Query {
         let max_rows = request.max_rows.unwrap_or(self.gateway.limits.max_rows);
         let mut sink = ChunkSink::whole(style, framing, Some(self.gateway.limits.max_response_bytes))
             .at_most(max_rows)
-            .with_columns();
+            .with_columns()
+            .holding(&self.gateway.memory);
         let began = Instant::now();
         let done = target.execute(&plan, &mut sink, &context).await?;
         let took = began.elapsed();
@@ -75,6 +76,7 @@ impl Query {
         }
         let tally = tally(&sink, done, None, &self.gateway)?;
         let columns = sink.take_columns();
+        context.trail.keep(sink.take_held());
         Ok(Queried { body: sink.finish(&tally), tally, columns, took })
     }
 }

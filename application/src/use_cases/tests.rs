@@ -58,6 +58,7 @@ async fn planned(mode: Mode, key: ApiKey) -> (usize, bool) {
         cursors: Arc::new(Cursors::new(None, Duration::from_secs(1))),
         direct: None,
         apart: Default::default(),
+        memory: Default::default(),
     };
     let database = Arc::new(Unasked(Arc::new(Schema::default())));
     let target = Target { backend: database.clone(), schema: database };

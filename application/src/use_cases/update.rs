@@ -7,7 +7,7 @@ use athena_domain::query::UpdateRequest;
 use athena_domain::rows::{CellRef, ColumnHead, Flow, GatherRows, RowFormat, RowSink, RowStyle};
 use athena_domain::shape::{GroupError, Grouping, group};
 
-use super::fetch::Gather;
+use super::fetch::{Gather, slow_readers};
 use super::{Context, Gateway, Grouped, Written, is_stale};
 use crate::error::Error;
 use crate::ports::RowStream;
@@ -51,20 +51,27 @@ impl Update {
         };
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.update(request);
         let (mut update, schema) = self.gateway.plan(&target, &context, None, plan).await?;
-        let mut rows = Judge::new(&grouping, self.gateway.limits.max_response_bytes);
+        let mut rows = Judge::new(&grouping, &self.gateway);
         let mut outcome = target.execute(&update, &mut rows, &context).await;
         if outcome.as_ref().is_err_and(is_stale) {
             (update, _) = self.gateway.plan(&target, &context, Some(&schema), plan).await?;
-            rows = Judge::new(&grouping, self.gateway.limits.max_response_bytes);
+            rows = Judge::new(&grouping, &self.gateway);
             outcome = target.execute(&update, &mut rows, &context).await;
         }
         if let Some(fault) = rows.fault {
             return Err(fault.into());
         }
+        if rows.rows.crowded {
+            // The change was undone.
+            return Err(slow_readers().into());
+        }
         let done = outcome?;
         let style = RowStyle { format: RowFormat::Json, strip_nulls };
         let count = request.count.map(|_| done.affected);
-        Grouped::build(rows.rows.into_rows()?, &grouping, style, count).map(Updated::Grouped)
+        let (rows, held) = rows.rows.into_rows()?;
+        let grouped = Grouped::build(rows, &grouping, style, count)?;
+        context.trail.keep(Some(held));
+        Ok(Updated::Grouped(grouped))
     }
 }
 
@@ -79,10 +86,10 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(grouping: &'a Grouping, max_bytes: u64) -> Self {
+    fn new(grouping: &'a Grouping, gateway: &Gateway) -> Self {
         Self {
             grouping,
-            rows: Gather::new(max_bytes),
+            rows: Gather::new(gateway),
             row: GatherRows::default(),
             heads: Vec::new(),
             fault: None,

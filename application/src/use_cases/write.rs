@@ -5,7 +5,7 @@ use athena_domain::plan::{Operation, Plan, Planner};
 use athena_domain::rows::{RowFormat, RowStyle};
 use bytes::Bytes;
 
-use super::fetch::tally;
+use super::fetch::{slow_readers, tally};
 use super::{Context, Gateway, Target, is_stale};
 use crate::answer::{ChunkSink, Framing};
 use crate::error::Error;
@@ -60,9 +60,18 @@ impl Gateway {
         // A write of one row has no transaction to undo: its answer goes out whatever its size.
         let max_bytes = undoable(plan).then_some(self.limits.max_response_bytes);
         let mut sink = ChunkSink::whole(style, Framing::BARE, max_bytes);
-        let done = target.execute(plan, &mut sink, context).await?;
+        if max_bytes.is_some() {
+            sink = sink.holding(&self.memory);
+        }
+        let outcome = target.execute(plan, &mut sink, context).await;
+        if sink.crowded {
+            // The write was undone.
+            return Err(slow_readers().into());
+        }
+        let done = outcome?;
         let ids = sink.take_hidden();
         let tally = tally(&sink, done, None, self)?;
+        context.trail.keep(sink.take_held());
         Ok(Written {
             rows: sink.finish(&tally),
             row_count: tally.rows,

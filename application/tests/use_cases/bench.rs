@@ -44,6 +44,7 @@ impl Bench {
         let gateway = Gateway {
             direct: None,
             apart: Default::default(),
+            memory: Default::default(),
             registry: Arc::new(ClientRegistry::new(registry)),
             limits,
             options: PlanOptions::default(),

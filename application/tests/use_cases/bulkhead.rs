@@ -73,7 +73,7 @@ pub fn plan() -> Plan {
 fn bulkhead(queue_wait: Duration) -> (Arc<Gate>, Arc<Bulkhead>) {
     let gate =
         Arc::new(Gate { open: Semaphore::new(0), inside: AtomicUsize::new(0), most: AtomicUsize::new(0) });
-    let settings = BulkheadSettings { max_concurrent: 2, queue_length: 3, queue_wait };
+    let settings = BulkheadSettings { max_concurrent: 2, queue_length: 3, queue_wait, slow_readers: 1 };
     (gate.clone(), Arc::new(Bulkhead::new(gate, settings)))
 }
 

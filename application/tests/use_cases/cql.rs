@@ -74,6 +74,7 @@ impl Cql {
             budgets: Default::default(),
             direct: None,
             apart: Default::default(),
+            memory: Default::default(),
         })
     }
 

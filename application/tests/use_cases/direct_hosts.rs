@@ -20,7 +20,8 @@ impl DirectTargets for Anything {
 }
 
 fn hosts() -> DirectHosts {
-    let bulkhead = BulkheadSettings { max_concurrent: 1, queue_length: 0, queue_wait: Duration::ZERO };
+    let bulkhead =
+        BulkheadSettings { max_concurrent: 1, queue_length: 0, queue_wait: Duration::ZERO, slow_readers: 1 };
     DirectHosts::new(Arc::new(Anything), BreakerSettings::default(), bulkhead)
 }
 

@@ -92,7 +92,7 @@ impl TablePattern {
                 let (written, name) = (&self.text[..dot], &self.text[dot + 1..]);
                 same(written, schema) && (name == "*" || same(name, table))
             }
-            None => &*self.text == "*" || (schema == default_schema && same(&self.text, table)),
+            None => &*self.text == "*" || (same(schema, default_schema) && same(&self.text, table)),
         }
     }
 }
@@ -342,6 +342,14 @@ mod tests {
             let opens_and_limits =
                 (read.opens("public", "users", "public"), read.limits("public", "users", "public"));
             assert_eq!(opens_and_limits, (false, true), "{pattern}");
+        }
+        // A request may write the schema otherwise, too, where the database is the one that finds it.
+        for pattern in ["users", "public.users", "public.*"] {
+            let read = TablePattern::parse(pattern).expect("a pattern");
+            for (schema, table) in [("Public", "Users"), ("PUBLIC", "users"), ("pUBLIC", "USERS")] {
+                assert!(read.limits(schema, table, "public"), "{pattern} {schema}.{table}");
+                assert!(!read.opens(schema, table, "public"), "{pattern} {schema}.{table}");
+            }
         }
         for bad in ["", "*.users", "a.b.c", "a b", "users*", ".x", "x."] {
             assert!(TablePattern::parse(bad).is_none(), "{bad}");

@@ -39,9 +39,11 @@ const RECORDS: [&str; 8] = [
 /// [`crate::RequestCode::Denied`].
 pub(crate) fn shield(table: &str, operation: KeyOperation) -> Result<(), RequestError> {
     let reads = matches!(operation, KeyOperation::Fetch | KeyOperation::Schema);
-    if TABLES.contains(&table) {
+    // Where no catalog is known, whoever finds the table may not care for case.
+    let among = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(table));
+    if among(&TABLES) {
         Err(shielded("table_name", &format!("the table '{table}'")))
-    } else if RECORDS.contains(&table) && !reads {
+    } else if among(&RECORDS) && !reads {
         Err(shielded("table_name", &format!("a change of the table '{table}'")))
     } else {
         Ok(())
@@ -72,6 +74,7 @@ mod tests {
         }
         for table in TABLES {
             assert!(shield(table, KeyOperation::Fetch).is_err(), "{table}");
+            assert!(shield(&table.to_uppercase(), KeyOperation::Fetch).is_err(), "{table}");
         }
         assert!(shield("query_history", KeyOperation::Delete).is_ok());
     }

@@ -64,6 +64,39 @@ fn an_open_one_says_when_to_come_back() {
 }
 
 #[test]
+fn a_database_that_asks_for_a_pause_gets_it() {
+    let busy = |wait| Health::Busy { wait: secs(wait) };
+    // The longest wait counts, whoever was told of it, and nobody looks before.
+    let mut breaker = breaker();
+    [120, 5, 90].into_iter().for_each(|wait| ask(&mut breaker, busy(wait), SECOND));
+    assert_eq!((breaker.admit(SECOND), breaker.check_at()), (Err(secs(120)), Some(secs(121))));
+    assert_eq!(breaker.admit(secs(100)), Err(secs(21)));
+    breaker.checked(Health::Ill, secs(121));
+    assert_eq!(breaker.admit(secs(121)), Err(secs(30)));
+    breaker.checked(busy(200), secs(151));
+    assert_eq!(breaker.admit(secs(151)), Err(secs(200)));
+    breaker.checked(Health::Well, secs(351));
+    assert!(breaker.calm_permit().is_some());
+    // A request that was under way when it opened.
+    let mut breaker = self::breaker();
+    let late = breaker.admit(secs(0)).expect("let through");
+    (0..3).for_each(|_| ask(&mut breaker, busy(10), secs(0)));
+    breaker.settle(late, busy(120), secs(1));
+    assert_eq!(breaker.admit(secs(1)), Err(secs(120)));
+    // A short pause ends in a look, not in the breaker's own time.
+    let mut breaker = self::breaker();
+    (0..3).for_each(|_| ask(&mut breaker, busy(10), secs(0)));
+    assert_eq!((breaker.check_at(), breaker.is_offline(secs(0))), (Some(secs(10)), Some(secs(60))));
+    // Nobody is left alone for days, and what is over is over.
+    let mut breaker = self::breaker();
+    (0..3).for_each(|_| ask(&mut breaker, busy(1_000_000), secs(0)));
+    assert_eq!(breaker.admit(secs(0)), Err(secs(3600)));
+    breaker.reset_health();
+    (0..3).for_each(|_| ask(&mut breaker, Health::Ill, secs(1)));
+    assert_eq!(breaker.check_at(), Some(secs(1)));
+}
+
+#[test]
 fn when_the_time_is_over_some_may_try_and_the_first_decides() {
     let mut half = confirmed();
     assert_eq!(half.state(secs(60)), BreakerState::HalfOpen);

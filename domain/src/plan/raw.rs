@@ -88,6 +88,14 @@ fn raw_sql(request: &RawRequest) -> Result<RawPlan, RequestError> {
                 "insert rows with PUT /gateway/insert; read them with Accept: text/csv on /gateway/fetch",
             ));
         }
+        if first == Some("prepare") && words.get(1).is_some_and(|word| word == "transaction") {
+            return Err(RequestError::field(
+                RequestCode::NotSupportedByBackend,
+                "query",
+                "PREPARE TRANSACTION would leave a transaction and its locks behind, which no session ends",
+            )
+            .hint("end the transaction in the script itself, with COMMIT or ROLLBACK"));
+        }
     }
     let begins = |first: &[&str]| {
         statements.iter().any(|words| words.first().is_some_and(|word| first.contains(&word.as_str())))
@@ -337,6 +345,38 @@ mod tests {
             &["-- first;\ncreate table t ()", "/* ; */ do $x$ begin; end $x$"],
         );
         check("select ';', \";\", E'\\';' ; select é", &["select ';', \";\", E'\\';'", "select é"]);
+    }
+
+    #[test]
+    fn transactions_are_not_left_prepared() {
+        let plan = |query: &str| {
+            let request = RawRequest {
+                query: query.into(),
+                params: None,
+                read_only: false,
+                max_rows: None,
+                one_statement: false,
+                tells_columns: false,
+            };
+            raw_sql(&request)
+        };
+        for query in [
+            "PREPARE TRANSACTION 'x'",
+            "begin; insert into t values (1); /* a */ Prepare -- b\n transaction E'x'",
+            "select ';'; prepare transaction $a$x$a$; select 1",
+        ] {
+            let error = plan(query).expect_err(query);
+            assert_eq!(error.code, RequestCode::NotSupportedByBackend, "{query}");
+            assert!(error.message.contains("locks") && error.hint.is_some(), "{error:?}");
+        }
+        for query in [
+            "prepare p as select 1; execute p",
+            "select 'prepare transaction'; -- ; prepare transaction 'x'",
+            "do $$ begin perform 'x; prepare transaction'; end $$",
+            "select prepare, transaction from t",
+        ] {
+            assert!(plan(query).is_ok(), "{query}");
+        }
     }
 
     #[test]

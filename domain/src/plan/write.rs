@@ -13,7 +13,7 @@ use super::{
 use crate::access::KeyOperation;
 use crate::error::{RequestCode, RequestError};
 use crate::query::{Assignment, CompareOp, DeleteRequest, InsertRequest, Selection, Stamp, UpdateRequest};
-use crate::schema::{CqlType, Relation, TypeKind};
+use crate::schema::{CqlType, Dialect, Relation, TypeKind};
 
 /// Most binds of one statement: PostgreSQL counts them in 16 bits.
 const MAX_BINDS: usize = 65_535;
@@ -54,8 +54,9 @@ impl Planner<'_> {
             },
         };
         let mut returning = self.returning(&relation, &request.columns, request.head)?;
-        if let Some(column) = id_column(&relation).filter(|id| !request.head && self.reaches(&relation, *id))
-        {
+        // Without rows the id of a single one is told all the same, where the database gives it with the row.
+        let wants_id = !request.head || (!request.many && self.schema.dialect() == Dialect::Sql);
+        if let Some(column) = id_column(&relation).filter(|id| wants_id && self.reaches(&relation, *id)) {
             returning.push(Output { column, cast: None, label: Arc::from("id"), hidden: true });
         }
         let check = self.row_filter(&relation)?;

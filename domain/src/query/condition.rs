@@ -134,16 +134,17 @@ fn unknown_operator(name: &str, field: &str) -> RequestError {
     )
 }
 
-/// Counts leaves and depth while conditions are read.
+/// Counts leaves, members of lists and depth while conditions are read.
 #[derive(Debug)]
 pub(crate) struct Budget<'a> {
     limits: &'a Limits,
     leaves: u64,
+    members: u64,
 }
 
 impl<'a> Budget<'a> {
     pub(crate) fn new(limits: &'a Limits) -> Self {
-        Self { limits, leaves: 0 }
+        Self { limits, leaves: 0, members: 0 }
     }
 
     pub(crate) fn leaf(&mut self, field: &str) -> Result<(), RequestError> {
@@ -163,15 +164,18 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
-    pub(crate) fn list(&self, length: usize, field: &str) -> Result<(), RequestError> {
-        let most = self.limits.max_in_list;
-        if length as u64 > most {
-            return Err(RequestError::limit(
-                "max_in_list",
-                most,
-                field,
-                format!("the list has {length} members"),
-            ));
+    /// Counts the members of one more list: a database may weigh every list against all others.
+    pub(crate) fn list(&mut self, length: usize, field: &str) -> Result<(), RequestError> {
+        let (most, before) = (self.limits.max_in_list, self.members);
+        self.members = before.saturating_add(length as u64);
+        if self.members > most {
+            let message = match before {
+                0 => format!("the list has {length} members"),
+                _ => {
+                    format!("the lists of the request have {} members together, with this one", self.members)
+                }
+            };
+            return Err(RequestError::limit("max_in_list", most, field, message));
         }
         Ok(())
     }
@@ -359,15 +363,36 @@ pub(crate) fn build_leaf(
             _ => Ok(Condition::Compare { column, op, value }),
         },
         Operator::Is => Ok(Condition::Is { column, test: is_test(&value, field)? }),
-        Operator::In => Ok(Condition::In { column, values: vec![value] }),
+        Operator::In => {
+            budget.list(1, field)?;
+            Ok(Condition::In { column, values: vec![value] })
+        }
         Operator::Contains { by } => match value {
-            Value::Json(_) | Value::Text(_) => Ok(Condition::Contains { column, by, value }),
+            Value::Json(ref text) | Value::Text(ref text) => {
+                budget.list(contained(text), field)?;
+                Ok(Condition::Contains { column, by, value })
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => Err(RequestError::invalid(
                 field,
                 format!("`{field}` must be an array or an object, not {}", value.kind()),
             )),
         },
     }
+}
+
+/// About how many values an array, an object or the database's text of one holds, at every depth.
+fn contained(text: &str) -> usize {
+    let (mut commas, mut quoted, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => commas += 1,
+            _ => {}
+        }
+    }
+    commas + 1
 }
 
 fn is_test(value: &Value, field: &str) -> Result<IsTest, RequestError> {

@@ -60,7 +60,12 @@ async fn writes_do_what_they_do_on_the_database_itself() {
         let expected = sql.send("sql", route, &body).await;
         let answer = rest.send("rest", route, &body).await;
         assert_eq!(expected.status, 200, "{body}: {}", expected.text);
-        assert_eq!(answer.text.replace("\"rest\"", "\"sql\""), expected.text, "{body}");
+        // Nothing of the row is asked for there, so that its id stays untold.
+        let told = match body.contains(r#""head":true"#) {
+            true => expected.text.replace(r#""resource_id":"1""#, r#""resource_id":null"#),
+            false => expected.text,
+        };
+        assert_eq!(answer.text.replace("\"rest\"", "\"sql\""), told, "{body}");
         // What is there afterwards, as PostgreSQL itself says.
         let all = r#"{"table_name":"things","sort_by":{"field":"id"}}"#;
         let (expected, kept) = (sql.send("sql", "fetch", all).await, rest.send("sql", "fetch", all).await);

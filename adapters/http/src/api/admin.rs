@@ -178,6 +178,7 @@ pub fn store_failure(
         | PortErrorKind::Conflict
         | PortErrorKind::Exhausted
         | PortErrorKind::QueueFull
+        | PortErrorKind::SlowReaders
         | PortErrorKind::CircuitOpen { .. }
         | PortErrorKind::Unreadable
         | PortErrorKind::Throttled { .. }

@@ -20,6 +20,7 @@ use crate::error::{self, Failure, Route, Scene, auth, failure};
 use crate::headers::accept::negotiate;
 use crate::headers::request_id::RequestId;
 use crate::headers::{self, Audit, StripNulls};
+use crate::held;
 use crate::record::{Notes, Record};
 use crate::security::gateway_key;
 use crate::settings::{AuditHeaders, HttpSettings, ResponseShape};
@@ -209,5 +210,9 @@ pub fn finish(outcome: Result<Response, Box<Failure>>, scene: &mut Scene<'_>) ->
         scene.record.code = Some(failure.code);
         scene.record.message = Some(failure.error.as_deref().unwrap_or(&failure.message).into());
     }
-    outcome.unwrap_or_else(|failure| error::respond(*failure, scene))
+    let response = outcome.unwrap_or_else(|failure| error::respond(*failure, scene));
+    match scene.record.trail.as_ref().and_then(|trail| trail.take_held()) {
+        Some(held) => held::until_read(response, held),
+        None => response,
+    }
 }

@@ -237,3 +237,9 @@ pub fn ambiguous_key(name: &HeaderName) -> Box<Failure> {
     bad_request("invalid_header", format!("the header {name} is given several times with different values"))
         .detail("header", name.as_str())
 }
+
+/// Different API keys in several headers.
+pub fn different_keys() -> Box<Failure> {
+    bad_request("invalid_header", "the request holds several API keys that differ")
+        .hint("Send one API key, in one of X-Athena-Key, apikey, X-API-Key and Authorization: Bearer.")
+}

@@ -32,6 +32,7 @@ pub fn log(error: &PortError, request_id: &str) {
         | PortErrorKind::TimedOut
         | PortErrorKind::Exhausted
         | PortErrorKind::QueueFull
+        | PortErrorKind::SlowReaders
         | PortErrorKind::CircuitOpen { .. }
         | PortErrorKind::Throttled { .. } => {
             tracing::debug!(request_id, error = %Chain(error), "the database did not answer a request");
@@ -73,6 +74,14 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
         )
         .hint("Nothing was sent to the database. Send the request again later, or fewer at a time.")
         .retry_after(1),
+        PortErrorKind::SlowReaders => Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "slow_readers",
+            CONNECTION,
+            "Too many answers are read slowly at present",
+        )
+        .hint("Nothing was changed. Read answers as they come, fewer at a time, or ask for less at once; send the request again after Retry-After.")
+        .retry_after(5),
         PortErrorKind::CircuitOpen { retry_after } => Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "circuit_open",

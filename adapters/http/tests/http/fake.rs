@@ -265,6 +265,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     let gateway = Gateway {
         direct: None,
         apart: Default::default(),
+        memory: Default::default(),
         registry: Arc::new(registry),
         limits,
         options: Default::default(),

@@ -119,7 +119,7 @@ impl PostgresBackend {
         raw: &RawPlan,
     ) -> Result<Done, PortError> {
         let outcome = match outcome {
-            Ok(done) if raw.read_only || raw.undoable => match running.end("COMMIT").await {
+            Ok(done) if raw.read_only || raw.undoable => match running.end(ending(raw)).await {
                 Ok(()) => Ok(done),
                 Err(error) if session_survives(&error) => Err(port_error(error)),
                 Err(error) => {
@@ -136,6 +136,12 @@ impl PostgresBackend {
         tokio::spawn(cleanse(running));
         outcome
     }
+}
+
+/// How a transaction ends whose statement has succeeded. What only reads has nothing to keep, and a transaction that
+/// the database takes for one that reads may still tell listeners, or make large objects.
+fn ending(raw: &RawPlan) -> &'static str {
+    if raw.read_only { "ROLLBACK" } else { "COMMIT" }
 }
 
 fn open_transaction() -> PortError {
@@ -166,7 +172,9 @@ async fn cleanse(mut running: Running) {
     };
     match tokio::time::timeout(CLEANSING_TIMEOUT, clean).await {
         Ok(Ok(())) => drop(running.finish(Ok(())).await),
-        Ok(Err(_)) | Err(_) => running.discard(),
+        Ok(Err(_)) => running.discard(),
+        // Its process is at work still: it is stopped, and counts until it has.
+        Err(_) => drop(running),
     }
 }
 

@@ -195,6 +195,7 @@ pub(crate) fn control_error(error: sqlx::Error) -> PortError {
         PortErrorKind::Rejected(_)
         | PortErrorKind::Conflict
         | PortErrorKind::QueueFull
+        | PortErrorKind::SlowReaders
         | PortErrorKind::CircuitOpen { .. }
         | PortErrorKind::Unreadable
         | PortErrorKind::Throttled { .. }

@@ -22,7 +22,9 @@ impl Statement {
             Filter::Or(list) => self.list(relation, list, " OR ", "false"),
             Filter::Not(inner) => {
                 self.sql.push_str("(NOT ");
+                let outer = std::mem::replace(&mut self.negated, true);
                 self.filter(relation, inner)?;
+                self.negated = outer;
                 self.sql.push(')');
                 Ok(())
             }
@@ -88,6 +90,9 @@ impl Statement {
                         self.sql.push_str(between);
                     }
                     self.filter(relation, inner)?;
+                    if between == " AND " && !self.negated && has_shorter_twin(list, index) {
+                        self.sql.push_str(" IS TRUE");
+                    }
                 }
                 self.sql.push(')');
             }
@@ -138,4 +143,18 @@ impl Statement {
         self.sql.push(')');
         Ok(())
     }
+}
+
+/// Whether a shorter list for the same column must hold too. An index serves with one list a column: the database
+/// would weigh all combinations of several, and more of them than there are numbers for. It takes no index for a list
+/// that is tested for being true.
+fn has_shorter_twin(list: &[Filter], place: usize) -> bool {
+    let size = |filter: &Filter| match filter {
+        Filter::In { column, members, .. } => Some((*column, members.len())),
+        _ => None,
+    };
+    let Some((column, length)) = size(&list[place]) else { return false };
+    list.iter().enumerate().any(|(other, filter)| {
+        size(filter).is_some_and(|(of, members)| of == column && (members, other) < (length, place))
+    })
 }

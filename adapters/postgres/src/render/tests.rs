@@ -102,6 +102,22 @@ fn reads() {
     );
 }
 
+#[test]
+fn several_lists_for_one_column() {
+    let a = r#"{"op":"in","column":"id","value":[1,2,3]},{"op":"in","column":"id","value":[3,4]}"#;
+    check(
+        "fetch",
+        &format!(r#"{{"table_name":"t","columns":"id","conditions":[{a}]}}"#),
+        r#"SELECT "id" FROM "public"."t" WHERE ("id" = ANY($1::text[]::bigint[])) LIMIT 100"#,
+    );
+    // Only the database knows which of these are equal; the shorter may be looked up.
+    check(
+        "fetch",
+        r#"{"table_name":"t","columns":"id","conditions":[{"op":"in","column":"code","value":["a","b",null]},{"op":"in","column":"code","value":["A"]}]}"#,
+        r#"SELECT "id" FROM "public"."t" WHERE (("code" = ANY($1::text[]::bpchar[]) OR "code" IS NULL) IS TRUE AND ("code" = ANY($2::text[]::bpchar[]))) LIMIT 100"#,
+    );
+}
+
 /// The statement of the page behind a row with these values.
 fn behind(order: &str, values: &[(&str, Option<&str>)]) -> String {
     let (schema, limits, options) = (schema(), Limits::default(), PlanOptions::default());
@@ -205,7 +221,7 @@ fn writes() {
     check(
         "insert",
         r#"{"table_name":"t","insert_body":{"id":1},"update_body":{},"head":true}"#,
-        r#"INSERT INTO "public"."t" AS t ("id") VALUES ($1::int8) ON CONFLICT ("id") DO UPDATE SET "id" = t."id""#,
+        r#"INSERT INTO "public"."t" AS t ("id") VALUES ($1::int8) ON CONFLICT ("id") DO UPDATE SET "id" = t."id" RETURNING "id""#,
     );
     check(
         "update",

@@ -84,6 +84,24 @@ fn a_key_that_is_limited_to_columns_gets_those() {
 }
 
 #[test]
+fn no_spelling_of_a_table_gets_round_what_a_key_demands() {
+    let bounded = key(Some(r#"{"users":["id"]}"#), Some(r#"{"users":[{"eq_column":"owner","eq_value":7}]}"#));
+    for name in ["users", "USERS", "public.users", "Public.users", "PUBLIC.Users"] {
+        let fetch = |rest: &str| {
+            plan_as(Some(&bounded), false, "fetch", &format!(r#"{{"table_name":"{name}"{rest}}}"#))
+        };
+        let Operation::Select(select) = fetch("").unwrap().operation else { panic!("a read") };
+        assert_eq!(names(&select.relation, &select.outputs), ["id:id"], "{name}");
+        assert_ne!(select.filter, Filter::And(Vec::new()), "{name}");
+        let denied = fetch(r#","columns":"token""#).unwrap_err().denied.map(|denied| denied.reason);
+        assert_eq!(denied, Some(AuthReason::ColumnOutOfScope), "{name}");
+    }
+    let elsewhere = plan_as(Some(&bounded), false, "fetch", r#"{"table_name":"audit.users"}"#).unwrap();
+    let Operation::Select(select) = elsewhere.operation else { panic!("a read") };
+    assert_eq!(select.filter, Filter::And(Vec::new()));
+}
+
+#[test]
 fn rows_of_a_key_are_bounded_where_they_can_be() {
     let bounded = key(None, Some(r#"{"t":[{"eq_column":"owner","eq_value":7}]}"#));
     for (route, body) in [

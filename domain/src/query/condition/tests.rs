@@ -88,3 +88,39 @@ fn lists_are_bounded() {
     let many = vec![r#"{"eq_column":"a","eq_value":1}"#; 101].join(",");
     assert_eq!(read(&format!("[{many}]")).unwrap_err().limit.map(|l| l.name), Some("max_conditions"));
 }
+
+#[test]
+fn the_lists_of_a_request_are_bounded_together() {
+    let limits = Limits { max_in_list: 6, ..Limits::default() };
+    let check = |text: &str, fault: Option<&str>| {
+        let list = JsonText::parse(text.as_bytes()).unwrap();
+        let error = parse_list(list, "conditions", &limits, Decoding::default()).err();
+        let limit = error.as_ref().and_then(|error| error.limit.as_ref()).map(|limit| limit.name);
+        assert_eq!(limit, fault.map(|_| "max_in_list"), "{text}: {error:?}");
+        assert_eq!(error.as_ref().and_then(|error| error.field.as_deref()), fault, "{text}");
+    };
+    let three = r#"{"in_column":"a","in_value":[1,2,3]}"#;
+    check(&format!("[{three},{three}]"), None);
+    check(&format!("[{three},{three},{three}]"), Some("conditions[2].in_value"));
+    for (value, passes) in [
+        (r#""a.in.(1,2,3)""#, true),
+        (r#""a.in.(1,2),b.in.(3,4)""#, false),
+        (r#""and(a.in.(1,2),or(b.not.in.(3,4)))""#, false),
+        (r#""a.cs.{1,2,\"x,y\"}""#, true),
+        (r#""a.cs.{1,2,3,4}""#, false),
+        (r#""a.cd.[[1,2],[3,4]]""#, false),
+    ] {
+        let or = format!(r#"{{"operator":"or","value":{value}}}"#);
+        check(&format!("[{three},{or}]"), (!passes).then_some("conditions[1].value"));
+    }
+    for (value, passes) in [
+        (r#"[1,2,"x,y"]"#, true),
+        (r#"[1,2,3,4]"#, false),
+        (r#"{"a":[1,2],"b":{"c":3,"d":4}}"#, false),
+        (r#""{1,2,3,4}""#, false),
+    ] {
+        let contains = format!(r#"{{"op":"contains","column":"b","value":{value}}}"#);
+        check(&format!("[{three},{contains}]"), (!passes).then_some("conditions[1].value"));
+    }
+    check(r#"[{"op":"not","value":"a.in.1,2,3,4,5,6,7"}]"#, Some("conditions[0].value"));
+}

@@ -44,7 +44,7 @@ impl PostgresBackend {
         read_only: bool,
     ) -> Result<Done, PortError> {
         let outcome = match outcome {
-            Ok(done) => match running.end(KEEP).await {
+            Ok(done) => match running.end(if read_only { UNDO } else { KEEP }).await {
                 Ok(()) => return running.finish(Ok(done)).await,
                 Err(error) if session_survives(&error) => Err(port_error(error)),
                 Err(error) => {
