@@ -125,10 +125,12 @@ Make an API key and demand keys ({whose}):
   curl -s -X PUT {base}/admin/api-key-config -H "X-Athena-Key: {admin}" \
     -H 'Content-Type: application/json' -d '{{"mode":"enforce"}}'
 
+  From then on the request above needs the key, in later runs too, until the same command says "off".
+
 Next:
   {base}/reference      every operation, to try in the browser
   {base}/openapi.yaml   the same as a file
-  Stop with Ctrl-C; the data stays. Start afresh with --demo --reset.
+  Stop with Ctrl-C; the data stays. Start afresh with --reset (make demo ARGS=--reset).
 "#,
             tables.join(", ")
         )

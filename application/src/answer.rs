@@ -26,7 +26,7 @@ pub const CHUNK_BYTES: usize = 64 << 10;
 const CHUNKS_AHEAD: usize = 2;
 
 /// How long a reader may leave a full chunk untouched before it counts as a slow one.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Longest time a reader may leave a full chunk untouched.
 const LONGEST_STALL: Duration = Duration::from_secs(60);

@@ -115,7 +115,7 @@ async fn what_a_key_reaches_follows_from_rights_and_scope() {
     check(r#"{"name":"k"}"#, &[]).await;
     check(r#"{"name":"k","rights":["*"]}"#, &["fetch", "insert", "update", "delete", "query", "rpc"]).await;
     check(r#"{"name":"k","rights":["gateway.read"]}"#, &["fetch"]).await;
-    check(r#"{"name":"k","rights":["management.*","gateway.query"]}"#, &["query"]).await;
+    check(r#"{"name":"k","rights":["management.*","gateway.query"]}"#, &["query", "rpc"]).await;
     check(r#"{"name":"k","rights":["*"],"tables":["a"]}"#, &["fetch", "insert", "update", "delete"]).await;
     check(r#"{"name":"k","rights":["gateway.write"],"operations":["fetch","insert"]}"#, &["insert"]).await;
     check(r#"{"name":"k","rights":["*"],"is_active":false}"#, &[]).await;

@@ -96,12 +96,17 @@ async fn an_interface_before_the_control_database_leads_no_further() {
     assert!(before > 0);
     fetch(&plane, "theirs", "things").await.refused(400, "undefined_table");
     assert_eq!(asked(), before, "other tables cost no question");
+    fetch(&plane, "theirs", "api_keys").await.ok();
+    assert_eq!(asked(), before, "asked once a minute at most");
     // Who says neither yes nor no lets nobody through.
+    for unknown in ["unknown", "unsaid"] {
+        add(&plane, unknown, &rest(&theirs)).await;
+    }
     let away = || Fault::Answer(Reply::new(503, ""));
     theirs.next([away(), away(), away()]);
-    fetch(&plane, "theirs", "api_keys").await.refused(503, "connection_error");
+    fetch(&plane, "unknown", "api_keys").await.refused(503, "connection_error");
     theirs.next([Fault::Answer(Reply::new(403, r#"{"code":"42501","message":"permission denied"}"#))]);
-    fetch(&plane, "theirs", "api_keys").await.refused(403, "control_database_shielded");
+    fetch(&plane, "unsaid", "api_keys").await.refused(403, "control_database_shielded");
 }
 
 #[tokio::test]

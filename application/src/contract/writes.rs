@@ -82,7 +82,10 @@ async fn check(backend: &dyn Backend, schema: &dyn SchemaReader, step: &Step) ->
         }
     };
     let Outcome::Rows(rows, affected, hidden) = outcome else { return true };
+    let head = request.contains(r#""head":true"#);
     let mut found = answer.sink.rows;
+    // Of a row that is not asked for, a database may still tell the id.
+    found.retain(|row| !head || row != "{}");
     let mut wanted = elements(rows);
     // The rows of an insert come in its own order; no order is promised for other writes.
     if matches!(verb, Verb::Update | Verb::Delete) {
@@ -93,7 +96,7 @@ async fn check(backend: &dyn Backend, schema: &dyn SchemaReader, step: &Step) ->
     assert_eq!(answer.done.affected, *affected, "{name}: rows affected");
     let ids: Vec<&str> = answer.sink.hidden.iter().map(|id| id.as_deref().unwrap_or("null")).collect();
     // Where no key is known, the column `id` stands for it, or nothing does.
-    if !is_open || request.contains("contract_items") {
+    if !head && (!is_open || request.contains("contract_items")) {
         assert_eq!(ids.join(","), *hidden, "{name}: hidden ids");
     }
     true

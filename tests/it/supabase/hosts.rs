@@ -8,14 +8,16 @@ use super::*;
 
 const FETCH: &str = r#"{"table_name":"secrets","sort_by":{"field":"id"}}"#;
 
-async fn gateway(more: &str) -> (Gateway, TestDatabase) {
+/// The database outlives the gateway, whose tables are searched at its end.
+async fn gateway(more: &str) -> (TestDatabase, Gateway) {
     let database = TestDatabase::with(SQL).await;
     let yaml = format!(
         "gateway: {{supabase_allowed_hosts: '127.0.0.1, localhost', supabase_allow_insecure: true, \
          circuit_breaker_threshold: 3, circuit_breaker_timeout_secs: 60, \
          circuit_breaker_check_interval_secs: 1}}\n{more}"
     );
-    (Gateway::over(&[("sql", &database.uri())], &yaml).await, database)
+    let gateway = Gateway::over(&[("sql", &database.uri())], &yaml).await;
+    (database, gateway)
 }
 
 async fn fetch(gateway: &Gateway, url: &str, key: &str) -> Answer {
@@ -26,7 +28,7 @@ async fn fetch(gateway: &Gateway, url: &str, key: &str) -> Answer {
 
 #[tokio::test]
 async fn a_host_that_is_away_is_answered_at_once_whoever_asks() {
-    let (gateway, database) = gateway("").await;
+    let (database, gateway) = gateway("").await;
     let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
     let other = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
     let proxy = athena_test_support::TcpProxy::before(server.address()).await;
@@ -57,7 +59,7 @@ async fn a_host_that_is_away_is_answered_at_once_whoever_asks() {
 
 #[tokio::test]
 async fn a_slow_host_fills_its_own_bulkhead_only() {
-    let (gateway, database) =
+    let (database, gateway) =
         gateway("pool: {max_connections: 1, min_connections: 0, acquire_timeout_secs: 1}").await;
     let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
     let other = Postgrest::over(&database.uri(), SUPABASE_KEY).await;

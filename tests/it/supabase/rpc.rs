@@ -162,14 +162,17 @@ async fn only_calls_that_must_not_write_are_sent_again() {
     use athena_test_support::{Fault, Reply};
     let both = functions().await;
     let away = || Fault::Answer(Reply::new(503, r#"{"code":"PGRST001","message":"away"}"#));
+    let add = r#"{"function":"add","args":{"a":1},"read_only":true}"#;
+    // The first call also asks whether this is a control database.
+    call(&both.gateway, "rest", add).await.ok();
     both.server.next([away(), Fault::Cut(40)]);
-    let read = call(&both.gateway, "rest", r#"{"function":"add","args":{"a":1},"read_only":true}"#).await;
+    let read = call(&both.gateway, "rest", add).await;
     assert_eq!(read.ok()["data"]["result"], 11);
-    assert_eq!(calls(&both.server).len(), 3);
+    assert_eq!(calls(&both.server).len(), 1 + 3);
     both.server.next([Fault::Cut(20)]);
     let write = call(&both.gateway, "rest", r#"{"function":"note","args":{"told":"x"}}"#).await;
     assert_eq!(write.status, 503, "{}", write.text);
-    assert_eq!(calls(&both.server).len(), 4, "it may have been carried out");
+    assert_eq!(calls(&both.server).len(), 1 + 4, "it may have been carried out");
 }
 
 #[tokio::test]

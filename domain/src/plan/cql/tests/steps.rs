@@ -1,4 +1,4 @@
-//! Planning costs no more than it may, whatever a body asks for within the default limits.
+//! Planning costs no more than it may, whatever a body asks for within its limits.
 
 use super::*;
 
