@@ -107,14 +107,19 @@ impl Work {
     async fn run(self: Arc<Self>) {
         let mut connection: Option<PgConnection> = None;
         let mut stubborn: Vec<Stubborn> = Vec::new();
+        let mut again_at = Instant::now();
         loop {
+            // Also when there is always somebody new to stop.
+            if !stubborn.is_empty() && Instant::now() >= again_at && !self.queue().closed {
+                connection = self.insist(connection, &mut stubborn).await;
+                again_at = Instant::now() + AGAIN_EVERY;
+            }
             let batch = std::mem::take(&mut self.queue().sessions);
             if batch.is_empty() {
                 let closed = self.queue().closed;
-                let patience = if stubborn.is_empty() { LINGER } else { AGAIN_EVERY };
-                let waited = !closed && tokio::time::timeout(patience, self.news.notified()).await.is_ok();
-                if !stubborn.is_empty() && !closed && !waited {
-                    connection = self.insist(connection, &mut stubborn).await;
+                let until = if stubborn.is_empty() { Instant::now() + LINGER } else { again_at };
+                let waited = !closed && tokio::time::timeout_at(until, self.news.notified()).await.is_ok();
+                if !stubborn.is_empty() && !closed {
                     continue;
                 }
                 let mut queue = self.queue();
@@ -131,6 +136,9 @@ impl Work {
             }
             match (self.pooler, reached) {
                 (Pooler::Session, Reached::Yes(_) | Reached::Crowded) => {
+                    if stubborn.is_empty() {
+                        again_at = Instant::now() + AGAIN_EVERY;
+                    }
                     stubborn.extend(still_at_work(batch).await);
                 }
                 // Taken out, not given back: what is left of the statement dies with the connection.
