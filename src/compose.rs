@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
 use athena_application::direct_hosts::DirectHosts;
-use athena_application::held::AnswerMemory;
+use athena_application::held::SharedMemory;
 use athena_application::ports::{Connector, DirectTargets, MetricsSource, Opened, StatisticsStore};
 use athena_application::readers::SlowReaders;
 use athena_application::use_cases::provision::Provision;
@@ -104,7 +104,7 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
         )),
         direct: direct(config),
         apart: Default::default(),
-        memory: AnswerMemory::of(config.limits.max_held_bytes),
+        memory: SharedMemory::of_answers(config.limits.max_held_bytes),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,
             schema_prefix: config.gateway.allow_schema_names_prefixed_as_table_name,

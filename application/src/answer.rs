@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Trail;
 use crate::error::Error;
-use crate::held::{AnswerMemory, Held};
+use crate::held::{Held, SharedMemory};
 use crate::ports::{Done, PortError, PortErrorKind, RowStream};
 use crate::readers::{SlowPlace, SlowReaders};
 
@@ -151,7 +151,7 @@ impl ChunkSink {
 
     /// The same sink, for an answer that counts until it is read.
     #[must_use]
-    pub fn holding(mut self, memory: &AnswerMemory) -> Self {
+    pub fn holding(mut self, memory: &SharedMemory) -> Self {
         self.held = Some(memory.nothing());
         self
     }

@@ -41,7 +41,7 @@ use crate::budgets::Budgets;
 use crate::context::{Caller, Context, Direct};
 use crate::cursor::Cursors;
 use crate::error::{Absence, Error};
-use crate::held::AnswerMemory;
+use crate::held::SharedMemory;
 use crate::ports::{
     Backend, DirectTarget, DirectTargets, Done, PortError, PortErrorKind, Reason, RowStream, SchemaReader,
 };
@@ -68,7 +68,7 @@ pub struct Gateway {
     /// Databases that were found to keep no control tables.
     pub apart: Apart,
     /// What answers that are kept whole may take together.
-    pub memory: AnswerMemory,
+    pub memory: SharedMemory,
 }
 
 /// The client of requests that name their database themselves (contract 4.3).

@@ -11,6 +11,9 @@ pub struct Limits {
     pub max_response_bytes: u64,
     /// Bytes of all answers together that are kept whole, until they are read.
     pub max_held_bytes: u64,
+    /// Bytes of all request bodies together that are being received or answered; those that come in one piece and
+    /// packed in no way are not counted.
+    pub max_received_bytes: u64,
     /// Bytes of a request body as received.
     pub max_body_bytes: u64,
     /// Bytes of a request body after decompression.
@@ -33,6 +36,7 @@ impl Default for Limits {
             max_rows: 10_000,
             max_response_bytes: 64 << 20,
             max_held_bytes: 256 << 20,
+            max_received_bytes: 128 << 20,
             max_body_bytes: 2 << 20,
             max_decompressed_bytes: 16 << 20,
             max_conditions: 100,

@@ -107,6 +107,7 @@ pub const KEYS: &[Key] = &[
     key("limits", "max_rows", "10000"),
     key("limits", "max_response_bytes", "67108864"),
     key("limits", "max_held_bytes", "268435456"),
+    key("limits", "max_received_bytes", "134217728"),
     key("limits", "max_body_bytes", "2097152"),
     key("limits", "max_decompressed_bytes", "16777216"),
     key("limits", "max_conditions", "100"),

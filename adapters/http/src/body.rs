@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
+use athena_application::held::{Held, SharedMemory};
 use athena_domain::Limits;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -23,6 +26,9 @@ const SWALLOW_BYTES: u64 = 16 << 20;
 
 /// Time spent on throwing them away.
 const SWALLOW_TIME: Duration = Duration::from_secs(2);
+
+/// Bytes of the smallest buffer for a body in several pieces.
+const SMALLEST_BUFFER: usize = 4 << 10;
 
 /// Largest window of a zstd body, as a power of two (RFC 9659: 8 MiB).
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -73,26 +79,42 @@ pub struct Received {
     packing: Packing,
 }
 
-/// Reads bodies within bounds.
+/// What becomes of the bytes of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// They are to be read.
+    All,
+    /// The request is refused whatever they say; only their size and framing matter.
+    Nothing,
+}
+
+/// Reads bodies within bounds. Copies of a reader share the memory for bodies.
 #[derive(Debug, Clone)]
 pub struct BodyReader {
     max_body_bytes: u64,
     max_decompressed_bytes: u64,
     timeout: Duration,
+    memory: SharedMemory,
 }
 
 impl BodyReader {
     /// A reader with these bounds.
     pub fn new(limits: &Limits, timeout: Duration) -> Self {
         let (max_body_bytes, max_decompressed_bytes) = (limits.max_body_bytes, limits.max_decompressed_bytes);
-        Self { max_body_bytes, max_decompressed_bytes, timeout }
+        let memory = SharedMemory::of_bodies(limits.max_received_bytes);
+        Self { max_body_bytes, max_decompressed_bytes, timeout, memory }
     }
 
     /// Receives the body: size and framing are checked, nothing else.
     ///
     /// # Errors
-    /// An encoding we cannot undo, too many bytes, too much time, a body that breaks off.
-    pub async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<Received, Box<Failure>> {
+    /// An encoding we cannot undo, too many bytes, too much time, a body that breaks off, too many bodies at once.
+    pub async fn receive(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        keeping: Keeping,
+    ) -> Result<Received, Box<Failure>> {
         let packing = packing(headers)?;
         let most = self.max_body_bytes;
         let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -105,15 +127,26 @@ impl BodyReader {
             }
             return Err(failure::too_large("max_body_bytes", most));
         }
-        let collected = tokio::time::timeout(self.timeout, collect(&mut chunks, most));
-        match collected.await {
+        let mut held = self.memory.nothing();
+        let collected = async {
+            match keeping {
+                Keeping::All => collect(&mut chunks, most, &mut held).await,
+                Keeping::Nothing => discard(&mut chunks, most).await.map(|()| Bytes::new()),
+            }
+        };
+        match tokio::time::timeout(self.timeout, collected).await {
             Err(_) => Err(failure::too_slow(self.timeout.as_secs())),
-            Ok(Ok(Some(bytes))) => Ok(Received { bytes, packing }),
-            Ok(Ok(None)) => {
+            Ok(Ok(bytes)) => Ok(Received { bytes: keep(bytes, held), packing }),
+            Ok(Err(Stop::Broken)) => Err(failure::broken_body()),
+            Ok(Err(Stop::TooLarge)) => {
                 swallow(chunks).await;
                 Err(failure::too_large("max_body_bytes", most))
             }
-            Ok(Err(_)) => Err(failure::broken_body()),
+            Ok(Err(Stop::NoMemory)) => {
+                drop(held);
+                swallow(chunks).await;
+                Err(failure::too_many_bodies())
+            }
         }
     }
 
@@ -150,13 +183,23 @@ impl BodyReader {
         name: &'static str,
     ) -> Result<Bytes, Box<Failure>> {
         let most = self.max_decompressed_bytes;
-        let mut bytes = Vec::new();
-        let read = decoder.take(most + 1).read_to_end(&mut bytes).await;
-        match read {
-            Ok(read) if read as u64 > most => Err(failure::too_large("max_decompressed_bytes", most)),
-            Ok(_) => Ok(bytes.into()),
-            Err(_) => Err(failure::broken_encoding(name)),
+        let mut decoder = decoder.take(most + 1);
+        let mut held = self.memory.nothing();
+        let mut bytes = BytesMut::new();
+        loop {
+            if !make_room(&mut bytes, 1, &mut held) {
+                return Err(failure::too_many_bodies());
+            }
+            match decoder.read_buf(&mut bytes).await {
+                Ok(0) => break,
+                Ok(_) if bytes.len() as u64 > most => {
+                    return Err(failure::too_large("max_decompressed_bytes", most));
+                }
+                Ok(_) => {}
+                Err(_) => return Err(failure::broken_encoding(name)),
+            }
         }
+        Ok(keep(bytes.freeze(), held))
     }
 }
 
@@ -189,27 +232,87 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Box<Failure>> {
     if known || ends_in_json || media.is_empty() { Ok(()) } else { Err(failure::not_json(media)) }
 }
 
-/// Every byte, or none when there are more than `most`; a body in one chunk is not copied.
+/// Why a body is not received.
+enum Stop {
+    Broken,
+    TooLarge,
+    NoMemory,
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(_: std::io::Error) -> Self {
+        Self::Broken
+    }
+}
+
+/// Every byte. A body in one chunk is neither copied nor counted: nobody waits for the rest of it.
 async fn collect(
     chunks: &mut (impl Stream<Item = std::io::Result<Bytes>> + Unpin),
     most: u64,
-) -> std::io::Result<Option<Bytes>> {
-    let Some(first) = chunks.next().await.transpose()? else { return Ok(Some(Bytes::new())) };
+    held: &mut Held,
+) -> Result<Bytes, Stop> {
+    let Some(first) = chunks.next().await.transpose()? else { return Ok(Bytes::new()) };
     if first.len() as u64 > most {
-        return Ok(None);
+        return Err(Stop::TooLarge);
     }
-    let Some(second) = chunks.next().await.transpose()? else { return Ok(Some(first)) };
-    let mut all = BytesMut::with_capacity(4 * (first.len() + second.len()));
-    all.extend_from_slice(&first);
+    let second = match futures_util::poll!(chunks.next()) {
+        Poll::Ready(second) => second,
+        Poll::Pending if !held.reach(first.len() as u64) => return Err(Stop::NoMemory),
+        Poll::Pending => chunks.next().await,
+    };
+    let Some(second) = second.transpose()? else { return Ok(first) };
+    let mut all = BytesMut::new();
     let mut next = Some(second);
+    if !make_room(&mut all, 4 * first.len(), held) {
+        return Err(Stop::NoMemory);
+    }
+    all.extend_from_slice(&first);
+    drop(first);
     while let Some(chunk) = next {
         if (all.len() + chunk.len()) as u64 > most {
-            return Ok(None);
+            return Err(Stop::TooLarge);
+        }
+        if !make_room(&mut all, chunk.len(), held) {
+            return Err(Stop::NoMemory);
         }
         all.extend_from_slice(&chunk);
         next = chunks.next().await.transpose()?;
     }
-    Ok(Some(all.freeze()))
+    Ok(all.freeze())
+}
+
+/// Reads to the end, and keeps nothing.
+async fn discard(
+    chunks: &mut (impl Stream<Item = std::io::Result<Bytes>> + Unpin),
+    most: u64,
+) -> Result<(), Stop> {
+    let mut read = 0;
+    while let Some(chunk) = chunks.next().await.transpose()? {
+        read += chunk.len() as u64;
+        if read > most {
+            return Err(Stop::TooLarge);
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure of room for `more` bytes, at least doubling; false when there is no memory for them.
+fn make_room(bytes: &mut BytesMut, more: usize, held: &mut Held) -> bool {
+    let needed = bytes.len() + more;
+    if needed <= bytes.capacity() {
+        return true;
+    }
+    let capacity = needed.max(2 * bytes.capacity()).max(SMALLEST_BUFFER);
+    if !held.reach(capacity as u64) {
+        return false;
+    }
+    bytes.reserve(capacity - bytes.len());
+    true
+}
+
+/// The same bytes, which count for as long as anybody has them.
+fn keep(bytes: Bytes, held: Held) -> Bytes {
+    if held.counts() { Arc::new(held).with(bytes) } else { bytes }
 }
 
 /// Reads on for a while without keeping anything: an answer to a caller who is still writing is lost when

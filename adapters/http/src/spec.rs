@@ -28,8 +28,9 @@ pub(crate) fn service(
     documents: Documents,
 ) -> OpenApiService<Apis, ()> {
     let gateway = &services.gateway;
-    let bodies = Bodies::new(BodyReader::new(&gateway.limits, settings.client_request_timeout));
-    let door = Arc::new(Door::new(gateway.clone(), settings));
+    let reader = BodyReader::new(&gateway.limits, settings.client_request_timeout);
+    let bodies = Bodies::new(reader.clone());
+    let door = Arc::new(Door::new(gateway.clone(), reader, settings));
     let apis = Documented((
         GatewayApi::new(gateway, door.clone()),
         QueryApi::new(gateway, door),

@@ -23,7 +23,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::documented::key_scheme;
 use crate::app::Face;
-use crate::body::BodyReader;
+use crate::body::{BodyReader, Keeping};
 use crate::error::failure::Text;
 use crate::error::{self, Failure, Route, Scene, json_response, port_failure};
 use crate::headers::request_id::RequestId;
@@ -112,7 +112,7 @@ impl Bodies {
     /// # Errors
     /// Size, framing, encoding.
     pub async fn read(&self, request: &Request, body: Body) -> Result<Bytes, Box<Failure>> {
-        let received = self.0.receive(request.headers(), body).await?;
+        let received = self.0.receive(request.headers(), body, Keeping::All).await?;
         self.0.unpack(request.headers(), received).await
     }
 }

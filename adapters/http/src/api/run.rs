@@ -1,9 +1,10 @@
-//! From a request to an answer, in the order of checks of contract 29.7: size and framing, client header,
-//! client known, audit headers, body.
+//! From a request to an answer, in the order of checks of contract 29.7: size and framing, client header, credential and
+//! budget, client known, audit headers, body. Without a key that counts, nothing of the body is kept.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use athena_application::context::Direct;
 use athena_application::ports::AuthObservation;
 use athena_application::{Caller, Context};
 use athena_application::{Error, Gateway};
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use poem::http::HeaderMap;
 use poem::{Body, Request, Response};
 
-use crate::body::BodyReader;
+use crate::body::{BodyReader, Keeping};
 use crate::error::{self, Failure, Route, Scene, auth, failure};
 use crate::headers::accept::negotiate;
 use crate::headers::request_id::RequestId;
@@ -48,6 +49,15 @@ pub struct Admitted {
     pub body: Bytes,
 }
 
+/// What the headers of a request have decided.
+struct Entry {
+    client: ClientName,
+    caller: Caller,
+    direct: Option<Direct>,
+    big_numbers_as_text: bool,
+    format: RowFormat,
+}
+
 impl Admitted {
     /// The body as JSON text.
     ///
@@ -60,13 +70,8 @@ impl Admitted {
 
 impl Door {
     /// A door before `gateway`.
-    pub fn new(gateway: Arc<Gateway>, settings: &HttpSettings) -> Self {
-        Self {
-            bodies: BodyReader::new(&gateway.limits, settings.client_request_timeout),
-            gateway,
-            audit: settings.require_audit_headers,
-            shape: settings.response_shape,
-        }
+    pub fn new(gateway: Arc<Gateway>, bodies: BodyReader, settings: &HttpSettings) -> Self {
+        Self { bodies, gateway, audit: settings.require_audit_headers, shape: settings.response_shape }
     }
 
     /// The scene of a request that has just come.
@@ -94,26 +99,56 @@ impl Door {
         scene: &mut Scene<'_>,
         forms: &[RowFormat],
     ) -> Result<Admitted, Box<Failure>> {
+        // Headers are judged before the body takes memory. A refusal waits until the body is known to be one.
+        let entry = match headers::client(headers) {
+            Ok(Some(client)) => Some(self.enter(headers, client, scene, forms)),
+            Ok(None) if scene.route == Route::Sql => None,
+            Ok(None) => Some(Err(failure::missing_client(scene.route))),
+            Err(failure) => Some(Err(failure)),
+        };
+        let keeping = if matches!(entry, Some(Err(_))) { Keeping::Nothing } else { Keeping::All };
         let began = Instant::now();
-        let received = self.bodies.receive(headers, body).await?;
+        let received = self.bodies.receive(headers, body, keeping).await?;
         let receiving = began.elapsed();
         let context = self.gateway.context(false);
-        let client = match headers::client(headers)? {
-            Some(client) => client,
-            None if scene.route == Route::Sql => {
+        scene.record.trail = Some(context.trail.clone());
+        let entry = match entry {
+            Some(entry) => entry?,
+            None => {
                 let body = self.bodies.unpack(headers, received.clone()).await?;
-                SqlRequest::db_name(&body).ok_or_else(|| failure::missing_client(scene.route))?
+                let client =
+                    SqlRequest::db_name(&body).ok_or_else(|| failure::missing_client(scene.route))?;
+                self.enter(headers, client, scene, forms)?
             }
-            None => return Err(failure::missing_client(scene.route)),
         };
+        let began = Instant::now();
+        let body = self.bodies.unpack(headers, received).await?;
+        scene.record.decode = receiving + began.elapsed();
+        let Entry { client, caller, direct, big_numbers_as_text, format } = entry;
+        let (control, bound) = (self.gateway.is_control(&client), caller.is_bound_to(&client));
+        Ok(Admitted {
+            client,
+            strip: StripNulls::read(headers),
+            format,
+            context: Context { big_numbers_as_text, control, bound, caller, direct, ..context },
+            body,
+        })
+    }
+
+    /// What the headers of a request for `client` decide.
+    fn enter(
+        &self,
+        headers: &HeaderMap,
+        client: ClientName,
+        scene: &mut Scene<'_>,
+        forms: &[RowFormat],
+    ) -> Result<Entry, Box<Failure>> {
         scene.client = Some(client.clone());
         scene.record.client = Some(client.clone());
-        scene.record.trail = Some(context.trail.clone());
         let known = self.gateway.check_client(&client);
         scene.record.client_known = !matches!(known, Err(Error::UnknownClient { .. }));
         let caller = self.judge(headers, &client, scene)?;
         known.map_err(|error| error::from_application(error, scene))?;
-        let (control, bound) = (self.gateway.is_control(&client), caller.is_bound_to(&client));
         let direct = match self.gateway.is_direct(&client) {
             true => {
                 let (url, key) = headers::supabase(headers)?;
@@ -129,16 +164,7 @@ impl Door {
         let big_numbers_as_text = headers::big_numbers_as_text(headers)?;
         scene.record.wants_timing = headers::wants_timing(headers)?;
         let format = negotiate(headers, forms)?;
-        let began = Instant::now();
-        let body = self.bodies.unpack(headers, received).await?;
-        scene.record.decode = receiving + began.elapsed();
-        Ok(Admitted {
-            client,
-            strip: StripNulls::read(headers),
-            format,
-            context: Context { big_numbers_as_text, control, bound, caller, direct, ..context },
-            body,
-        })
+        Ok(Entry { client, caller, direct, big_numbers_as_text, format })
     }
 
     /// Judges the credential and notes what came of it.

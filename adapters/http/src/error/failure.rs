@@ -227,6 +227,14 @@ pub fn too_slow(seconds: u64) -> Box<Failure> {
         .error(format!("the body did not arrive within {seconds} s"))
 }
 
+/// The memory for bodies is taken.
+pub fn too_many_bodies() -> Box<Failure> {
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_bodies", "rate_limiting", "Service Unavailable")
+        .error("too many request bodies are being received at present")
+        .hint("Nothing was done. Send the request again after Retry-After, or the rows in smaller requests.")
+        .retry_after(1)
+}
+
 /// A body that broke off.
 pub fn broken_body() -> Box<Failure> {
     bad_request("incomplete_body", "the body broke off before its end")

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZstdEncoder};
 use athena_http::HttpSettings;
+use futures_util::{StreamExt, poll};
 use poem::http::{Method, StatusCode};
 use tokio::io::AsyncWriteExt;
 
@@ -91,6 +92,39 @@ async fn a_body_must_arrive_in_time() {
     let reply = Reply::of(app.answer(asked).await).await;
     assert_eq!(reply.status, StatusCode::REQUEST_TIMEOUT);
     assert_eq!(reply.json()["code"], "request_timeout");
+}
+
+/// A body of two pieces whose rest never comes.
+fn stalled() -> poem::Body {
+    let begun = futures_util::stream::iter([r#"{"table_"#, r#"name":"#].map(Ok::<_, std::io::Error>));
+    poem::Body::from_bytes_stream(begun.chain(futures_util::stream::pending()))
+}
+
+#[tokio::test]
+async fn begun_bodies_share_a_memory_and_refused_requests_take_none_of_it() {
+    let (app, _) = server(&lenient());
+    let demo = [("X-Athena-Client", "demo")];
+    let ask = |headers: &[(&'static str, &'static str)], body: poem::Body| {
+        request(Method::POST, "/gateway/fetch", headers, body)
+    };
+    let refused = [("X-Athena-Client", "nobody")];
+    let mut waiting: Vec<_> = (0..100).map(|_| Box::pin(app.answer(ask(&refused, stalled())))).collect();
+    waiting.extend((0..8).map(|_| Box::pin(app.answer(ask(&demo, stalled())))));
+    for answer in &mut waiting {
+        assert!(poll!(answer).is_pending());
+    }
+    let reply = Reply::of(app.answer(ask(&demo, stalled())).await).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(reply.json()["code"], "too_many_bodies");
+    assert_eq!(reply.headers["retry-after"], "1");
+    let packed = packed("gzip", br#"{"table_name":"items"}"#).await;
+    let gzip = [demo[0], ("Content-Encoding", "gzip")];
+    let reply = Reply::of(app.answer(ask(&gzip, packed.clone().into())).await).await;
+    assert_eq!(reply.json()["code"], "too_many_bodies", "unpacked bodies take of the same memory");
+    let whole = || poem::Body::from(r#"{"table_name":"items"}"#);
+    assert_eq!(app.answer(ask(&demo, whole())).await.status(), StatusCode::OK, "it comes in one piece");
+    drop(waiting);
+    assert_eq!(app.answer(ask(&gzip, packed.into())).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -260,8 +260,13 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
         ),
         Client::new(name("broken"), ClientState::Misconfigured { reason: "no variable".into() }),
     ]);
-    let limits =
-        Limits { max_body_bytes: 4096, max_decompressed_bytes: 8192, max_rows: 50_000, ..Limits::default() };
+    let limits = Limits {
+        max_received_bytes: 32 << 10,
+        max_body_bytes: 4096,
+        max_decompressed_bytes: 8192,
+        max_rows: 50_000,
+        ..Limits::default()
+    };
     let gateway = Gateway {
         direct: None,
         apart: Default::default(),
