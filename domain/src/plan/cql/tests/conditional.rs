@@ -111,7 +111,7 @@ fn an_insert_may_find_its_row() {
 }
 
 fn key(scope: Scope, rights: &[&'static str]) -> ApiKey {
-    ApiKey { rights: RightSet::new(rights.iter().copied()), scope, ..ApiKey::new(1, "") }
+    ApiKey { rights: RightSet::new(rights.iter().copied()).into(), scope: scope.into(), ..ApiKey::new(1, "") }
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn under<T>(filter: &str, run: impl FnOnce(Asking<'_>) -> T) -> T {
     };
     let filters = format!(r#"{{"{table}":[{filter}]}}"#);
     let scope = Scope::from_parts(None, None, None, Some(&filters)).unwrap();
-    let key = ApiKey { rights: RightSet::new(["*"]), scope, ..ApiKey::new(1, "") };
+    let key = ApiKey { rights: RightSet::new(["*"]).into(), scope: scope.into(), ..ApiKey::new(1, "") };
     run(Asking { allow_filtering: false, authority: Some(Authority::of(&key)) })
 }
 
@@ -114,7 +114,7 @@ fn a_refusal_names_no_column_that_the_key_does_not_reach() {
     let columns = r#"{"events":["b","plain"]}"#;
     let filters = format!(r#"{{"events":[{}]}}"#, eq("legacy", 1));
     let scope = Scope::from_parts(None, None, Some(columns), Some(&filters)).unwrap();
-    let key = ApiKey { rights: RightSet::new(["*"]), scope, ..ApiKey::new(1, "") };
+    let key = ApiKey { rights: RightSet::new(["*"]).into(), scope: scope.into(), ..ApiKey::new(1, "") };
     let asking = Asking { allow_filtering: false, authority: Some(Authority::of(&key)) };
     let error = asking.read("events", &format!(r#","conditions":{}"#, conditions("plain eq 1"))).unwrap_err();
     assert_eq!(error.code, RequestCode::NotSupportedByBackend);
@@ -128,7 +128,7 @@ fn a_refusal_names_no_column_that_the_key_does_not_reach() {
 fn columns_of_the_key_are_not_named_to_those_who_must_not_see_them() {
     let columns = r#"{"events":["a","b","c","plain"]}"#;
     let scope = Scope::from_parts(None, None, Some(columns), None).unwrap();
-    let key = ApiKey { rights: RightSet::new(["*"]), scope, ..ApiKey::new(1, "") };
+    let key = ApiKey { rights: RightSet::new(["*"]).into(), scope: scope.into(), ..ApiKey::new(1, "") };
     let asking = Asking { allow_filtering: false, authority: Some(Authority::of(&key)) };
     let body = r#"{"table_name":"events","insert_body":{"a":1,"b":2,"c":3},"columns":"a"}"#;
     let error = asking.insert(body).unwrap_err();
