@@ -43,7 +43,7 @@ impl Bench {
         let registry = clients.map(|(known, state)| Client::new(name(known), state));
         let gateway = Gateway {
             direct: None,
-            apart: Default::default(),
+            caches: Default::default(),
             memory: Default::default(),
             registry: Arc::new(ClientRegistry::new(registry)),
             limits,

@@ -73,7 +73,7 @@ impl Cql {
             cursors: Default::default(),
             budgets: Default::default(),
             direct: None,
-            apart: Default::default(),
+            caches: Default::default(),
             memory: Default::default(),
         })
     }
@@ -90,6 +90,10 @@ impl Cql {
 impl SchemaReader for Cql {
     fn loaded(&self) -> Option<Arc<Schema>> {
         Some(self.known.lock().unwrap().clone())
+    }
+
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
     }
 
     async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {

@@ -191,6 +191,10 @@ impl SchemaReader for Script {
         Some(schema())
     }
 
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
+    }
+
     async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {
         Ok(schema())
     }
@@ -221,6 +225,10 @@ impl SchemaReader for CqlScript {
         };
         let schema = Schema::new(relations, HashMap::new(), vec!["ks".into()]);
         Some(Arc::new(schema.speaking(Dialect::Cql(rules))))
+    }
+
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
     }
 
     async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {
@@ -269,7 +277,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     };
     let gateway = Gateway {
         direct: None,
-        apart: Default::default(),
+        caches: Default::default(),
         memory: Default::default(),
         registry: Arc::new(registry),
         limits,
