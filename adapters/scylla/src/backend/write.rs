@@ -13,8 +13,8 @@ use super::ScyllaBackend;
 use super::effort::Effort;
 use super::exchange::finish;
 use super::rows::{Answer, rows, unreadable};
-use crate::failure::{Intent, PORT};
-use crate::render::{Marker, Statement, is_batch};
+use crate::failure::{Intent, PORT, is_forgotten};
+use crate::render::{Statement, Values, is_batch};
 use crate::session::Session;
 
 /// The column that tells whether a conditional write was carried out.
@@ -77,16 +77,22 @@ impl ScyllaBackend {
         let Some(first) = insert.rows.first() else { return Ok(()) };
         // Every row has the same columns, so that one text serves them all; what stands behind the values does too.
         let Statement { text, markers } = Statement::insert(insert, first);
-        let ready = self.prepared(session, text, Intent::Write, effort).await?;
+        let mut ready = self.prepared(session, text, Intent::Write, effort).await?;
         let shared = &markers[first.len()..];
-        let mut values = Vec::with_capacity(insert.rows.len());
-        for row in &insert.rows {
-            values.push(row.iter().map(Marker::One).chain(shared.iter().copied()).collect::<Vec<_>>());
-            batch.append_statement(ready.clone());
-        }
-        let patience = effort.patience();
-        batch.set_request_timeout(Some(patience));
-        let result = finish(session.driver().batch(&batch, &values), Intent::Write, patience).await?;
+        let values: Vec<Values<'_>> = insert.rows.iter().map(|row| Values { row, shared }).collect();
+        let mut times = 0;
+        let result = loop {
+            batch.statements = vec![ready.clone().into(); values.len()];
+            let patience = effort.patience();
+            batch.set_request_timeout(Some(patience));
+            match finish(session.driver().batch(&batch, &values), Intent::Write, patience).await {
+                Err(error) if is_forgotten(&error) => {
+                    let text = ready.get_statement();
+                    ready = self.remembered(session, text, Intent::Write, effort, &mut times, error).await?;
+                }
+                outcome => break outcome?,
+            }
+        };
         if insert.existing == Existing::Refuses && !applied(&result_rows(result)?)? {
             return Err(duplicate(&insert.relation));
         }
