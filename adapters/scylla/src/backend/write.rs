@@ -140,23 +140,13 @@ impl ScyllaBackend {
     ) -> Result<Done, PortError> {
         let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
+        let Some(before) = self.before(&session, delete, sink, effort, &mut done).await? else {
+            return Ok(done);
+        };
+        let mut before = before.into_iter();
         let mut removed = Vec::new();
         for key in &delete.rows {
-            // Afterwards nobody can read it.
-            let before = match &delete.returning[..] {
-                [] if delete.timestamp.is_none() => None,
-                [] => Some(Statement::presence(&delete.relation, key)),
-                outputs => Some(Statement::row(&delete.relation, outputs, key, delete.visible())),
-            };
-            let before = match before {
-                None => None,
-                Some(statement) => {
-                    let result = self.once(&session, statement, Intent::Read, effort).await;
-                    let result = result.map_err(|error| after(error, done.affected))?;
-                    done.statements += 1;
-                    Some(rows(result)?)
-                }
-            };
+            let before = before.next();
             let statement = Statement::delete(delete, key);
             let result = self.once(&session, statement, Intent::Write, effort).await;
             let result = result.map_err(|error| after(error, done.affected))?;
@@ -201,6 +191,36 @@ impl ScyllaBackend {
         answer.announce(sink);
         done.rows = answer.rows;
         Ok(done)
+    }
+
+    /// What the rows of a removal are before it, as afterwards nobody can read them; nothing where it does not matter,
+    /// and `None` when they are too large to be kept, all of them before the first one is removed.
+    async fn before(
+        &self,
+        session: &Session,
+        delete: &CqlDelete,
+        sink: &mut dyn RowStream,
+        effort: Effort,
+        done: &mut Done,
+    ) -> Result<Option<Vec<QueryRowsResult>>, PortError> {
+        if delete.returning.is_empty() && delete.timestamp.is_none() {
+            return Ok(Some(Vec::new()));
+        }
+        let (mut before, mut bytes) = (Vec::with_capacity(delete.rows.len()), 0);
+        for key in &delete.rows {
+            let statement = match &delete.returning[..] {
+                [] => Statement::presence(&delete.relation, key),
+                outputs => Statement::row(&delete.relation, outputs, key, delete.visible()),
+            };
+            let row = rows(self.once(session, statement, Intent::Read, effort).await?)?;
+            done.statements += 1;
+            bytes += row.rows_bytes_size() as u64;
+            before.push(row);
+            if !sink.keep(bytes) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(before))
     }
 
     /// Reads what was written and hands it on.
