@@ -190,6 +190,8 @@ pub enum InsertSource {
     Columns(Vec<Vec<Option<Box<str>>>>),
     /// Rows of binds where `None` is the column's default.
     Rows(Vec<Vec<Option<Bind>>>),
+    /// Rows for CQL, where what a row leaves out is null.
+    Cql(Vec<Vec<cql::CqlValue>>),
 }
 
 /// A new value of a row that is already there.
@@ -219,6 +221,7 @@ impl InsertSource {
             Self::Row(_) => 1,
             Self::Columns(columns) => columns.first().map_or(0, Vec::len),
             Self::Rows(rows) => rows.len(),
+            Self::Cql(rows) => rows.len(),
         }
     }
 }

@@ -82,6 +82,8 @@ pub(crate) fn late(after: Duration, intent: Intent) -> PortError {
 
 fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
     let kind = match &error {
+        // Nothing was carried out, whatever it was.
+        error if forgets(error) => PortErrorKind::Exhausted,
         RequestAttemptError::DbError(error, text) => database(error, text, intent),
         RequestAttemptError::BrokenConnectionError(_) => match intent {
             Intent::Read => PortErrorKind::Unavailable,
@@ -91,10 +93,28 @@ fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
         _ => PortErrorKind::Internal,
     };
     let health = match &error {
+        // It answers.
+        error if forgets(error) => Some(Health::Doubtful),
         RequestAttemptError::DbError(error, _) => doubt(error),
         _ => None,
     };
     PortError { port: PORT, kind, source: Some(error.into()), health }
+}
+
+/// Whether the server did not know the statement that it was to carry out, and so did nothing.
+fn forgets(error: &RequestAttemptError) -> bool {
+    matches!(
+        error,
+        RequestAttemptError::DbError(DbError::Unprepared { .. }, _)
+            | RequestAttemptError::RepreparedIdChanged { .. }
+            | RequestAttemptError::RepreparedIdMissingInBatch
+    )
+}
+
+/// Whether the statement failed because the server had forgotten it: it was not carried out.
+pub(crate) fn is_forgotten(error: &PortError) -> bool {
+    let cause = error.source.as_deref().and_then(|source| source.downcast_ref::<RequestAttemptError>());
+    cause.is_some_and(forgets)
 }
 
 /// What an answer says about the database where that is not as much as its kind does. A node that answers is there;
@@ -196,6 +216,10 @@ mod tests {
         assert_eq!(kind(DbError::Overloaded, Intent::Read), PortErrorKind::Unavailable);
         assert_eq!(kind(DbError::Overloaded, Intent::Write), PortErrorKind::Lost);
         assert_eq!(kind(DbError::ServerError, Intent::Read), PortErrorKind::Internal);
+        let forgotten = || DbError::Unprepared { statement_id: Vec::new().into() };
+        for intent in [Intent::Read, Intent::Write] {
+            assert_eq!(kind(forgotten(), intent), PortErrorKind::Exhausted, "nothing was carried out");
+        }
         for (error, reason, code) in [
             (DbError::SyntaxError, Reason::Syntax, "0x2000"),
             (DbError::Invalid, Reason::Statement, "0x2200"),

@@ -11,8 +11,9 @@ use athena_domain::query::Stamp;
 use athena_domain::schema::Relation;
 use scylla::frame::response::result::{CollectionType, ColumnType};
 use scylla::serialize::SerializationError;
+use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::value::SerializeValue;
-use scylla::serialize::writers::{CellWriter, WrittenCellProof};
+use scylla::serialize::writers::{CellWriter, RowWriter, WrittenCellProof};
 
 use crate::value::{Bound, OtherType};
 
@@ -53,6 +54,36 @@ impl SerializeValue for Marker<'_> {
                 builder.finish().map_err(SerializationError::new)
             }
         }
+    }
+}
+
+/// The values of one of several statements that have a text in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Values<'a> {
+    pub row: &'a [CqlValue],
+    /// What stands behind them, the same for every one.
+    pub shared: &'a [Marker<'a>],
+}
+
+impl SerializeRow for Values<'_> {
+    fn serialize(
+        &self,
+        context: &RowSerializationContext<'_>,
+        writer: &mut RowWriter<'_>,
+    ) -> Result<(), SerializationError> {
+        let columns = context.columns();
+        if columns.len() != self.row.len() + self.shared.len() {
+            return Err(SerializationError::new(OtherType));
+        }
+        let values = self.row.iter().map(Marker::One).chain(self.shared.iter().copied());
+        for (value, column) in values.zip(columns) {
+            value.serialize(column.typ(), writer.make_cell_writer())?;
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.row.is_empty() && self.shared.is_empty()
     }
 }
 
@@ -199,10 +230,15 @@ impl<'a> Statement<'a> {
         }
     }
 
+    /// Each column once and in the table's order: in whatever order a caller names them, it is one statement. The
+    /// answer is read by the columns' names.
     fn columns(&mut self, relation: &Relation, outputs: &[Output]) {
-        for (index, output) in outputs.iter().enumerate() {
+        let mut columns: Vec<usize> = outputs.iter().map(|output| output.column).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        for (index, column) in columns.into_iter().enumerate() {
             self.separate(index, ", ");
-            self.name(&relation.columns[output.column].name);
+            self.name(&relation.columns[column].name);
         }
     }
 

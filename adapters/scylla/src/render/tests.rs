@@ -60,6 +60,11 @@ fn one() -> CqlValue {
 fn reads() {
     let mut plan = read();
     assert_eq!(Statement::read(&plan, &[]).text, r#"SELECT "At", "odd""name" FROM "k"."t""#);
+    // In whatever order a caller names columns, and however often, it is one statement.
+    let mut turned = plan.clone();
+    turned.outputs.reverse();
+    turned.outputs.extend(plan.outputs.clone());
+    assert_eq!(Statement::read(&turned, &[]).text, Statement::read(&plan, &[]).text);
     plan.every = true;
     assert_eq!(Statement::read(&plan, &[]).text, r#"SELECT * FROM "k"."t""#);
     // What tells rows apart is asked for beside the rest.

@@ -31,10 +31,11 @@ impl Writes<'_> {
         let relation = plan.relation;
         let table = writable(&relation)?;
         can_be_kept(plan.guard)?;
-        let rows = match plan.source {
-            InsertSource::Row(row) => vec![row.into_iter().map(Some).collect()],
-            InsertSource::Rows(rows) => rows,
-            InsertSource::Columns(_) => return Err(invalid("its rows cannot be written")),
+        let mut rows = match plan.source {
+            InsertSource::Cql(rows) => rows,
+            InsertSource::Row(_) | InsertSource::Rows(_) | InsertSource::Columns(_) => {
+                return Err(invalid("its rows cannot be written"));
+            }
         };
         self.not_too_many(rows.len())?;
         if let Some(most) = plan.guard.max_affected.filter(|most| rows.len() as u64 > *most) {
@@ -65,18 +66,14 @@ impl Writes<'_> {
             ));
         }
         let keeps_nulls = |column: usize| existing == Existing::Changes || table.statics.contains(&column);
-        let mut values = Vec::with_capacity(rows.len());
-        for row in rows {
-            let cells =
-                plan.columns.iter().zip(row).map(|(column, cell)| match cell.map(|bind| bind.datum) {
-                    Some(Datum::Cql(CqlValue::Null)) | None if keeps_nulls(*column) => CqlValue::Null,
-                    Some(Datum::Cql(CqlValue::Null)) | None => CqlValue::Unset,
-                    Some(Datum::Cql(value)) => value,
-                    Some(_) => CqlValue::Unset,
-                });
-            values.push(cells.collect::<Vec<_>>());
+        for row in &mut rows {
+            for (column, value) in plan.columns.iter().zip(row) {
+                if *value == CqlValue::Null && !keeps_nulls(*column) {
+                    *value = CqlValue::Unset;
+                }
+            }
         }
-        let partitions = keys(&relation, table, existing, &plan.columns, &values)?;
+        let partitions = keys(&relation, table, existing, &plan.columns, &rows)?;
         let batch = match (several, partitions, existing) {
             (false, ..) => Batch::Single,
             (true, 1, Existing::Refuses | Existing::Changes) => Batch::Partition,
@@ -101,13 +98,13 @@ impl Writes<'_> {
             }
         };
         if let Some(check) = &plan.check {
-            in_scope(&relation, table, check, existing, &plan.columns, &values)?;
+            in_scope(&relation, table, check, existing, &plan.columns, &rows)?;
         }
         let visible = visible(&relation, plan.check.as_ref())?;
         Ok(CqlInsert {
             visible,
             columns: plan.columns,
-            rows: values,
+            rows,
             existing,
             batch,
             stamp: plan.stamp,
