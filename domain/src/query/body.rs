@@ -4,11 +4,14 @@
 //! per object; a typed `Deserialize` could not name the nearest known field. This reader borrows the
 //! body and hands out one level at a time.
 
-use std::borrow::Cow;
-use std::fmt;
+mod level;
 
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
+
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
+
+use level::{Elements, Entries};
 
 use super::identifier::MAX_IDENTIFIER_BYTES;
 use super::value::Value;
@@ -143,14 +146,52 @@ impl<'a> JsonText<'a> {
     /// # Errors
     /// [`RequestCode::InvalidField`] when it is not an array.
     pub fn expect_array(self, field: &str) -> Result<Vec<JsonText<'a>>, RequestError> {
+        let mut elements = Vec::new();
+        self.each(field, |_, element| {
+            elements.push(element);
+            Ok(())
+        })?;
+        Ok(elements)
+    }
+
+    /// The elements of the array at `field`, of which there may be so many; no more are read.
+    ///
+    /// # Errors
+    /// [`RequestCode::InvalidField`] when it is not an array, or has more.
+    pub fn expect_array_of(self, most: usize, field: &str) -> Result<Vec<JsonText<'a>>, RequestError> {
+        let mut elements = Vec::new();
+        self.each(field, |index, element| {
+            if index == most {
+                return Err(too_many(field, most));
+            }
+            elements.push(element);
+            Ok(())
+        })?;
+        Ok(elements)
+    }
+
+    /// Hands over the elements of the array at `field` one by one, each with its place, until one is refused.
+    ///
+    /// # Errors
+    /// [`RequestCode::InvalidField`] when it is not an array; the refusal of an element.
+    pub fn each(
+        self,
+        field: &str,
+        take: impl FnMut(usize, JsonText<'a>) -> Result<(), RequestError>,
+    ) -> Result<(), RequestError> {
         if !self.is_array() {
             return Err(RequestError::invalid(
                 field,
                 format!("`{field}` must be an array, not {}", self.kind()),
             ));
         }
-        let mut reader = serde_json::Deserializer::from_str(self.0);
-        reader.deserialize_seq(Elements).map_err(|fault| unreadable(field, &fault))
+        let (mut reader, mut refusal) = (serde_json::Deserializer::from_str(self.0), None);
+        let elements = Elements { take, refusal: &mut refusal };
+        let outcome = reader.deserialize_seq(elements);
+        match refusal {
+            Some(refusal) => Err(refusal),
+            None => outcome.map_err(|fault| unreadable(field, &fault)),
+        }
     }
 
     /// The fields of the object at `field` (empty for the body itself).
@@ -298,57 +339,9 @@ impl<'a> Object<'a> {
     }
 }
 
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> serde::Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a field name")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
-struct Entries;
-
-impl<'de> Visitor<'de> for Entries {
-    type Value = Vec<(Cow<'de, str>, JsonText<'de>)>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::with_capacity(8);
-        while let Some((Key(name), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-            fields.push((name, JsonText(value.get())));
-        }
-        Ok(fields)
-    }
-}
-
-struct Elements;
-
-impl<'de> Visitor<'de> for Elements {
-    type Value = Vec<JsonText<'de>>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(value) = seq.next_element::<&'de RawValue>()? {
-            elements.push(JsonText(value.get()));
-        }
-        Ok(elements)
-    }
+/// The refusal of a list that is longer than it may be.
+pub(super) fn too_many(field: &str, most: usize) -> RequestError {
+    RequestError::invalid(field, format!("`{field}` has more than {most} entries"))
 }
 
 #[cfg(test)]

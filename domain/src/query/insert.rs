@@ -22,6 +22,9 @@ pub struct Assignment {
     pub field: Box<str>,
 }
 
+/// Most rows of one insert that hold no value: three bytes each, they would make a short body many rows.
+const MAX_EMPTY_ROWS: usize = 10_000;
+
 /// One row to insert.
 pub type Row = Vec<Assignment>;
 
@@ -158,15 +161,23 @@ fn parse_rows(payload: JsonText<'_>) -> Result<Vec<Row>, RequestError> {
         )
     };
     let rows: Vec<Row> = if payload.is_array() {
-        let entries = payload.expect_array("insert_body")?;
-        let row = |(index, entry): (usize, JsonText<'_>)| {
+        let (mut rows, mut empty) = (Vec::new(), 0);
+        payload.each("insert_body", |index, entry| {
             let field = format!("insert_body[{index}]");
             if !entry.is_object() {
                 return Err(invalid(&field, "every element of the array must be an object"));
             }
-            parse_assignments(entry, &field)
-        };
-        entries.into_iter().enumerate().map(row).collect::<Result<_, _>>()?
+            let row = parse_assignments(entry, &field)?;
+            empty += usize::from(row.is_empty());
+            if empty > MAX_EMPTY_ROWS {
+                let reason =
+                    format!("more than {MAX_EMPTY_ROWS} rows hold no value; send fewer of them at once");
+                return Err(invalid("insert_body", &reason));
+            }
+            rows.push(row);
+            Ok(())
+        })?;
+        rows
     } else if payload.is_object() {
         vec![parse_assignments(payload, "insert_body")?]
     } else {
