@@ -47,6 +47,7 @@ pub use rows::{QueryResult, Rows};
 pub use rpc::Rpc;
 pub use supabase::SupabaseBackend;
 
+pub use query_builder::{Attempt, Page, Pages};
 use query_builder::{Delete, Insert, Query, Select, Update};
 use serde_json::{Value, json};
 use transport::{Form, Transport};

@@ -17,7 +17,8 @@ use crate::ports::{Backend, DirectTarget, DirectTargets};
 /// Hosts that are remembered at once. Those beyond share one bulkhead and have no breaker.
 pub const MOST_HOSTS: usize = 256;
 
-/// A host that nobody has asked for so long is forgotten, unless it is taken to be away.
+/// A host that nobody has asked for so long is forgotten, also one that is taken to be away: as many made-up names as
+/// are remembered would otherwise keep every other host out for good.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// How often those are looked for.
@@ -69,15 +70,15 @@ impl DirectHosts {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(hosts.swept) >= SWEEP {
             hosts.swept = now;
-            hosts.by_place.retain(|_, host| !host.may_leave() || now.duration_since(host.used) < IDLE);
+            hosts.by_place.retain(|_, host| host.is_asked() || now.duration_since(host.used) < IDLE);
         }
         if let Some(host) = hosts.by_place.get_mut(place) {
             host.used = now;
             return Some(host.clone());
         }
         if hosts.by_place.len() >= MOST_HOSTS {
-            let leaving = hosts.by_place.iter().filter(|(_, host)| host.may_leave());
-            let oldest = leaving.min_by_key(|(_, host)| host.used).map(|(place, _)| place.clone())?;
+            let idle = hosts.by_place.iter().filter(|(_, host)| !host.is_asked());
+            let oldest = idle.min_by_key(|(_, host)| host.used).map(|(place, _)| place.clone())?;
             hosts.by_place.remove(&oldest);
         }
         let host = Host {
@@ -92,9 +93,9 @@ impl DirectHosts {
 }
 
 impl Host {
-    /// Whether nobody uses it and nothing is known against it.
-    fn may_leave(&self) -> bool {
-        Arc::strong_count(&self.places) == 1 && self.circuit.check_at().is_none()
+    /// Whether somebody uses it right now.
+    fn is_asked(&self) -> bool {
+        Arc::strong_count(&self.places) > 1
     }
 
     /// Looks, besides the request, whether the host is back, or still there, if it is time to.

@@ -27,7 +27,7 @@ pub use write::Written;
 
 use std::sync::Arc;
 
-use athena_domain::access::AuthReason;
+use athena_domain::access::{AuthReason, Authority, TablePlace};
 use athena_domain::error::RequestCode;
 use athena_domain::plan::{Operation, Plan, PlanOptions, Planner};
 use athena_domain::query::Decoding;
@@ -101,9 +101,20 @@ impl Target {
                 context.trail.deny_for(AuthReason::RowOutOfScope);
             }
             if let PortErrorKind::Rejected(rejection) = &mut error.kind
-                && context.caller.authority().is_some_and(|authority| authority.hides_values())
+                && let Some(authority) = context.caller.authority().filter(Authority::hides_values)
             {
-                rejection.hide_values(matches!(plan.operation, Operation::Raw(_)));
+                let own_sql = matches!(plan.operation, Operation::Raw(_));
+                rejection.hide_values(own_sql);
+                let schema = self.schema.loaded();
+                let default_schema = schema.as_ref().map_or("", |schema| schema.default_schema());
+                rejection.hide_column(|schema, table, column| match table {
+                    _ if own_sql => true,
+                    Some(table) => {
+                        let schema = schema.unwrap_or(default_schema);
+                        authority.allows_column(TablePlace { schema, table, default_schema }, column)
+                    }
+                    None => authority.leaves_plans_alone(),
+                });
             }
             error
         })

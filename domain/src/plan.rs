@@ -11,9 +11,11 @@ pub mod cql;
 mod fetch;
 mod filter;
 mod lists;
+mod number;
 mod open;
 mod page;
 mod raw;
+mod refusal;
 mod tuning;
 mod write;
 

@@ -68,8 +68,9 @@ impl AthenaClientBuilder {
         Ok(self)
     }
 
-    /// Whether a connection to PostgreSQL is encrypted where the server can; the URL's own word for it wins. What
-    /// begins with `https://` always is, ScyllaDB never: to demand it there is an error.
+    /// Whether connections are encrypted; the URL's own word for it wins. To PostgreSQL they are where the server can,
+    /// unless this says no. To ScyllaDB they are if this says so, and then a certificate for the host is demanded, of a
+    /// public authority or of those in the URL's `sslrootcert`. What begins with `https://` always is.
     pub fn ssl(mut self, ssl: bool) -> Self {
         self.ssl = Some(ssl);
         self
@@ -165,11 +166,6 @@ impl AthenaClientBuilder {
             return Err(configuration("Supabase key is required"));
         }
         let is_cql = backend == BackendType::Scylla;
-        if is_cql && self.ssl == Some(true) {
-            return Err(configuration(
-                "this build speaks CQL without TLS; put a tunnel in front of the database",
-            ));
-        }
         Ok(ClientConfig {
             backend,
             connection: ConnectionConfig {

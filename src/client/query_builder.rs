@@ -1,7 +1,14 @@
 //! Requests, built step by step; what they mean is decided by the gateway alone.
 
-use std::marker::PhantomData;
+mod attempt;
+mod filters;
+mod page;
 
+use std::marker::PhantomData;
+use std::time::Duration;
+
+pub use attempt::{Attempt, Conditional, Write};
+pub use page::{Page, Pages};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -79,6 +86,8 @@ pub struct Query<'a, V> {
     client: &'a AthenaClient,
     body: Map<String, Value>,
     conditions: Vec<Value>,
+    /// What the row must be for a write to be carried out.
+    only_if: Vec<Value>,
     order: Vec<Value>,
     columns: Vec<String>,
     verb: PhantomData<V>,
@@ -92,6 +101,7 @@ impl<'a, V: Verb> Query<'a, V> {
             client,
             body,
             conditions: Vec::new(),
+            only_if: Vec::new(),
             order: Vec::new(),
             columns: Vec::new(),
             verb: PhantomData,
@@ -114,14 +124,26 @@ impl<'a, V: Verb> Query<'a, V> {
         self.set(name, value)
     }
 
+    /// How many replicas of a CQL database have to agree, such as `quorum`; within what its client allows.
+    pub fn consistency(self, level: &str) -> Self {
+        self.set("consistency", level)
+    }
+
+    /// How long a CQL database may spend on one page or one write; it can only be shortened.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.set("timeout_ms", millis)
+    }
+
     fn body(self) -> (Value, Vec<String>) {
-        let Self { mut body, conditions, order, columns, .. } = self;
+        let Self { mut body, conditions, only_if, order, columns, .. } = self;
         let mut put = |field: &str, list: Vec<Value>| {
             if !list.is_empty() {
                 body.insert(field.to_owned(), list.into());
             }
         };
         put("conditions", conditions);
+        put("if", only_if);
         put("sort_by", order);
         put("columns", columns.iter().map(|column| column.as_str().into()).collect());
         let labels = columns.iter().map(|column| label(column).to_owned()).collect();
@@ -147,82 +169,6 @@ fn split(columns: &str) -> impl Iterator<Item = &str> {
 fn label(column: &str) -> &str {
     let name = column.split("::").next().unwrap_or(column);
     name.split_once(':').map_or(name, |(alias, _)| alias).trim()
-}
-
-impl<V: Filtered> Query<'_, V> {
-    /// Any condition: an operator of the gateway's, a column and a value.
-    pub fn filter(mut self, operator: &str, column: &str, value: impl Into<Value>) -> Self {
-        self.conditions.push(json!({ "operator": operator, "column": column, "value": value.into() }));
-        self
-    }
-
-    /// Rows whose column equals the value; null means "is null".
-    pub fn where_eq(self, column: &str, value: impl Into<Value>) -> Self {
-        self.filter("eq", column, value)
-    }
-
-    /// Rows whose column differs from the value; null means "is not null".
-    pub fn where_neq(self, column: &str, value: impl Into<Value>) -> Self {
-        self.filter("neq", column, value)
-    }
-
-    /// Rows whose column is greater.
-    pub fn where_gt(self, column: &str, value: impl Into<Value>) -> Self {
-        self.filter("gt", column, value)
-    }
-
-    /// Rows whose column is greater or equal.
-    pub fn where_gte(self, column: &str, value: impl Into<Value>) -> Self {
-        self.filter("gte", column, value)
-    }
-
-    /// Rows whose column is less.
-    pub fn where_lt(self, column: &str, value: impl Into<Value>) -> Self {
-        self.filter("lt", column, value)
-    }
-
-    /// Rows whose column is less or equal.
-    pub fn where_lte(self, column: &str, value: impl Into<Value>) -> Self {
-        self.filter("lte", column, value)
-    }
-
-    /// Rows whose column is one of the values; of none there are no rows.
-    pub fn where_in<T: Into<Value>>(self, column: &str, values: Vec<T>) -> Self {
-        self.filter("in", column, values.into_iter().map(Into::into).collect::<Vec<Value>>())
-    }
-
-    /// Rows whose column matches the pattern, `%` and `_` standing for any text and any character.
-    pub fn where_like(self, column: &str, pattern: &str) -> Self {
-        self.filter("like", column, pattern)
-    }
-
-    /// As [`Query::where_like`], whatever the case.
-    pub fn where_ilike(self, column: &str, pattern: &str) -> Self {
-        self.filter("ilike", column, pattern)
-    }
-
-    /// Rows whose column is null.
-    pub fn where_null(self, column: &str) -> Self {
-        self.filter("is", column, "null")
-    }
-
-    /// Rows whose array, JSON or range contains the value.
-    pub fn where_contains(self, column: &str, value: impl Into<Value>) -> Self {
-        self.filter("contains", column, value)
-    }
-
-    /// Rows for which any of the expressions holds, such as `age.gt.36,name.is.null`.
-    pub fn or(mut self, expressions: &str) -> Self {
-        self.conditions.push(json!({ "operator": "or", "value": expressions }));
-        self
-    }
-
-    pub(super) fn by_id(self, id: Option<Value>) -> Self {
-        match id {
-            Some(id) => self.where_eq("id", id),
-            None => self,
-        }
-    }
 }
 
 impl<V: Writing> Query<'_, V> {

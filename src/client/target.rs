@@ -1,9 +1,11 @@
 //! From what a client is made of to the URI that a gateway takes.
 
+mod cql;
+
 use reqwest::Url;
 
 use super::builder::{KEY_VARIABLE, configuration};
-use super::config::{BackendType, ClientConfig};
+use super::config::{BackendType, ClientConfig, ConnectionConfig};
 use super::error::AthenaError;
 
 /// The URI of the database: its URL, with what that leaves open filled in.
@@ -16,28 +18,9 @@ pub(super) fn uri(config: &ClientConfig) -> Result<String, AthenaError> {
         BackendType::Supabase if is_http => Ok(rest("supabase", given, config)),
         BackendType::Postgrest if is_http => Ok(rest("postgrest", given, config)),
         BackendType::Supabase => Err(configuration("the URL of a Supabase project begins with https://")),
-        BackendType::Scylla => {
-            let url = if scheme.is_some() { given.to_owned() } else { format!("cql://{given}") };
-            let key = connection.key.as_ref().map(|key| key.expose());
-            // One connection carries many requests: what is bounded is how many are under way.
-            filled(&url, config, key, |url| {
-                if !url.query_pairs().any(|(name, _)| name == "max_concurrent") {
-                    let most = config.pool.max_connections.clamp(1, 100_000).to_string();
-                    url.query_pairs_mut().append_pair("max_concurrent", &most);
-                }
-            })
-        }
+        BackendType::Scylla => cql::uri(given, config),
         BackendType::Native | BackendType::PostgreSQL | BackendType::Neon | BackendType::Postgrest => {
-            filled(given, config, None, |url| {
-                let ssl = match (config.backend == BackendType::Neon, connection.ssl) {
-                    (true, _) => "require",
-                    (false, false) => "disable",
-                    (false, true) => return,
-                };
-                if !url.query_pairs().any(|(name, _)| name == "sslmode") {
-                    url.query_pairs_mut().append_pair("sslmode", ssl);
-                }
-            })
+            postgres(given, config)
         }
     }
 }
@@ -49,25 +32,34 @@ fn rest(kind: &str, url: &str, config: &ClientConfig) -> String {
     format!("{kind}+{url}{key}")
 }
 
-fn filled(
-    text: &str,
-    config: &ClientConfig,
-    password: Option<&str>,
-    finish: impl FnOnce(&mut Url),
-) -> Result<String, AthenaError> {
+fn postgres(given: &str, config: &ClientConfig) -> Result<String, AthenaError> {
     let connection = &config.connection;
-    // Several hosts are more than this parser takes; such a URI has to say everything itself.
-    let several_hosts = text.split_once("://").is_some_and(|(_, rest)| {
-        rest.split(['/', '?']).next().is_some_and(|authority| authority.contains(','))
-    });
-    if several_hosts {
-        return Ok(text.to_owned());
-    }
     let unreadable = || configuration("the connection URL cannot be read");
-    let mut url = Url::parse(text).map_err(|_| unreadable())?;
+    let authority = given.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next());
+    // A password may hold a comma.
+    let hosts = authority.and_then(|authority| authority.rsplit('@').next());
+    if hosts.is_some_and(|hosts| hosts.contains(',')) {
+        return Err(configuration("the connection URL of a PostgreSQL names one host"));
+    }
+    let mut url = Url::parse(given).map_err(|_| unreadable())?;
     if let (None, Some(port)) = (url.port(), connection.port) {
         url.set_port(Some(port)).map_err(|()| unreadable())?;
     }
+    fill(&mut url, connection, None)?;
+    let ssl = match (config.backend == BackendType::Neon, connection.ssl) {
+        (true, _) => Some("require"),
+        (false, false) => Some("disable"),
+        (false, true) => None,
+    };
+    if let Some(ssl) = ssl.filter(|_| !url.query_pairs().any(|(name, _)| name == "sslmode")) {
+        url.query_pairs_mut().append_pair("sslmode", ssl);
+    }
+    Ok(url.into())
+}
+
+/// Fills in what a URL leaves open.
+fn fill(url: &mut Url, connection: &ConnectionConfig, password: Option<&str>) -> Result<(), AthenaError> {
+    let unreadable = || configuration("the connection URL cannot be read");
     if let (true, Some(user)) = (url.username().is_empty(), &connection.user) {
         url.set_username(user).map_err(|()| unreadable())?;
     }
@@ -77,8 +69,7 @@ fn filled(
     if let (true, Some(database)) = (url.path().trim_matches('/').is_empty(), &connection.database) {
         url.path_segments_mut().map_err(|()| unreadable())?.clear().push(database);
     }
-    finish(&mut url);
-    Ok(url.into())
+    Ok(())
 }
 
 #[cfg(test)]

@@ -54,20 +54,9 @@ fn turned_away(answer: &Answer, within: u64) {
     assert!((1..=within).contains(&wait), "{wait}");
 }
 
-/// Asks 25 times, and waits as it is told to. How many of them failed.
+/// How many of 25 requests fail, once the fault has ended.
 async fn errors_of_25(gateway: &Gateway) -> usize {
-    let mut errors = 0;
-    for _ in 0..25 {
-        let answer = gateway.fetch(FETCH).await;
-        if answer.status == 200 {
-            assert_eq!(answer.rows(), json!([{"id":1,"v":"one"}]));
-            continue;
-        }
-        errors += 1;
-        let wait = answer.header("retry-after").map_or(0, |wait| wait.parse().expect("seconds"));
-        tokio::time::sleep(Duration::from_secs(wait)).await;
-    }
-    errors
+    gateway.errors_of_25(FETCH, Duration::from_secs(60), &json!([{"id":1,"v":"one"}])).await
 }
 
 #[tokio::test]
@@ -173,6 +162,15 @@ async fn a_statement_that_ends_its_own_session_takes_the_database_from_nobody() 
     ] {
         for _ in 0..4 {
             gateway.raw(body).await.refused(503, "connection_error");
+        }
+    }
+    let die = "CREATE FUNCTION die() RETURNS boolean LANGUAGE sql AS 'SELECT pg_terminate_backend(pg_backend_pid())'";
+    gateway.query(die).await.ok();
+    for body in [r#"{"function":"die"}"#, r#"{"function":"die","read_only":true}"#] {
+        for _ in 0..4 {
+            let call =
+                gateway.bare(Method::POST, "/gateway/rpc").header("X-Athena-Client", CLIENT).body(body);
+            gateway.send(call).await.refused(503, "connection_error");
         }
     }
     fetch(&gateway, CLIENT).await.ok();

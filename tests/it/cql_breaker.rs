@@ -70,19 +70,9 @@ async fn openings(gateway: &Gateway) -> Value {
     told["clients"][0]["circuit_breaker"]["openings"].clone()
 }
 
-/// Asks 25 times, and waits as it is told to. How many of them failed.
+/// How many of 25 requests fail, once the fault has ended.
 async fn errors_of_25(gateway: &Gateway) -> usize {
-    let mut errors = 0;
-    for _ in 0..25 {
-        let answer = fetch(gateway).await;
-        if answer.status == 200 {
-            assert_eq!(answer.rows(), json!([{"part": 1, "n": 1}]));
-            continue;
-        }
-        errors += 1;
-        tokio::time::sleep(Duration::from_secs(wait(&answer))).await;
-    }
-    errors
+    gateway.errors_of_25(FETCH, PATIENCE, &json!([{"part": 1, "n": 1}])).await
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use athena_rs::compose;
 use athena_rs::config::{Config, Environment};
@@ -226,6 +227,23 @@ impl Gateway {
 
     pub async fn fetch(&self, body: &str) -> Answer {
         self.body(Method::POST, "/gateway/fetch", body).await
+    }
+
+    /// Fetches 25 times, waits as it is told to, and gives how many of them failed. The others gave these rows, and none
+    /// took longer than it may.
+    pub async fn errors_of_25(&self, body: &str, patience: Duration, rows: &Value) -> usize {
+        let mut errors = 0;
+        for _ in 0..25 {
+            let answer = tokio::time::timeout(patience, self.fetch(body)).await.expect("an answer in time");
+            if answer.status == 200 {
+                assert_eq!(answer.rows(), *rows);
+                continue;
+            }
+            errors += 1;
+            let wait = answer.header("retry-after").map_or(0, |wait| wait.parse().expect("seconds"));
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+        }
+        errors
     }
 
     pub async fn update(&self, body: &str) -> Answer {

@@ -8,13 +8,14 @@ use crate::harness::CLIENT;
 
 const TENANTS: &str = "CREATE TABLE notes (id bigint PRIMARY KEY, tenant int NOT NULL, name text NOT NULL CHECK (length(name) < 9), \
     token text UNIQUE); INSERT INTO notes VALUES (1, 1, 'mine', 'hidden-one'), (2, 2, 'other', 'hidden-two'); \
-    CREATE TABLE refs (token text REFERENCES notes (token)); INSERT INTO refs VALUES ('hidden-one');";
+    CREATE TABLE refs (token text REFERENCES notes (token)); INSERT INTO refs VALUES ('hidden-one'); \
+    CREATE TABLE seals (id int PRIMARY KEY, hidden_seal text NOT NULL);";
 
 #[tokio::test]
 async fn what_the_database_says_of_a_row_tells_nothing_hidden() {
     let plane = Plane::start(TENANTS).await;
     plane.policy("enforce").await;
-    let limits = json!({"name": "k", "rights": ["*"], "columns": {"notes": ["id", "tenant", "name"]},
+    let limits = json!({"name": "k", "rights": ["*"], "columns": {"notes": ["id", "tenant", "name"], "seals": ["id"]},
         "row_filters": {"notes": [{"eq_column": "tenant", "eq_value": 1}]}});
     let (key, _) = plane.key(limits).await;
     let send = async |method: Method, path: &str, body: Value| {
@@ -38,12 +39,20 @@ async fn what_the_database_says_of_a_row_tells_nothing_hidden() {
             json!({"table_name": "notes", "resource_id": 1}),
             "foreign_key_violation",
         ),
+        (
+            Method::PUT,
+            "/gateway/insert",
+            json!({"table_name": "seals", "insert_body": {"id": 1}}),
+            "not_null_violation",
+        ),
     ] {
         let answer = send(method, path, body).await;
         assert!(answer.status >= 400 && answer.status < 500, "{}", answer.text);
         assert_eq!(answer.json()["code"], code, "{}", answer.text);
         assert!(!answer.text.contains("hidden") && !answer.text.contains("Failing row"), "{}", answer.text);
     }
+    let seen = send(Method::POST, "/gateway/update", change(json!({"name": null}))).await.json();
+    assert_eq!(seen["details"]["column"], "name", "{seen}");
     // Whether a pattern's end is reached would tell what a row holds that the key must not see.
     for pattern in ["other\\", "x\\", "\\\\\\"] {
         let body = json!({"table_name": "notes", "conditions": [{"operator": "like", "column": "name", "value": pattern}]});

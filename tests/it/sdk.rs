@@ -1,7 +1,9 @@
 //! The client library, in the program's own process and over HTTP: the same requests, the same rows.
 
 mod backends;
+mod examples;
 mod settings;
+mod steps;
 
 use std::time::Duration;
 

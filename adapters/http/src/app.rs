@@ -141,12 +141,15 @@ impl App {
         response
     }
 
-    /// Refuses what no route is to see: a head without bound, a host that is not ours, a path that is no text.
+    /// Refuses what no route is to see: a head without bound, several hosts or one that is not ours, a path that is no text.
     fn refusal(&self, request: &Request, address: &ClientAddress, id: &RequestId) -> Option<Response> {
         let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if headers.sum::<usize>() + target > MAX_HEAD_BYTES {
             return Some(error::head_too_large(id.as_str(), MAX_HEAD_BYTES));
+        }
+        if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+            return Some(error::several_hosts(id.as_str()));
         }
         // A call of this process comes from no address, and a probe asks whoever answers.
         let path = request.uri().path();

@@ -236,6 +236,16 @@ pub fn host_not_allowed(request_id: &str) -> Response {
     )
 }
 
+/// The answer to a request that names several hosts: what stands before the gateway may have looked at another one.
+pub fn several_hosts(request_id: &str) -> Response {
+    refused(
+        StatusCode::BAD_REQUEST,
+        ("invalid_header", "Invalid header"),
+        "Host is given more than once; give it once",
+        request_id,
+    )
+}
+
 /// The answer to a path whose bytes are no text.
 pub fn path_is_no_text(request_id: &str) -> Response {
     refused(

@@ -1,5 +1,6 @@
 //! Runs plans on one PostgreSQL database.
 
+mod overload;
 mod raw;
 mod rows;
 
@@ -150,9 +151,10 @@ impl PostgresBackend {
         let (relation, returning, guard) = match &plan.operation {
             Operation::Select(select) => return self.select(plan, select, sink, deadline, waits).await,
             Operation::Count(count) => return self.count(plan, count, deadline, waits).await,
-            Operation::Raw(raw) => return self.raw(plan, raw, sink, deadline, waits).await,
+            Operation::Raw(raw) => return self.raw(plan, raw, None, sink, deadline, waits).await,
             Operation::Call(function) => {
-                return self.raw(plan, &call(function), sink, deadline, waits).await;
+                let statement = call(function, None);
+                return self.raw(plan, &statement, Some(function), sink, deadline, waits).await;
             }
             Operation::Insert(insert) => (&insert.relation, &insert.returning, &insert.guard),
             Operation::Update(update) => (&update.relation, &update.returning, &update.guard),

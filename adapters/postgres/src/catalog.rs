@@ -68,6 +68,8 @@ struct IndexRow {
     columns: Vec<i16>,
 }
 
+/// Of the types of tables' rows only those that a column or a function of somebody's uses, alone or in an array: each
+/// table has one, and hardly any is.
 const TYPES: &str = "
     SELECT t.oid::int8 AS oid, format_type(t.oid, -1) AS sql, t.typname::text AS name, n.nspname::text AS schema,
            t.typtype::text AS kind, t.typcategory::text AS category, t.typelem::int8 AS element,
@@ -75,13 +77,17 @@ const TYPES: &str = "
     FROM pg_type t
     JOIN pg_namespace n ON n.oid = t.typnamespace
     LEFT JOIN pg_class c ON c.oid = t.typrelid
-    WHERE t.typisdefined AND t.typtype <> 'p' AND (t.typrelid = 0 OR c.relkind = 'c')";
+    WHERE t.typisdefined AND t.typtype <> 'p' AND (t.typrelid = 0 OR c.relkind = 'c' OR t.oid IN (
+      SELECT coalesce(nullif(u.typelem, 0), u.oid) FROM pg_type u WHERE u.oid IN (
+        SELECT atttypid FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0
+        UNION SELECT unnest(proargtypes) FROM pg_proc WHERE oid >= 16384
+        UNION SELECT typbasetype FROM pg_type WHERE typtype = 'd')))";
 
 const FIELDS: &str = "
     SELECT t.oid::int8 AS composite, a.attname::text AS name, a.atttypid::int8 AS ty
     FROM pg_type t
-    JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE t.oid = ANY($1::int8[]::oid[])
     ORDER BY t.oid, a.attnum";
 
 /// Foreign tables and partitions are relations like others; temporary ones belong to one session.
@@ -115,7 +121,9 @@ impl Catalog {
     /// What the driver says.
     pub(crate) async fn read(conn: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let types: Vec<TypeRow> = sqlx::query_as(TYPES).persistent(false).fetch_all(&mut *conn).await?;
-        let fields: Vec<FieldRow> = sqlx::query_as(FIELDS).persistent(false).fetch_all(&mut *conn).await?;
+        let composites: Vec<i64> = types.iter().filter(|ty| ty.kind == "c").map(|ty| ty.oid).collect();
+        let fields = sqlx::query_as(FIELDS).bind(composites).persistent(false);
+        let fields: Vec<FieldRow> = fields.fetch_all(&mut *conn).await?;
         let columns: Vec<ColumnRow> = sqlx::query_as(COLUMNS).persistent(false).fetch_all(&mut *conn).await?;
         let indexes: Vec<IndexRow> = sqlx::query_as(INDEXES).persistent(false).fetch_all(&mut *conn).await?;
         let path: Vec<String> = sqlx::query_scalar("SELECT unnest(current_schemas(false))::text")

@@ -53,7 +53,7 @@ pub(crate) fn render(plan: &Plan) -> Result<Statement, Unencodable> {
         Operation::Update(update) => statement.update(update)?,
         Operation::Delete(delete) => statement.delete(delete)?,
         Operation::Raw(raw) => statement.sql.push_str(&raw.query),
-        Operation::Call(plan) => statement.sql.push_str(&call(plan).query),
+        Operation::Call(plan) => statement.sql.push_str(&call(plan, None).query),
         Operation::Cql(_) => return Err(Unencodable("a plan for CQL".into())),
     }
     Ok(statement)

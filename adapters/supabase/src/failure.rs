@@ -197,9 +197,14 @@ fn by_status(status: u16, said: &Said, asked: Asked) -> Fault {
                 Some("the answer was not the database's; ask whoever runs its address why".to_owned());
             Fault::lasting(rejected(rejection))
         }
+        // A fault of what stands before the database, which a value may bring about as well: whoever asks for it again and
+        // again turns nobody else away. What is true shows when it is looked after.
+        500 => {
+            let kind = if asked.writes { PortErrorKind::Lost } else { PortErrorKind::Internal };
+            Fault::lasting(port(kind, status, said).saying(Health::Doubtful))
+        }
         // Whether it came as far as the database, nobody says.
-        500.. if asked.writes => failed(PortErrorKind::Lost),
-        500 => failed(PortErrorKind::Internal),
+        501.. if asked.writes => failed(PortErrorKind::Lost),
         502 | 503 | 520..=530 => {
             Fault { error: port(PortErrorKind::Unavailable, status, said), transient: true }
         }
@@ -355,6 +360,8 @@ mod tests {
             doubtful(400, &body(state, "raised"));
         }
         doubtful(302, b"");
+        doubtful(500, b"");
+        doubtful(500, b"<html>Internal Server Error</html>");
         assert_eq!(answered(504, None, b"", WRITE).error.health, Some(Health::Doubtful));
         // These nobody can bring about by a value.
         for (status, body) in [

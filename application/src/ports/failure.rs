@@ -130,6 +130,17 @@ impl Rejection {
     }
 }
 
+impl Rejection {
+    /// Leaves the column out unless the caller may see it: `sees` is asked with the table's schema and name, where the
+    /// database told them, and the column.
+    pub fn hide_column(&mut self, sees: impl FnOnce(Option<&str>, Option<&str>, &str) -> bool) {
+        let Some(column) = self.column.as_deref() else { return };
+        if !sees(self.schema.as_deref(), self.table.as_deref(), column) {
+            self.column = None;
+        }
+    }
+}
+
 /// Whose fault it was and what may help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortErrorKind {

@@ -59,6 +59,8 @@ fn named(mut error: PortError) -> PortError {
         && !rejection.told_by_code
     {
         rejection.reason = Reason::UndefinedFunction;
+        // The database's own advises casts, which a caller of functions has no place for.
+        rejection.hint = None;
     }
     error
 }

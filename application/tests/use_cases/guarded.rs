@@ -29,7 +29,7 @@ const SETTINGS: BreakerSettings = BreakerSettings {
 
 /// A database that fails as it is told, answers with `None`, and says how often it was asked.
 #[derive(Default)]
-struct Moody {
+pub struct Moody {
     requests: Mutex<Option<PortErrorKind>>,
     pings: Mutex<Option<PortErrorKind>>,
     /// Servers that are connected, where it has several.
@@ -42,7 +42,7 @@ struct Moody {
 }
 
 impl Moody {
-    fn requests(&self, kind: Option<PortErrorKind>) {
+    pub fn requests(&self, kind: Option<PortErrorKind>) {
         *self.requests.lock().unwrap() = kind;
     }
 
@@ -50,7 +50,7 @@ impl Moody {
         *self.pings.lock().unwrap() = kind;
     }
 
-    fn asked(&self) -> usize {
+    pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 

@@ -1,7 +1,8 @@
 //! Values on their way in: checked against the column's type before the database sees them.
 
 use super::cql::{self, CqlValue};
-use crate::error::{RequestCode, RequestError, excerpt};
+use super::{number, refusal};
+use crate::error::{RequestError, excerpt};
 use crate::query::{JsonText, Value};
 use crate::schema::{ColumnType, TypeKind};
 
@@ -53,38 +54,22 @@ impl Bind {
 /// Converts `value` to `ty` for the column or field named `field`.
 ///
 /// # Errors
-/// [`RequestCode::DataException`] when the value cannot be one of the type without loss.
+/// [`RequestCode::DataException`](crate::error::RequestCode::DataException) when the value cannot be one of the type without loss.
 pub fn bind(value: &Value, ty: &ColumnType, field: &str) -> Result<Bind, RequestError> {
     let datum = datum(value, ty.base(), field)?;
     Ok(Bind { datum, ty: ty.clone() })
 }
 
-fn refuse(value: &Value, ty: &ColumnType, field: &str) -> RequestError {
-    let shown: String = match value {
-        Value::Text(text) | Value::Number(text) if text.len() <= 40 => format!("`{text}`"),
-        Value::Bool(flag) => format!("`{flag}`"),
-        other => other.kind().to_owned(),
-    };
-    RequestError::field(
-        RequestCode::DataException,
-        field,
-        format!("{shown} is not a value of type {} for '{field}'", ty.sql),
-    )
-}
-
 fn datum(value: &Value, ty: &ColumnType, field: &str) -> Result<Datum, RequestError> {
-    let refused = || refuse(value, ty, field);
+    let refused = || refusal::not_of_type(value, &ty.sql, field, "");
     if let TypeKind::Cql(ty) = &ty.kind {
         return cql::read(value, ty, field).map(Datum::Cql);
     }
     if let Value::Text(text) = value
         && text.contains('\0')
     {
-        return Err(RequestError::field(
-            RequestCode::DataException,
-            field,
-            format!("'{field}' contains a NUL character, which the database cannot store as text"),
-        ));
+        let message = format!("'{field}' contains a NUL character, which the database cannot store as text");
+        return Err(refusal::of_value(field, message));
     }
     match (&ty.kind, value) {
         (_, Value::Null) => Ok(Datum::Null),
@@ -104,14 +89,8 @@ fn datum(value: &Value, ty: &ColumnType, field: &str) -> Result<Datum, RequestEr
             };
             if fits { Ok(Datum::Int(number)) } else { Err(refused()) }
         }
-        (TypeKind::Float(_), Value::Number(text) | Value::Text(text)) => {
-            let number: f64 = match text.trim().to_ascii_lowercase().as_str() {
-                "nan" => f64::NAN,
-                "infinity" | "inf" => f64::INFINITY,
-                "-infinity" | "-inf" => f64::NEG_INFINITY,
-                word => word.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(refused)?,
-            };
-            Ok(Datum::Float(number))
+        (TypeKind::Float(bits), Value::Number(text) | Value::Text(text)) => {
+            number::float(text.trim(), *bits).map(Datum::Float).ok_or_else(refused)
         }
         (TypeKind::Numeric, Value::Number(text)) => Ok(Datum::Text(text.clone())),
         (TypeKind::Numeric, Value::Text(text)) => {
@@ -200,11 +179,8 @@ fn array_literal(
         out: &mut String,
     ) -> Result<(), RequestError> {
         if depth > MAX_ARRAY_DEPTH {
-            return Err(RequestError::field(
-                RequestCode::DataException,
-                field,
-                format!("'{field}' has more than {MAX_ARRAY_DEPTH} array dimensions"),
-            ));
+            let message = format!("'{field}' has more than {MAX_ARRAY_DEPTH} array dimensions");
+            return Err(refusal::of_value(field, message));
         }
         out.push('{');
         for (index, item) in array.expect_array(field)?.into_iter().enumerate() {
@@ -238,11 +214,7 @@ fn row_literal(
     if let Some((name, _)) = given.iter().find(|(name, _)| !fields.iter().any(|f| &*f.name == name.as_ref()))
     {
         let path = format!("{field}.{}", excerpt(name));
-        return Err(RequestError::field(
-            RequestCode::DataException,
-            &path,
-            format!("'{path}' is not a field of the column's type"),
-        ));
+        return Err(refusal::of_value(&path, format!("'{path}' is not a field of the column's type")));
     }
     out.push('(');
     for (index, known) in fields.iter().enumerate() {

@@ -85,7 +85,7 @@ impl Planner<'_> {
     }
 
     /// Checks that the caller may read the relation, as well as write it.
-    fn permit_read(&self, relation: &Relation) -> Result<(), RequestError> {
+    pub(super) fn permit_read(&self, relation: &Relation) -> Result<(), RequestError> {
         let place = self.place(relation);
         self.authority.as_ref().map_or(Ok(()), |authority| authority.permit_table(KeyOperation::Fetch, place))
     }

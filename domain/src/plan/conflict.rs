@@ -110,7 +110,9 @@ impl Planner<'_> {
             }
         };
         if set.is_empty() {
-            // `DO NOTHING` would not return the row that is there.
+            // Nothing is changed: the row that is there is only shown.
+            self.permit_read(relation)?;
+            // `DO NOTHING` would not return it.
             let column = key.first().or(columns.first()).copied().unwrap_or_default();
             set.push((column, SetValue::Same));
         }

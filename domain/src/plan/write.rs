@@ -31,9 +31,13 @@ impl Planner<'_> {
             self.relation(&request.relation, KeyOperation::Insert, || Names::of_insert(request))?;
         if let (Some(upsert), Some(authority)) = (&request.upsert, &self.authority) {
             // What is there already is changed, or at least shown.
-            let changes = upsert.set.as_ref().is_none_or(|set| !set.is_empty());
-            authority.permit_operation(if changes { KeyOperation::Update } else { KeyOperation::Fetch })?;
+            match upsert.set.as_ref().is_none_or(|set| !set.is_empty()) {
+                true => authority.permit_operation(KeyOperation::Update)?,
+                false => self.permit_read(&relation)?,
+            }
         }
+        // Rows that are new hold only what was sent; with an upsert the answer shows what is there.
+        self.leaves_a_trace(&relation, request.dry_run && request.upsert.is_some(), request.max_affected)?;
         self.stamped(request.stamp)?;
         cql::counts_nothing(&relation)?;
         if request.if_not_exists {
@@ -109,6 +113,7 @@ impl Planner<'_> {
         }
         let relation =
             self.relation(&request.relation, KeyOperation::Update, || Names::of_update(request))?;
+        self.leaves_a_trace(&relation, request.dry_run, request.max_affected)?;
         self.stamped(request.stamp)?;
         let only_if = self.only_if(&relation, request.only_if.as_deref(), !request.head)?;
         let set = self.set(&relation, &request.set)?;
@@ -138,6 +143,7 @@ impl Planner<'_> {
     pub fn delete(&self, request: &DeleteRequest) -> Result<Plan, RequestError> {
         let relation =
             self.relation(&request.relation, KeyOperation::Delete, || Names::of_delete(request))?;
+        self.leaves_a_trace(&relation, request.dry_run, request.max_affected)?;
         self.stamped(Stamp { timestamp: request.timestamp, ..Stamp::default() })?;
         let only_if = self.only_if(&relation, request.only_if.as_deref(), !request.head)?;
         self.needs_transaction(request.dry_run, false)?;
@@ -179,6 +185,17 @@ impl Planner<'_> {
             self.guard(request.max_affected, request.dry_run, request.head, pins_one_row(&relation, &filter));
         let delete = DeletePlan { relation, filter, returning, guard, only_if, timestamp: request.timestamp };
         self.plan(Operation::Delete(delete), request.tuning)
+    }
+
+    /// Checks that a caller who changes nothing may read. A write that is undone whatever it met tells which rows are
+    /// there, as often as it is asked and without a trace.
+    fn leaves_a_trace(
+        &self,
+        relation: &Relation,
+        dry_run: bool,
+        max_affected: Option<u64>,
+    ) -> Result<(), RequestError> {
+        if dry_run || max_affected == Some(0) { self.permit_read(relation) } else { Ok(()) }
     }
 
     /// Refuses what only a transaction that can be rolled back gives.

@@ -144,13 +144,49 @@ impl<'a> JsonText<'a> {
     /// # Errors
     /// [`RequestCode::InvalidField`] when it is not an array.
     pub fn expect_array(self, field: &str) -> Result<Vec<JsonText<'a>>, RequestError> {
+        let mut elements = Vec::new();
+        self.each(field, |_, element| {
+            elements.push(element);
+            Ok(())
+        })?;
+        Ok(elements)
+    }
+
+    /// The elements of the array at `field`, of which there may be so many; no more are read.
+    ///
+    /// # Errors
+    /// [`RequestCode::InvalidField`] when it is not an array, or has more.
+    pub fn expect_array_of(self, most: usize, field: &str) -> Result<Vec<JsonText<'a>>, RequestError> {
+        let mut elements = Vec::new();
+        self.each(field, |index, element| {
+            if index == most {
+                return Err(too_many(field, most));
+            }
+            elements.push(element);
+            Ok(())
+        })?;
+        Ok(elements)
+    }
+
+    /// Hands over the elements of the array at `field` one by one, each with its place, until one is refused.
+    ///
+    /// # Errors
+    /// [`RequestCode::InvalidField`] when it is not an array; the refusal of an element.
+    pub fn each(
+        self,
+        field: &str,
+        mut take: impl FnMut(usize, JsonText<'a>) -> Result<(), RequestError>,
+    ) -> Result<(), RequestError> {
         if !self.is_array() {
             return Err(RequestError::invalid(
                 field,
                 format!("`{field}` must be an array, not {}", self.kind()),
             ));
         }
-        Ok(Walk::inside(self.0).map(JsonText).collect())
+        for (index, element) in Walk::inside(self.0).enumerate() {
+            take(index, JsonText(element))?;
+        }
+        Ok(())
     }
 
     /// The fields of the object at `field` (empty for the body itself).
@@ -332,6 +368,11 @@ impl<'a> Object<'a> {
         };
         Err(RequestError::field(RequestCode::UnknownField, field, message))
     }
+}
+
+/// The refusal of a list that is longer than it may be.
+pub(super) fn too_many(field: &str, most: usize) -> RequestError {
+    RequestError::invalid(field, format!("`{field}` has more than {most} entries"))
 }
 
 #[cfg(test)]

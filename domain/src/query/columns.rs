@@ -1,6 +1,6 @@
 //! What to return: `*`, names, `alias:name`, `name::type`.
 
-use super::body::JsonText;
+use super::body::{self, JsonText};
 use super::identifier::Identifier;
 use crate::error::{RequestCode, RequestError, excerpt};
 
@@ -36,28 +36,12 @@ impl Selection {
     /// [`RequestCode::UnsupportedSelect`] for embedded relations and other select forms,
     /// [`RequestCode::InvalidField`] for entries that are not strings.
     pub fn parse(value: JsonText<'_>, field: &str) -> Result<Self, RequestError> {
-        let mut items = Vec::new();
-        let mut all = false;
-        let mut add = |token: &str, field: &str| -> Result<(), RequestError> {
-            match token.trim() {
-                "" => Ok(()),
-                "*" => {
-                    all = true;
-                    Ok(())
-                }
-                token => {
-                    items.push(parse_item(token, field)?);
-                    Ok(())
-                }
-            }
-        };
+        let mut list = SelectList::default();
         if value.is_array() {
-            for (index, entry) in value.expect_array(field)?.into_iter().enumerate() {
+            // As many entries as may be given are looked at, however many there are.
+            for (index, entry) in value.expect_array_of(MAX_COLUMNS, field)?.into_iter().enumerate() {
                 let path = format!("{field}[{index}]");
-                let text = entry.expect_string(&path)?;
-                for token in split(&text, &path)? {
-                    add(token, &path)?;
-                }
+                list.read(&entry.expect_string(&path)?, &path, field)?;
             }
         } else {
             let text = value.string().ok_or_else(|| {
@@ -69,16 +53,9 @@ impl Selection {
                     ),
                 )
             })?;
-            for token in split(&text, field)? {
-                add(token, field)?;
-            }
+            list.read(&text, field, field)?;
         }
-        if items.len() > MAX_COLUMNS {
-            return Err(RequestError::invalid(
-                field,
-                format!("`{field}` names more than {MAX_COLUMNS} columns"),
-            ));
-        }
+        let SelectList { items, all, .. } = list;
         if all || items.is_empty() {
             let renamed = items.iter().any(|item| item.alias.is_some() || item.cast.is_some());
             if renamed {
@@ -94,25 +71,49 @@ impl Selection {
     }
 }
 
-/// Splits at commas outside parentheses, so that an embedded relation stays one token.
-fn split<'t>(text: &'t str, field: &str) -> Result<Vec<&'t str>, RequestError> {
-    let (mut tokens, mut start, mut depth) = (Vec::new(), 0, 0_i32);
-    for (place, byte) in text.bytes().enumerate() {
-        match byte {
-            b'(' => depth += 1,
-            b')' => depth -= 1,
-            b',' if depth == 0 => {
-                tokens.push(&text[start..place]);
-                start = place + 1;
+/// What has been read of a list of columns.
+#[derive(Debug, Default)]
+struct SelectList {
+    items: Vec<SelectItem>,
+    /// Whether `*` stood among them.
+    all: bool,
+    /// Entries, those that name nothing included: what they cost does not depend on what they name.
+    entries: usize,
+}
+
+impl SelectList {
+    /// Reads entries with commas in between; those inside parentheses belong to an embedded relation, which stays one.
+    fn read(&mut self, text: &str, path: &str, field: &str) -> Result<(), RequestError> {
+        let (mut start, mut depth) = (0, 0_i32);
+        for (place, byte) in text.bytes().enumerate() {
+            match byte {
+                b'(' => depth += 1,
+                b')' => depth -= 1,
+                b',' if depth == 0 => {
+                    self.add(&text[start..place], path, field)?;
+                    start = place + 1;
+                }
+                _ => {}
             }
-            _ => {}
         }
+        if depth != 0 {
+            return Err(unsupported(text.trim(), path));
+        }
+        self.add(&text[start..], path, field)
     }
-    if depth != 0 {
-        return Err(unsupported(text.trim(), field));
+
+    fn add(&mut self, entry: &str, path: &str, field: &str) -> Result<(), RequestError> {
+        self.entries += 1;
+        if self.entries > MAX_COLUMNS {
+            return Err(body::too_many(field, MAX_COLUMNS));
+        }
+        match entry.trim() {
+            "" => {}
+            "*" => self.all = true,
+            entry => self.items.push(parse_item(entry, path)?),
+        }
+        Ok(())
     }
-    tokens.push(&text[start..]);
-    Ok(tokens)
 }
 
 fn unsupported(token: &str, field: &str) -> RequestError {
@@ -190,6 +191,27 @@ mod tests {
             "id a=name n/text b=n/double precision t/int4[]",
         );
         check(r#""id,*""#, "*");
+    }
+
+    #[test]
+    fn no_more_than_may_be_named_is_read() {
+        let check = |text: String, allowed: bool| {
+            let fault = read(&text).err();
+            assert_eq!(fault, (!allowed).then_some(RequestCode::InvalidField), "{} bytes", text.len());
+        };
+        for entry in ["a,", "*,", ",", "a:b::text, "] {
+            let list = |entries: usize| format!("\"{}\"", entry.repeat(entries).trim_end_matches(' '));
+            check(list(MAX_COLUMNS - 1).replace("b::text", "b"), true);
+            check(list(MAX_COLUMNS), false);
+            // What stands behind the last that is read cannot be a column, and is not looked at.
+            check(format!("\"{}a b c\"", entry.repeat(MAX_COLUMNS)), false);
+        }
+        let array = |entry: &str, entries: usize| format!("[{}]", vec![entry; entries].join(","));
+        check(array("\"a\"", MAX_COLUMNS), true);
+        check(array("\"a\"", MAX_COLUMNS + 1), false);
+        check(array("\"\"", MAX_COLUMNS + 1), false);
+        check(array("\"*,*\"", MAX_COLUMNS / 2 + 1), false);
+        check(array("7", MAX_COLUMNS + 1), false);
     }
 
     #[test]

@@ -192,12 +192,12 @@ pub fn parse_list(
     decoding: Decoding,
 ) -> Result<Vec<Condition>, RequestError> {
     let mut budget = Budget::new(limits);
-    let entries = list.expect_array(field)?;
-    let mut conditions = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.into_iter().enumerate() {
+    let mut conditions = Vec::new();
+    list.each(field, |index, entry| {
         let path = format!("{field}[{index}]");
         conditions.push(parse_entry(entry, &path, &mut budget, decoding)?);
-    }
+        Ok(())
+    })?;
     Ok(conditions)
 }
 

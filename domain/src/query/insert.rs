@@ -50,6 +50,9 @@ impl fmt::Display for Place {
     }
 }
 
+/// Most rows of one insert that hold no value: three bytes each, they would make a short body many rows.
+const MAX_EMPTY_ROWS: usize = 10_000;
+
 /// One row to insert.
 pub type Row = Vec<Assignment>;
 
@@ -186,16 +189,22 @@ fn parse_rows(payload: JsonText<'_>) -> Result<Vec<Row>, RequestError> {
         )
     };
     let rows: Vec<Row> = if payload.is_array() {
-        let entries = payload.expect_array("insert_body")?;
-        let mut rows: Vec<Row> = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.into_iter().enumerate() {
+        let (mut rows, mut empty) = (Vec::<Row>::new(), 0);
+        payload.each("insert_body", |index, entry| {
             let place = Place::Element("insert_body", index);
             if !entry.is_object() {
                 return Err(invalid(&place.to_string(), "every element of the array must be an object"));
             }
             let row = assignments(entry, place, rows.last().map_or(&[], |row| &row[..]))?;
+            empty += usize::from(row.is_empty());
+            if empty > MAX_EMPTY_ROWS {
+                let reason =
+                    format!("more than {MAX_EMPTY_ROWS} rows hold no value; send fewer of them at once");
+                return Err(invalid("insert_body", &reason));
+            }
             rows.push(row);
-        }
+            Ok(())
+        })?;
         rows
     } else if payload.is_object() {
         vec![parse_assignments(payload, "insert_body")?]

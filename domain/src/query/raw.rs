@@ -58,13 +58,7 @@ impl RawRequest {
         let params = match body.take("params") {
             None => None,
             Some(list) => {
-                let entries = list.expect_array("params")?;
-                if entries.len() > MAX_PARAMS {
-                    return Err(RequestError::invalid(
-                        "params",
-                        format!("`params` has more than {MAX_PARAMS} values"),
-                    ));
-                }
+                let entries = list.expect_array_of(MAX_PARAMS, "params")?;
                 let value = |(index, entry): (usize, JsonText<'_>)| entry.value(&format!("params[{index}]"));
                 Some(entries.into_iter().enumerate().map(value).collect::<Result<Vec<_>, _>>()?)
             }

@@ -41,10 +41,7 @@ pub fn take(body: &mut Object<'_>, decoding: Decoding) -> Result<Vec<SortKey>, R
     if !value.is_array() {
         return Ok(vec![parse_key(value, &field, decoding)?]);
     }
-    let keys = value.expect_array(&field)?;
-    if keys.len() > MAX_SORT_KEYS {
-        return Err(RequestError::invalid(&field, format!("`{field}` has more than {MAX_SORT_KEYS} keys")));
-    }
+    let keys = value.expect_array_of(MAX_SORT_KEYS, &field)?;
     keys.into_iter()
         .enumerate()
         .map(|(index, key)| parse_key(key, &format!("{field}[{index}]"), decoding))

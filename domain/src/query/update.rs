@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::body::{Decoding, JsonText, Object};
-use super::columns::Selection;
+use super::columns::{MAX_COLUMNS, Selection};
 use super::condition::Condition;
 use super::fetch::{self, Count};
 use super::identifier::{Identifier, RelationName};
@@ -102,15 +102,16 @@ fn take_payload(body: &mut Object<'_>) -> Result<(Vec<Assignment>, Selection), R
             set = Some((parse_assignments(value, name)?, name));
         }
     }
-    let holds_objects = match columns {
-        Some(value) if value.is_array() => {
-            value.expect_array("columns")?.iter().any(|entry| entry.is_object())
-        }
-        _ => false,
+    let entries = match columns.filter(|value| value.is_array()) {
+        Some(value) => value.expect_array_of(MAX_COLUMNS, "columns").map_err(|mut error| {
+            error.code = RequestCode::InvalidPayload;
+            error
+        })?,
+        None => Vec::new(),
     };
     let mut selection = Selection::All;
     match columns {
-        Some(value) if holds_objects => {
+        Some(_) if entries.iter().any(|entry| entry.is_object()) => {
             if let Some((_, first)) = &set {
                 return Err(RequestError::invalid(
                     "columns",
@@ -119,7 +120,7 @@ fn take_payload(body: &mut Object<'_>) -> Result<(Vec<Assignment>, Selection), R
             }
             let mut merged: Vec<Assignment> = Vec::new();
             let mut places: HashMap<Identifier, usize> = HashMap::new();
-            for (index, entry) in value.expect_array("columns")?.into_iter().enumerate() {
+            for (index, entry) in entries.into_iter().enumerate() {
                 for assignment in assignments(entry, Place::Element("columns", index), &[])? {
                     match places.get(&assignment.column) {
                         Some(&place) => merged[place] = assignment,

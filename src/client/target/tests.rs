@@ -18,6 +18,7 @@ fn what_the_url_leaves_open_is_filled_in() {
         of(Native, "postgres://host").port(6000).user("a b").database("shop/1"),
         "postgres://a%20b@host:6000/shop%2F1",
     );
+    check(of(Native, "postgres://u:p,w@host").database("shop"), "postgres://u:p,w@host/shop");
     // The URL's own words win.
     check(of(Native, "postgres://u@host:1/db").port(2).user("v").database("other"), "postgres://u@host:1/db");
     check(of(Native, "postgres://host/db").ssl(false), "postgres://host/db?sslmode=disable");
@@ -34,7 +35,32 @@ fn what_the_url_leaves_open_is_filled_in() {
         "cql://u:p%2Fw@host:9042/ks?max_concurrent=50",
     );
     check(of(Scylla, "host/ks?max_concurrent=7"), "cql://host/ks?max_concurrent=7");
-    check(of(Scylla, "cql://u:p@h1:9042,h2/ks").database("other"), "cql://u:p@h1:9042,h2/ks");
+}
+
+#[test]
+fn several_hosts_share_what_is_filled_in() {
+    let of = |url| of(Scylla, url).max_connections(7);
+    check(of("cql://u:p@h1:9042,h2/ks").database("other"), "cql://u:p@h1:9042,h2/ks?max_concurrent=7");
+    check(
+        of("h1,h2:9043,[::1],[::2]:9044").port(9999).user("u").key("p@/").database("ks"),
+        "cql://u:p%40%2F@h1:9999,h2:9043,[::1]:9999,[::2]:9044/ks?max_concurrent=7",
+    );
+    check(
+        of("cql://u@h1,h2/ks?consistency=one").key("p").ssl(true),
+        "cql://u:p@h1,h2/ks?consistency=one&tls=true&max_concurrent=7",
+    );
+    check(of("h1,h2/ks?max_concurrent=3").ssl(true), "cql://h1,h2/ks?max_concurrent=3&tls=true");
+}
+
+#[test]
+fn a_cql_database_is_encrypted_when_that_is_demanded() {
+    let of = |url| of(Scylla, url).max_connections(7);
+    check(of("h/ks"), "cql://h/ks?max_concurrent=7");
+    check(of("h/ks").ssl(false), "cql://h/ks?max_concurrent=7");
+    check(of("h/ks").ssl(true), "cql://h/ks?tls=true&max_concurrent=7");
+    for own in ["sslmode=verify-ca&sslrootcert=%2Fr.pem", "tls=false"] {
+        check(of(&format!("h/ks?{own}")).ssl(true), &format!("cql://h/ks?{own}&max_concurrent=7"));
+    }
 }
 
 #[test]
@@ -56,6 +82,8 @@ fn what_cannot_be_is_told_without_the_url() {
     assert_eq!(missing(AthenaClientBuilder::default()), "backend type was not specified");
     assert_eq!(missing(AthenaClientBuilder::default().backend(Native)), "connection URL is required");
     assert_eq!(missing(of(Supabase, "https://x.supabase.co")), "Supabase key is required");
-    assert!(missing(of(Scylla, "host/ks").ssl(true)).contains("without TLS"));
+    assert_eq!(fail(of(Native, "postgres://a,b/d")), "the connection URL of a PostgreSQL names one host");
+    assert!(fail(of(Scylla, "host/ks").key("secret")).contains("name its user"));
+    assert!(fail(of(Scylla, "cql://u:p?x@host/ks")).contains("cannot be read"));
     assert!(!of(Scylla, "host/ks").build_config().unwrap().connection.ssl);
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use athena_rs::{AthenaClient, BackendType};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
@@ -153,4 +154,10 @@ async fn the_right_server_is_asked_and_no_other() {
     let gateway = Gateway::over(&[(CLIENT, &uri)], "").await;
     gateway.insert(r#"{"table_name":"notes","insert_body":{"id":1,"text":"x"}}"#).await.ok();
     assert_eq!(gateway.fetch(r#"{"table_name":"notes"}"#).await.rows(), json!([{"id": 1, "text": "x"}]));
+    // The library asks for encryption by a setting of its own.
+    let builder = AthenaClient::builder().backend(BackendType::Scylla).ssl(true).database("sealed");
+    let builder = builder.url(format!("localhost?{right}")).port(server.port.parse().expect("a port"));
+    let athena = builder.build().await.expect("a client");
+    let rows = athena.select("notes").execute().await.expect("rows").rows;
+    assert_eq!(rows, [json!({"id": 1, "text": "x"})]);
 }

@@ -90,6 +90,19 @@ async fn only_listed_hosts_are_answered() {
 }
 
 #[tokio::test]
+async fn a_request_names_one_host() {
+    for allowed in [&[][..], &["api.example.com", "evil.test"]] {
+        let running = start(allowed).await;
+        for twice in
+            ["Host: api.example.com\r\nHost: evil.test\r\n", "Host: evil.test\r\nhost: evil.test\r\n"]
+        {
+            refused(ask(running.data, "GET /", twice).await, 400, "invalid_header");
+            refused(ask(running.data, "POST /gateway/fetch", twice).await, 400, "invalid_header");
+        }
+    }
+}
+
+#[tokio::test]
 async fn heads_have_a_bound() {
     let running = start(&[]).await;
     let header = |bytes: usize| format!("Host: h\r\nX-Long: {}\r\n", "a".repeat(bytes));

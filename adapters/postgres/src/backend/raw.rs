@@ -16,12 +16,11 @@ use athena_application::ports::{Done, PortError, PortErrorKind, Reason, RowStrea
 use athena_application::stopwatch::Stopwatch;
 use athena_domain::breaker::Health;
 use athena_domain::plan::bind::bind;
-use athena_domain::plan::{Plan, RawPlan, replace_placeholders};
-use athena_domain::query::Value;
+use athena_domain::plan::{CallPlan, Plan, RawPlan, replace_placeholders};
 use athena_domain::rows::{CellRef, ColumnHead, Flow};
 use athena_domain::schema::{ColumnType, TypeKind};
 use futures_util::StreamExt as _;
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgStatement};
 use sqlx::{
     Arguments as _, AssertSqlSafe, Column as _, Either, Executor as _, Row as _, Statement as _,
     ValueRef as _,
@@ -34,6 +33,7 @@ use crate::catalog::Catalog;
 use crate::decode::{Scratch, binary_cell, is_readable, oid, text_cell};
 use crate::failure::{port_error, session_survives};
 use crate::pool::{Begin, Running, WATCH_THE_CLIENT};
+use crate::render;
 
 /// Longest time a connection may take to become clean.
 const CLEANSING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,6 +43,7 @@ impl PostgresBackend {
         &self,
         plan: &Plan,
         raw: &RawPlan,
+        call: Option<&CallPlan>,
         sink: &mut dyn RowStream,
         deadline: Instant,
         waits: &Stopwatch,
@@ -70,7 +71,7 @@ impl PostgresBackend {
         reading.scratch.big_numbers_as_text = plan.big_numbers_as_text;
         let connection = running.connection();
         let outcome = if raw.params.is_some() || raw.read_only {
-            reading.extended(connection, raw, sink).await
+            reading.extended(connection, raw, call, sink).await
         } else {
             reading.simple(connection, raw, sink).await
         };
@@ -178,8 +179,8 @@ async fn cleanse(mut running: Running) {
     }
 }
 
-struct RawReading {
-    catalog: Option<Arc<Catalog>>,
+pub(super) struct RawReading {
+    pub(super) catalog: Option<Arc<Catalog>>,
     scratch: Scratch,
     wants_rows: bool,
     announced: bool,
@@ -280,8 +281,7 @@ impl RawReading {
     ) -> Result<Ending, Fault> {
         if raw.tells_columns {
             // This protocol, as the driver reads it, names columns with the first row only.
-            let text = sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(raw.query.to_string()));
-            let described = (&mut *connection).prepare(text).await.map_err(Fault::Driver)?;
+            let described = describe(connection, &raw.query).await.map_err(Fault::Driver)?;
             self.described = described.columns().iter().map(|column| column.name().to_owned()).collect();
         }
         let script = sqlx::raw_sql(AssertSqlSafe(&*raw.query)).fetch_many(connection);
@@ -293,30 +293,36 @@ impl RawReading {
         &mut self,
         connection: &mut PgConnection,
         raw: &RawPlan,
+        call: Option<&CallPlan>,
         sink: &mut dyn RowStream,
     ) -> Result<Ending, Fault> {
         let params = raw.params.as_deref().unwrap_or_default();
-        let described = (&mut *connection)
-            .prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(raw.query.to_string())))
-            .await;
-        let described = described.map_err(Fault::Driver)?;
+        let mut described = describe(connection, &raw.query).await.map_err(Fault::Driver)?;
+        let other;
+        let mut raw = raw;
+        // The database takes a value of no type for a text wherever a function takes one.
+        if let Some(call) = call
+            && let Some(types) = self.overload(connection, call, &expected_types(&described)).await?
+        {
+            drop(described);
+            other = render::call(call, Some(&types));
+            raw = &other;
+            described = describe(connection, &raw.query).await.map_err(Fault::Driver)?;
+        }
         let types: Vec<u32> = described
             .columns()
             .iter()
             .map(|column| column.type_info().oid().map_or(0, |oid| oid.0))
             .collect();
         self.described = described.columns().iter().map(|column| column.name().to_owned()).collect();
-        let expected: Vec<u32> = match described.parameters() {
-            Some(Either::Left(types)) => types.iter().map(|ty| ty.oid().map_or(0, |oid| oid.0)).collect(),
-            _ => Vec::new(),
-        };
+        let expected = expected_types(&described);
         if expected.len() != params.len() {
             let message =
                 format!("the query has {} parameters, but `params` has {}", expected.len(), params.len());
             return Err(Fault::Refused(rejected(Reason::BadValue, message)));
         }
         drop(described);
-        let (mut sql, arguments) = self.bound(raw, params, &expected)?;
+        let (mut sql, arguments) = self.bound(raw, call, &expected)?;
         if types.iter().any(|oid| !is_readable(*oid)) {
             sql = as_text(&sql, &types).ok_or_else(|| {
                 Fault::Refused(rejected(
@@ -336,16 +342,21 @@ impl RawReading {
     fn bound(
         &self,
         raw: &RawPlan,
-        params: &[Value],
+        call: Option<&CallPlan>,
         expected: &[u32],
     ) -> Result<(String, PgArguments), Fault> {
         let unknown = ColumnType::new("text", TypeKind::Other);
+        let params = raw.params.as_deref().unwrap_or_default();
         let mut arguments = PgArguments::default();
         let mut casts = Vec::with_capacity(params.len());
         for (index, (value, oid)) in params.iter().zip(expected).enumerate() {
             let ty = self.catalog.as_ref().and_then(|catalog| catalog.types.get(oid)).unwrap_or(&unknown);
             let refuse = |message: String| Fault::Refused(rejected(Reason::BadValue, message));
-            let bind = bind(value, ty, &format!("params[{index}]")).map_err(|error| refuse(error.message))?;
+            let field = match call.and_then(|call| call.arguments.get(index)) {
+                Some((name, _)) => format!("args.{name}"),
+                None => format!("params[{index}]"),
+            };
+            let bind = bind(value, ty, &field).map_err(|error| refuse(error.message))?;
             let text: Option<String> = bind.into_text().map(String::from);
             arguments.add(text).map_err(|error| refuse(error.to_string()))?;
             casts.push(format!("(${}::text::{})", index + 1, ty.sql));
@@ -358,6 +369,18 @@ impl RawReading {
                 .unwrap_or_else(|| format!("${number}"))
         });
         Ok((sql, arguments))
+    }
+}
+
+async fn describe(connection: &mut PgConnection, query: &str) -> Result<PgStatement, sqlx::Error> {
+    connection.prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(query.to_owned()))).await
+}
+
+/// The types that a statement expects of its parameters, by number.
+fn expected_types(described: &PgStatement) -> Vec<u32> {
+    match described.parameters() {
+        Some(Either::Left(types)) => types.iter().map(|ty| ty.oid().map_or(0, |oid| oid.0)).collect(),
+        _ => Vec::new(),
     }
 }
 

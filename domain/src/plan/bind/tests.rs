@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::RequestCode;
 use crate::schema::Field;
 
 fn text_of(value: Value, kind: TypeKind) -> Result<Option<String>, RequestCode> {
@@ -16,6 +17,7 @@ fn values_fit_their_types_or_are_refused() {
         (number("32767"), TypeKind::Int(16), "32767"),
         (Value::text(" -5 "), TypeKind::Int(64), "-5"),
         (number("1e-7"), TypeKind::Float(64), "0.0000001"),
+        (number("-0.0e-999"), TypeKind::Float(32), "-0"),
         (Value::text("NaN"), TypeKind::Float(64), "NaN"),
         (
             number("12345678901234567890.123456789012345678"),
@@ -58,6 +60,10 @@ fn values_fit_their_types_or_are_refused() {
         (number("5"), TypeKind::TimestampTz),
         (Value::text("a\0b"), TypeKind::Text),
         (number("1e999"), TypeKind::Float(64)),
+        (number("1e-400"), TypeKind::Float(64)),
+        (Value::text("-1e-46"), TypeKind::Float(32)),
+        (number("1e39"), TypeKind::Float(32)),
+        (json("[1, 1e-400]"), array(TypeKind::Float(64))),
     ];
     for (value, kind) in bad {
         assert_eq!(

@@ -7,7 +7,8 @@ use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 
 use super::{CqlValue, moment};
-use crate::error::{RequestCode, RequestError};
+use crate::error::RequestError;
+use crate::plan::{number, refusal};
 use crate::query::{JsonText, Value};
 use crate::schema::CqlType;
 
@@ -18,7 +19,7 @@ const MAX_DIGITS: usize = 131_072;
 /// Converts `value` to `ty` for the column or field named `field`.
 ///
 /// # Errors
-/// [`RequestCode::DataException`] when the value cannot be one of the type without loss.
+/// [`RequestCode::DataException`](crate::error::RequestCode::DataException) when the value cannot be one of the type without loss.
 pub fn read(value: &Value, ty: &CqlType, field: &str) -> Result<CqlValue, RequestError> {
     if *value == Value::Null {
         return Ok(CqlValue::Null);
@@ -31,11 +32,6 @@ pub fn read(value: &Value, ty: &CqlType, field: &str) -> Result<CqlValue, Reques
 
 /// The refusal of a value.
 fn refuse(value: &Value, ty: &CqlType, field: &str) -> RequestError {
-    let shown: String = match value {
-        Value::Text(text) | Value::Number(text) if text.len() <= 40 => format!("`{text}`"),
-        Value::Bool(flag) => format!("`{flag}`"),
-        other => other.kind().to_owned(),
-    };
     let form = match ty {
         CqlType::Timestamp => "; write 2024-05-31T10:20:30.123Z, with milliseconds at most",
         CqlType::Date => "; write 2024-05-31",
@@ -49,11 +45,7 @@ fn refuse(value: &Value, ty: &CqlType, field: &str) -> RequestError {
         }
         _ => "",
     };
-    wrong(field, format!("{shown} is not a value of type {ty} for '{field}'{form}"))
-}
-
-fn wrong(field: &str, message: String) -> RequestError {
-    RequestError::field(RequestCode::DataException, field, message)
+    refusal::not_of_type(value, ty, field, form)
 }
 
 fn scalar(value: &Value, ty: &CqlType) -> Option<CqlValue> {
@@ -88,7 +80,7 @@ fn scalar(value: &Value, ty: &CqlType) -> Option<CqlValue> {
             Some(CqlValue::Varint(number.to_signed_bytes_be().into()))
         }
         CqlType::Decimal if is_number => decimal(word),
-        CqlType::Float(bits) if is_number => float(word, *bits).map(CqlValue::Float),
+        CqlType::Float(bits) if is_number => number::float(word, *bits).map(CqlValue::Float),
         CqlType::Uuid if is_text => uuid(text).map(CqlValue::Uuid),
         CqlType::TimeUuid if is_text => uuid(text).filter(|bytes| bytes[6] >> 4 == 1).map(CqlValue::Uuid),
         CqlType::Timestamp if is_text => moment::timestamp(word).map(CqlValue::Timestamp),
@@ -137,25 +129,6 @@ fn decimal(word: &str) -> Option<CqlValue> {
         return None;
     }
     Some(CqlValue::Decimal { unscaled: unscaled.to_signed_bytes_be().into(), scale })
-}
-
-/// A number of so many bits; one that is too great or too small for them is none.
-fn float(word: &str, bits: u8) -> Option<f64> {
-    match word.to_ascii_lowercase().as_str() {
-        "nan" => return Some(f64::NAN),
-        "infinity" | "inf" => return Some(f64::INFINITY),
-        "-infinity" | "-inf" => return Some(f64::NEG_INFINITY),
-        _ => {}
-    }
-    let number = match bits {
-        // Read at once, since rounding twice may give another number.
-        32 => f64::from(word.parse::<f32>().ok()?),
-        _ => word.parse::<f64>().ok()?,
-    };
-    // So small a number that nothing is left of it is none either.
-    let mantissa = word.split(['e', 'E']).next().unwrap_or_default();
-    let vanished = number == 0.0 && mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
-    (number.is_finite() && !vanished).then_some(number)
 }
 
 /// The hyphenated form or 32 hex digits.
@@ -226,7 +199,7 @@ fn compound(value: &Value, ty: &CqlType, field: &str) -> Result<CqlValue, Reques
                 given.iter().find(|(name, _)| !fields.iter().any(|(known, _)| **known == **name))
             {
                 let path = format!("{field}.{name}");
-                return Err(wrong(&path, format!("'{path}' is not a field of the type {ty}")));
+                return Err(refusal::of_value(&path, format!("'{path}' is not a field of the type {ty}")));
             }
             let of = |(name, ty): &(Box<str>, CqlType)| {
                 let path = format!("{field}.{name}");
@@ -251,7 +224,7 @@ fn listed(values: Vec<Value>, ty: &CqlType, field: &str) -> Result<CqlValue, Req
         if values.len() == expected {
             return Ok(());
         }
-        Err(wrong(
+        Err(refusal::of_value(
             field,
             format!("'{field}' is of type {ty}, which has {expected} elements, not {}", values.len()),
         ))
@@ -278,16 +251,17 @@ fn listed(values: Vec<Value>, ty: &CqlType, field: &str) -> Result<CqlValue, Req
                 |(at, (value, ty)): (usize, (&Value, &CqlType))| read(value, ty, &format!("{field}[{at}]"));
             parts.map(part).collect::<Result<_, _>>().map(CqlValue::Tuple)
         }
-        _ => Err(wrong(field, format!("'{field}' is of type {ty}, which an array is not"))),
+        _ => Err(refusal::of_value(field, format!("'{field}' is of type {ty}, which an array is not"))),
     }
 }
 
 /// A member of a collection, which is never null.
 fn present(value: &Value, ty: &CqlType, field: &str) -> Result<CqlValue, RequestError> {
     match read(value, ty, field)? {
-        CqlValue::Null => {
-            Err(wrong(field, format!("'{field}' is null, which no collection of this database holds")))
-        }
+        CqlValue::Null => Err(refusal::of_value(
+            field,
+            format!("'{field}' is null, which no collection of this database holds"),
+        )),
         value => Ok(value),
     }
 }
@@ -300,7 +274,10 @@ fn not_twice<'a>(
     let mut seen = HashSet::new();
     for member in members {
         if !seen.insert(format!("{member:?}")) {
-            return Err(wrong(field, format!("'{field}' has one {what} twice, which its type cannot keep")));
+            return Err(refusal::of_value(
+                field,
+                format!("'{field}' has one {what} twice, which its type cannot keep"),
+            ));
         }
     }
     Ok(())
@@ -312,7 +289,7 @@ fn not_empty(empty: bool, frozen: bool, ty: &CqlType, field: &str) -> Result<(),
         let message = format!(
             "'{field}' is empty; the database keeps an empty {ty} as null, so write null if that is meant"
         );
-        return Err(wrong(field, message));
+        return Err(refusal::of_value(field, message));
     }
     Ok(())
 }

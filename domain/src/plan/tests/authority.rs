@@ -78,6 +78,40 @@ fn every_route_asks_for_its_own_right() {
 }
 
 #[test]
+fn a_write_that_changes_nothing_is_a_read() {
+    let set = r#""set":{"Age":1},"conditions":[{"eq_column":"Age","eq_value":1}]"#;
+    let insert = r#""insert_body":{"id":1,"Age":2},"on_conflict":"id""#;
+    let cases = [
+        ("update", format!(r#"{set},"dry_run":true"#)),
+        ("update", format!(r#"{set},"dry_run":true,"head":true"#)),
+        ("update", format!(r#"{set},"max_affected":0"#)),
+        ("delete", r#""resource_id":1,"dry_run":true"#.to_owned()),
+        ("delete", r#""resource_id":1,"max_affected":0"#.to_owned()),
+        ("insert", format!(r#"{insert},"dry_run":true"#)),
+        ("insert", format!(r#"{insert},"update_body":{{}}"#)),
+        ("insert", format!(r#"{insert},"update_body":{{}},"head":true"#)),
+        // Every value is one of the key: there is nothing that could change.
+        ("insert", r#""insert_body":{"id":1},"on_conflict":"id""#.to_owned()),
+    ];
+    let operations = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        Scope::from_parts(Some(&names), None, None, None).unwrap()
+    };
+    let writes = ["users.write", "users.delete"];
+    let all = ["users.read", "users.write", "users.delete"];
+    for (route, rest) in cases {
+        let body = format!(r#"{{"table_name":"users",{rest}}}"#);
+        let missing = denied(&key(&writes, Scope::default()), route, &body);
+        assert_eq!(missing, Some(AuthReason::MissingRights), "{body}");
+        let scoped = denied(&key(&all, operations(&["insert", "update", "delete"])), route, &body);
+        assert_eq!(scoped, Some(AuthReason::OperationOutOfScope), "{body}");
+        assert_eq!(denied(&key(&all, Scope::default()), route, &body), None, "{body}");
+    }
+    let own = r#"{"table_name":"users","insert_body":{"id":1},"dry_run":true}"#;
+    assert_eq!(denied(&key(&writes, Scope::default()), "insert", own), None, "it shows what was sent");
+}
+
+#[test]
 fn whether_a_table_exists_is_told_to_those_who_may_read_it() {
     let unknown = r#"{"table_name":"nowhere"}"#;
     assert_eq!(

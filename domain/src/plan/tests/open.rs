@@ -230,6 +230,14 @@ fn more_names_than_a_table_has_columns_are_refused_at_once() {
     let sparse = format!("[{{{}}}{}]", fields(1500), ",{}".repeat(3000));
     let error = insert(&sparse).unwrap_err();
     assert_eq!((error.code, error.field.as_deref()), (RequestCode::InvalidPayload, Some("insert_body")));
+    // Rows that hold nothing are three bytes each; what stands behind too many of them is not looked at.
+    for rows in
+        [format!("[{}{{}}]", "{},".repeat(10_000)), format!("[{{\"a\":1}},{}7]", "{},".repeat(10_001))]
+    {
+        let error = insert(&rows).unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (RequestCode::InvalidPayload, Some("insert_body")));
+        assert!(error.message.contains("10000 rows hold no value"), "{}", error.message);
+    }
     let columns: Vec<_> = (0..1601).map(|n| format!("{{\"c{n}\":1}}")).collect();
     let update = format!(
         r#"{{"table_name":"t","columns":[{}],"conditions":[{{"eq_column":"a","eq_value":1}}]}}"#,

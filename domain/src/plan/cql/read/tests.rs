@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::RequestCode;
 
 fn number(text: &str) -> Value {
     Value::Number(text.into())
