@@ -59,7 +59,8 @@ fn a_cql_database_is_encrypted_when_that_is_demanded() {
     check(of("h/ks").ssl(false), "cql://h/ks?max_concurrent=7");
     check(of("h/ks").ssl(true), "cql://h/ks?tls=true&max_concurrent=7");
     for own in ["sslmode=verify-ca&sslrootcert=%2Fr.pem", "tls=false"] {
-        check(of(&format!("h/ks?{own}")).ssl(true), &format!("cql://h/ks?{own}&max_concurrent=7"));
+        let url = format!("h/ks?{own}");
+        check(of(&url).ssl(true), &format!("cql://h/ks?{own}&max_concurrent=7"));
     }
 }
 
