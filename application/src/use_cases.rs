@@ -26,6 +26,7 @@ pub use update::{Update, Updated};
 pub use write::Written;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use athena_domain::access::{AuthReason, Authority, TablePlace};
 use athena_domain::error::RequestCode;
@@ -249,6 +250,7 @@ impl Gateway {
         let options = |shielded| PlanOptions {
             big_numbers_as_text: context.big_numbers_as_text,
             shielded,
+            since_1970: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             ..self.options.clone()
         };
         let planner = |options: &PlanOptions, authority| {

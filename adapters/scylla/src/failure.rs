@@ -128,6 +128,7 @@ fn doubt(error: &DbError) -> Option<Health> {
         | DbError::WriteTimeout { .. }
         | DbError::Unavailable { .. }
         | DbError::Overloaded
+        | DbError::TruncateError
         | DbError::RateLimitReached { .. } => Some(Health::Doubtful),
         // It takes nobody, whatever is asked.
         _ => None,
@@ -149,16 +150,17 @@ fn database(error: &DbError, text: &str, intent: Intent) -> PortErrorKind {
     };
     let reason = match error {
         DbError::SyntaxError => Reason::Syntax,
-        DbError::Invalid | DbError::ConfigError | DbError::AlreadyExists { .. } | DbError::TruncateError => {
-            Reason::Statement
-        }
+        DbError::Invalid | DbError::ConfigError | DbError::AlreadyExists { .. } => Reason::Statement,
         DbError::FunctionFailure { .. } => Reason::Raised,
         DbError::Unauthorized => Reason::Privilege,
         // The coordinator asked nobody.
         DbError::Unavailable { .. } | DbError::IsBootstrapping | DbError::AuthenticationError => {
             return PortErrorKind::Unavailable;
         }
-        DbError::Overloaded | DbError::RateLimitReached { .. } => return unknown_outcome,
+        // The statement is a good one; a node was away, or has not emptied the table yet.
+        DbError::Overloaded | DbError::RateLimitReached { .. } | DbError::TruncateError => {
+            return unknown_outcome;
+        }
         DbError::ReadTimeout { .. } => return PortErrorKind::TimedOut,
         DbError::ReadFailure { .. } => return PortErrorKind::Unavailable,
         DbError::WriteTimeout { .. } | DbError::WriteFailure { .. } => return PortErrorKind::Lost,
@@ -215,6 +217,7 @@ mod tests {
         assert_eq!(kind(write, Intent::Write), PortErrorKind::Lost);
         assert_eq!(kind(DbError::Overloaded, Intent::Read), PortErrorKind::Unavailable);
         assert_eq!(kind(DbError::Overloaded, Intent::Write), PortErrorKind::Lost);
+        assert_eq!(kind(DbError::TruncateError, Intent::Write), PortErrorKind::Lost);
         assert_eq!(kind(DbError::ServerError, Intent::Read), PortErrorKind::Internal);
         let forgotten = || DbError::Unprepared { statement_id: Vec::new().into() };
         for intent in [Intent::Read, Intent::Write] {

@@ -5,7 +5,7 @@ mod tests;
 
 use athena_domain::plan::Output;
 use athena_domain::plan::cql::{
-    Batch, CqlCount, CqlDelete, CqlInsert, CqlRead, CqlUpdate, CqlValue, Existing, Restriction, Test,
+    CqlCount, CqlDelete, CqlInsert, CqlRead, CqlUpdate, CqlValue, Existing, Restriction, Test,
 };
 use athena_domain::query::Stamp;
 use athena_domain::schema::Relation;
@@ -136,6 +136,19 @@ impl<'a> Statement<'a> {
         statement
     }
 
+    /// Some column of at most `rows` rows that one of the counts of a plan is of, where they are counted as they come.
+    pub(crate) fn counted(count: &'a CqlCount, restrictions: &'a [Restriction], rows: u64) -> Self {
+        let mut statement = Self::begin("SELECT ");
+        statement.first_of_key(&count.relation);
+        statement.from(&count.relation, restrictions);
+        statement.text.push_str(" LIMIT ?");
+        statement.markers.push(Marker::Limit(i32::try_from(rows).unwrap_or(i32::MAX)));
+        if count.filtering {
+            statement.text.push_str(" ALLOW FILTERING");
+        }
+        statement
+    }
+
     /// One row, read by its key, if it meets `visible` as well: there the database looks at that row alone.
     pub(crate) fn row(
         relation: &'a Relation,
@@ -213,11 +226,16 @@ impl<'a> Statement<'a> {
     /// Whether a row is there, by its key.
     pub(crate) fn presence(relation: &'a Relation, key: &'a [Restriction]) -> Self {
         let mut statement = Self::begin("SELECT ");
-        if let Some(column) = relation.primary_key.first() {
-            statement.name(&relation.columns[*column].name);
-        }
+        statement.first_of_key(relation);
         statement.from(relation, key);
         statement
+    }
+
+    /// A column that no row is without.
+    fn first_of_key(&mut self, relation: &Relation) {
+        if let Some(column) = relation.primary_key.first() {
+            self.name(&relation.columns[*column].name);
+        }
     }
 
     fn using(&mut self, stamp: Stamp) {
@@ -319,10 +337,4 @@ impl<'a> Statement<'a> {
         }
         self.text.push('"');
     }
-}
-
-/// Whether the rows of an insert are written by one batch.
-pub(crate) fn is_batch(insert: &CqlInsert) -> bool {
-    // A row that stays as it is must not keep its neighbours from being written.
-    insert.batch != Batch::Single && insert.rows.len() > 1 && insert.existing != Existing::Stays
 }

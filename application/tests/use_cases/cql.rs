@@ -54,9 +54,11 @@ impl Cql {
         let relations = vec![Relation::of_cql("ks", "users", columns, table)];
         let rules = CqlRules {
             allow_filtering,
+            database_order: false,
             max_filtered_rows: 1000,
             max_consistency: Consistency::LocalQuorum,
             max_timeout: std::time::Duration::from_secs(30),
+            max_fetch_size: 1000,
         };
         Arc::new(Schema::new(relations, HashMap::new(), vec!["ks".into()]).speaking(Dialect::Cql(rules)))
     }

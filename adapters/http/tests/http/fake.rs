@@ -168,6 +168,7 @@ fn schema() -> Arc<Schema> {
                 column("note", "text", TypeKind::Text),
             ],
             primary_key: [0].into(),
+            inherited: false,
             cql: None,
             unique: vec![UniqueIndex {
                 name: "pkey".into(),
@@ -219,9 +220,11 @@ impl SchemaReader for CqlScript {
         let relations = vec![Relation::of_cql("ks", "items", columns, table)];
         let rules = CqlRules {
             allow_filtering: true,
+            database_order: false,
             max_filtered_rows: 100,
             max_consistency: athena_domain::schema::Consistency::LocalQuorum,
             max_timeout: std::time::Duration::from_secs(30),
+            max_fetch_size: 1000,
         };
         let schema = Schema::new(relations, HashMap::new(), vec!["ks".into()]);
         Some(Arc::new(schema.speaking(Dialect::Cql(rules))))

@@ -14,7 +14,7 @@ use super::effort::Effort;
 use super::exchange::finish;
 use super::rows::{Answer, rows, unreadable};
 use crate::failure::{Intent, PORT, is_forgotten};
-use crate::render::{Statement, Values, is_batch};
+use crate::render::{Statement, Values};
 use crate::session::Session;
 
 /// The column that tells whether a conditional write was carried out.
@@ -30,7 +30,7 @@ impl ScyllaBackend {
     ) -> Result<Done, PortError> {
         let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
-        if is_batch(insert) {
+        if insert.batch != Batch::Single {
             self.batch(&session, insert, effort).await?;
             done.statements = 1;
             done.affected = insert.rows.len() as u64;
@@ -58,7 +58,12 @@ impl ScyllaBackend {
         if insert.returning.is_empty() {
             return Ok(done);
         }
-        let effort = if done.applied == Some(false) { effort.after_conditional_writes() } else { effort };
+        let effort = match insert.existing {
+            // It is another's write that is shown.
+            _ if done.applied == Some(false) => effort.after_conditional_writes(),
+            Existing::Refuses | Existing::Stays | Existing::Told => effort.after_own_conditional_write(),
+            Existing::Changes => effort,
+        };
         let keys: Vec<Vec<Restriction>> = insert.rows.iter().map(|row| insert.key(row)).collect();
         let keys: Vec<&[Restriction]> = keys.iter().map(|key| &key[..]).collect();
         let shown = Shown { outputs: &insert.returning, visible: insert.visible.as_deref() };
@@ -119,7 +124,7 @@ impl ScyllaBackend {
                 changed.push(&key[..]);
             }
         }
-        let mut effort = effort;
+        let mut effort = if update.added { effort } else { effort.after_own_conditional_write() };
         if update.told {
             done.applied = Some(done.affected > 0);
             if done.affected == 0 {
@@ -206,6 +211,10 @@ impl ScyllaBackend {
         if delete.returning.is_empty() && delete.timestamp.is_none() {
             return Ok(Some(Vec::new()));
         }
+        let effort = match delete.timestamp {
+            None => effort.after_own_conditional_write(),
+            Some(_) => effort,
+        };
         let (mut before, mut bytes) = (Vec::with_capacity(delete.rows.len()), 0);
         for key in &delete.rows {
             let statement = match &delete.returning[..] {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use athena_domain::plan::Output;
+use athena_domain::plan::cql::Batch;
 use athena_domain::schema::{Clustering, Column, ColumnType, CqlTable, CqlType};
 
 use super::*;
@@ -98,12 +99,15 @@ fn reads() {
 
 #[test]
 fn counts() {
-    let count = CqlCount { relation: relation(), reads: Vec::new(), filtering: true };
+    let count = CqlCount { relation: relation(), reads: Vec::new(), filtering: true, most: Some(10) };
     let tests = [is(0, Test::Eq(one()))];
     assert_eq!(
         Statement::count(&count, &tests).text,
         r#"SELECT COUNT(*) FROM "k"."t" WHERE "id" = ? ALLOW FILTERING"#
     );
+    let counted = Statement::counted(&count, &tests, 11);
+    assert_eq!(counted.text, r#"SELECT "id" FROM "k"."t" WHERE "id" = ? LIMIT ? ALLOW FILTERING"#);
+    assert_eq!(counted.markers.last(), Some(&Marker::Limit(11)));
 }
 
 #[test]
@@ -123,12 +127,6 @@ fn inserts() {
     assert_eq!(statement.markers.len(), 3);
     insert.existing = Existing::Changes;
     assert!(Statement::insert(&insert, &insert.rows[0]).text.ends_with("VALUES (?, ?, ?)"));
-    insert.batch = Batch::Logged;
-    assert!(!is_batch(&insert));
-    insert.rows.push(insert.rows[0].clone());
-    assert!(is_batch(&insert));
-    insert.existing = Existing::Stays;
-    assert!(!is_batch(&insert));
 }
 
 #[test]

@@ -54,7 +54,12 @@ async fn rows_come_page_by_page() {
     let (_, sink) = run(read(&table, vec![vec![is(0, 9)]])).await;
     assert_eq!((sink.rows.len(), sink.labels()), (0, vec!["part", "n"]));
 
-    let count = CqlCount { relation: table, reads: vec![vec![is(0, 1)], vec![is(0, 2)]], filtering: false };
+    let count = CqlCount {
+        relation: table,
+        reads: vec![vec![is(0, 1)], vec![is(0, 2)]],
+        filtering: false,
+        most: None,
+    };
     assert_eq!(bench.run(CqlPlan::Count(count)).await.unwrap().0.count, Some(200));
 }
 

@@ -31,7 +31,7 @@ async fn rows_are_written_once() {
     assert_eq!((done.affected, sink.rows.len()), (2, 2));
     let (done, _) = write(&[(1, 1), (2, 1)], Existing::Changes, Batch::Logged).await.unwrap();
     assert_eq!((done.affected, done.rows), (2, 2));
-    let (done, sink) = write(&[(1, 1), (3, 1)], Existing::Stays, Batch::Logged).await.unwrap();
+    let (done, sink) = write(&[(1, 1), (3, 1)], Existing::Stays, Batch::Single).await.unwrap();
     assert_eq!((done.rows, sink.rows.len()), (2, 2));
 }
 
