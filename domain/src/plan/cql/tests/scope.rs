@@ -172,7 +172,7 @@ fn a_filter_by_an_order_that_sql_does_not_have_lets_nothing_through() {
     let range = r#"{"operator":"gt","column":"at","value":"50554d6e-29bb-11e5-b345-feff819cdc9f"}"#;
     let filters = format!(r#"{{"visits":[{range}]}}"#);
     let scope = Scope::from_parts(None, None, None, Some(&filters)).unwrap();
-    let key = ApiKey { rights: RightSet::new(["*"]), scope, ..ApiKey::new(1, "") };
+    let key = ApiKey { rights: RightSet::new(["*"]).into(), scope: scope.into(), ..ApiKey::new(1, "") };
     let asking = Asking { authority: Some(Authority::of(&key)), ..Asking::default() };
     let rest = format!(r#","conditions":{}"#, conditions("id eq 1"));
     assert_eq!(refused(asking.read("visits", &rest)), "at");
