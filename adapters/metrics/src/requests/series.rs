@@ -32,7 +32,10 @@ pub(super) struct OfOperation {
 
 /// The series that have been found, by client. There are as many as there are numbers to count in anyway.
 #[derive(Default)]
-pub(super) struct Found(RwLock<HashMap<Box<str>, Vec<(Kind, Arc<Series>)>>>);
+pub(super) struct Found(RwLock<HashMap<Box<str>, Kinds>>);
+
+/// The kinds of requests of one client: a handful, so that they are searched one by one.
+type Kinds = Vec<(Kind, Arc<Series>)>;
 
 impl Found {
     /// The series of this kind of request; `find` is asked the first time.
