@@ -21,4 +21,5 @@ pub use key::{ApiKey, KeyId, Keys};
 pub use policy::{Mode, Policy};
 pub use right::{Action, Required, Right, RightSet};
 pub use scope::{ColumnRule, KeyOperation, RowFilter, Scope, TablePattern};
-pub(crate) use shield::{shield, shielded};
+pub use shield::{Link, Openness, RelationKey, control_tables, openness};
+pub(crate) use shield::{led, shield, shielded};
