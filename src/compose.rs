@@ -6,11 +6,14 @@ use std::time::Duration;
 use athena_application::bulkhead::{Bulkhead, BulkheadSettings};
 use athena_application::direct_hosts::DirectHosts;
 use athena_application::held::SharedMemory;
-use athena_application::ports::{Connector, DirectTargets, MetricsSource, Opened, StatisticsStore};
+use athena_application::ports::{
+    Connector, DirectTargets, MetricsSource, OpenFailure, Opened, StatisticsStore,
+};
 use athena_application::readers::SlowReaders;
 use athena_application::use_cases::provision::Provision;
 use athena_application::{Caches, Cursors, Gateway};
 use athena_domain::breaker::BreakerSettings;
+use athena_domain::catalog::BORROWED_PREFIX;
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::Decoding;
 use athena_domain::{ClientName, Limits};
@@ -18,7 +21,7 @@ use athena_http::{AdminKey, AuditHeaders, Cors, HttpSettings, ResponseShape, Ser
 use athena_postgres::PostgresSettings;
 use athena_postgres::control::{PostgresProvisioner, PostgresStatistics};
 use athena_scylla::ScyllaSettings;
-use athena_supabase::{SupabaseDirect, SupabaseSettings};
+use athena_supabase::{InvalidTarget, SupabaseDirect, SupabaseSettings};
 
 use crate::config::{self, Config, ConnectionUri, Environment, PoolConfig, Secret, UnknownFields};
 use crate::control::ControlPlane;
@@ -141,6 +144,7 @@ pub struct Databases {
     schema_refresh: Duration,
     breaker: BreakerSettings,
     environment: Environment,
+    uri_variables: Vec<String>,
 }
 
 impl Databases {
@@ -152,6 +156,7 @@ impl Databases {
             schema_refresh: config.gateway.schema_refresh,
             breaker: config.gateway.breaker,
             environment: config.environment.clone(),
+            uri_variables: config.gateway.uri_variables.clone(),
         }
     }
 }
@@ -197,10 +202,13 @@ impl Databases {
         Ok(Opened::guarded(name, Arc::new(Bulkhead::new(backend, bulkhead)), schema, breaker, place))
     }
 
-    fn postgrest(&self, name: &ClientName, uri: &ConnectionUri) -> Result<Opened, String> {
+    fn postgrest(&self, name: &ClientName, uri: &ConnectionUri) -> Result<Opened, OpenFailure> {
         let variable = |name: &str| self.variable(name);
         let settings = SupabaseSettings::from_uri(uri.expose(), self.limits.statement_timeout, variable);
-        let mut settings = settings.map_err(|error| error.to_string())?;
+        let mut settings = settings.map_err(|error| match error {
+            InvalidTarget::Unset(name) => OpenFailure::Unset(name),
+            InvalidTarget::Uri(_) => OpenFailure::Invalid(error.to_string()),
+        })?;
         settings.connect_timeout = settings.connect_timeout.min(self.pool.acquire_timeout);
         settings.idle_timeout = self.pool.idle_timeout;
         let max_concurrent = settings
@@ -220,23 +228,27 @@ impl Databases {
 }
 
 impl Connector for Databases {
-    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
+    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, OpenFailure> {
         let uri = ConnectionUri::parse(uri).map_err(str::to_owned)?;
         match uri.scheme().as_str() {
-            "postgres" | "postgresql" | "neon" => self.postgres(name, &uri),
-            "cql" | "scylla" | "cassandra" => self.cql(name, uri.expose()),
+            "postgres" | "postgresql" | "neon" => Ok(self.postgres(name, &uri)?),
+            "cql" | "scylla" | "cassandra" => Ok(self.cql(name, uri.expose())?),
             "supabase+https" | "supabase+http" | "postgrest+https" | "postgrest+http" => {
                 self.postgrest(name, &uri)
             }
-            other => Err(format!(
+            other => Err(OpenFailure::Invalid(format!(
                 "this build does not speak {other}://; it speaks postgres://, postgresql://, neon://, \
                  cql://, supabase+https:// and postgrest+https://"
-            )),
+            ))),
         }
     }
 
     fn variable(&self, name: &str) -> Option<String> {
         self.environment.value(name)
+    }
+
+    fn lends(&self, name: &str) -> bool {
+        name.starts_with(BORROWED_PREFIX) || self.uri_variables.iter().any(|lent| lent == name)
     }
 }
 

@@ -2,13 +2,14 @@
 
 mod schema;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use athena_application::budgets::Budgets;
 use athena_application::ports::{ClientStore, Entropy, PortError, PortErrorKind};
 use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
-use athena_application::{Authenticator, Catalog};
+use athena_application::{Authenticator, Catalog, ClientRegistry};
+use athena_domain::access::{Keys, Mode};
 use athena_domain::catalog::{ConfigClient, TargetTexts};
 use athena_http::StoreAbsence;
 use athena_postgres::control::{
@@ -89,8 +90,14 @@ impl ControlPlane {
         let shared = key(&gateway.auth_client) == key(&gateway.logging_client);
         let own = if shared { None } else { Some(Store::of(gateway.auth_client.as_ref(), config)) };
         let budgets = Arc::new(Budgets::default());
-        let (authenticator, keys) = keys(own.as_ref().unwrap_or(&logging), budgets.clone());
         let catalog = Arc::new(catalog(config, &logging));
+        let registry = catalog.registry().clone();
+        let (authenticator, keys) = keys(own.as_ref().unwrap_or(&logging), budgets.clone(), registry);
+        if let Store::Unusable(_) = logging {
+            // What an administrator has stopped cannot be read, so nobody is served.
+            catalog.registry().set_unread(true);
+            tracing::error!("no client is served until the database of gateway.logging_client can be used");
+        }
         let mut tasks = vec![tokio::spawn(catalog.clone().watch_over())];
         tasks.extend(config.redis.as_ref().and_then(|url| share(url, instance, budgets.clone())));
         let mut schemas = Vec::new();
@@ -146,7 +153,11 @@ fn share(url: &RedisUrl, instance: &Instance, budgets: Arc<Budgets>) -> Option<J
 }
 
 /// Who judges keys, and who administers them.
-fn keys(store: &Store, budgets: Arc<Budgets>) -> (Arc<Authenticator>, Result<Arc<ManageKeys>, StoreAbsence>) {
+fn keys(
+    store: &Store,
+    budgets: Arc<Budgets>,
+    registry: Arc<ClientRegistry>,
+) -> (Arc<Authenticator>, Result<Arc<ManageKeys>, StoreAbsence>) {
     let (name, database) = match store {
         Store::NotConfigured => {
             tracing::warn!(
@@ -162,8 +173,9 @@ fn keys(store: &Store, budgets: Arc<Budgets>) -> (Arc<Authenticator>, Result<Arc
         Store::Database(name, database) => (name, database),
     };
     let store = Arc::new(PostgresKeyStore::new(ControlDatabase::clone(database)));
-    let authenticator =
-        Arc::new(Authenticator::over(store.clone()).telling(move |keys| budgets.follow(keys)));
+    let authenticator = Arc::new(
+        Authenticator::over(store.clone()).telling(move |keys| budgets.follow(keys)).telling(banner()),
+    );
     let keys = ManageKeys {
         client: name.clone(),
         keys: store.clone(),
@@ -171,8 +183,31 @@ fn keys(store: &Store, budgets: Arc<Budgets>) -> (Arc<Authenticator>, Result<Arc
         policy: store,
         entropy: Arc::new(SystemEntropy),
         authenticator: authenticator.clone(),
+        registry,
     };
     (authenticator, Ok(Arc::new(keys)))
+}
+
+/// Says whether keys are demanded: at start, and whenever that changes.
+fn banner() -> impl Fn(&Arc<Keys>) + Send + Sync {
+    let said = Mutex::new(None);
+    move |keys| {
+        let mode = keys.policy.mode(None);
+        let before = said.lock().unwrap_or_else(PoisonError::into_inner).replace(mode);
+        if before == Some(mode) {
+            return;
+        }
+        match mode {
+            Mode::Off => tracing::warn!(
+                "API keys are not demanded (mode `off`): whoever reaches the listener may read and change what the \
+                 clients' roles may; PUT /admin/api-key-config with {{\"mode\": \"enforce\"}} demands them"
+            ),
+            Mode::Warn => tracing::warn!(
+                "API keys are not demanded (mode `warn`): requests without a good key are answered and counted"
+            ),
+            Mode::Enforce => tracing::info!("API keys are demanded"),
+        }
+    }
 }
 
 /// The clients of a configuration, as the catalog takes them.

@@ -8,6 +8,7 @@ pub mod control;
 pub mod demo;
 pub mod healthcheck;
 pub mod instance;
+pub mod output;
 pub mod records;
 pub mod reload;
 pub mod retention;

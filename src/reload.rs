@@ -122,7 +122,10 @@ impl Reloader {
         }
         for client in config.clients.iter().filter(|client| !before.clients.contains(client)) {
             let uri = client.target.as_ref().map_err(String::clone);
-            let opened = uri.and_then(|uri| self.catalog.connector().open(&client.name, uri.expose()));
+            let opened = uri.and_then(|uri| {
+                let opened = self.catalog.connector().open(&client.name, uri.expose());
+                opened.map_err(|failure| failure.to_string())
+            });
             opened.map_err(|reason| format!("client {}: {reason}", client.name))?;
         }
         Ok(())

@@ -141,7 +141,8 @@ async fn ready_when_known(
     }
     app.ready();
     if let Some(announcement) = announcement {
-        println!("{announcement}");
+        // A server whose starter has gone serves on.
+        drop(crate::output::print(&format!("{announcement}\n")));
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use athena_domain::ClientName;
 use athena_domain::catalog::{
-    ClientRecord, ConfigClient, Desired, Overruling, Plan, Source, Standing, Step, reconcile, redact_uri,
-    steps,
+    ClientRecord, ConfigClient, Desired, Overruling, Plan, Source, Standing, Step, Variables, reconcile,
+    redact_uri, steps,
 };
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -106,6 +106,14 @@ impl Catalog {
         &*self.connector
     }
 
+    /// Gives what the environment holds to those who look for a URI.
+    fn with_variables<T>(&self, look: impl FnOnce(&Variables<'_>) -> T) -> T {
+        look(&Variables {
+            value: &|name| self.connector.variable(name),
+            is_lent: &|name| self.connector.lends(name),
+        })
+    }
+
     /// What follows from configuration and catalog.
     fn plan(&self, state: &State) -> Plan {
         reconcile(&state.config, &state.rows, &self.essential)
@@ -116,7 +124,7 @@ impl Catalog {
         let state = self.state.lock().await;
         let plan = self.plan(&state);
         let client = plan.clients.get(name.key()).filter(|client| client.standing == Standing::Served)?;
-        Some(client.uri(|name| self.connector.variable(name)))
+        Some(self.with_variables(|variables| client.uri(variables)))
     }
 
     /// Keys of the clients that the gateway itself needs.
@@ -188,7 +196,7 @@ impl Catalog {
                 continue;
             };
             let client = client.trim().to_owned();
-            match plan.overruling(key, is, |name| self.connector.variable(name)) {
+            match self.with_variables(|variables| plan.overruling(key, is, variables)) {
                 Some(reason) => outcome.overruled.push(Overruled { client, reason }),
                 None if was != is => outcome.applied.push(client),
                 None => {}
@@ -212,7 +220,7 @@ impl Catalog {
     fn apply(&self, running: &mut BTreeMap<String, Running>, desired: &BTreeMap<String, Desired>) {
         let served = desired.iter().filter(|(_, client)| client.standing == Standing::Served);
         let resolved: BTreeMap<&String, Result<String, String>> =
-            served.map(|(key, client)| (key, client.uri(|name| self.connector.variable(name)))).collect();
+            self.with_variables(|all| served.map(|(key, client)| (key, client.uri(all))).collect());
         let wanted: BTreeMap<String, String> = resolved
             .iter()
             .filter_map(|(key, uri)| Some(((*key).clone(), uri.as_ref().ok()?.clone())))
@@ -274,7 +282,7 @@ impl Catalog {
 
 fn open(connector: &dyn Connector, name: &str, uri: &str) -> Result<Opened, String> {
     let name = ClientName::parse(name).ok_or("its name is blank, too long or has control characters")?;
-    connector.open(&name, uri)
+    connector.open(&name, uri).map_err(|failure| failure.to_string())
 }
 
 fn info(client: &Desired) -> ClientInfo {

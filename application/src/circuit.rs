@@ -1,7 +1,7 @@
 //! One client's circuit breaker with a clock: shared by whoever asks the database, checks it or tells of it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use athena_domain::breaker::{Breaker, BreakerSettings, BreakerState, Health, Per
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::ports::{PortError, PortErrorKind};
+use crate::ports::{Obstacle, PortError, PortErrorKind};
 
 /// Name of the port in errors.
 const PORT: &str = "circuit breaker";
@@ -25,6 +25,8 @@ pub struct Circuit {
     /// While nothing is wrong twice the epoch plus one, so that a request costs one load; zero otherwise.
     calm: AtomicU64,
     refused: AtomicU64,
+    /// What kept the last request from the database, by its code; zero when nothing did.
+    obstacle: AtomicU8,
     /// Rung when something about it may want a check, and by which name.
     bell: OnceLock<(Arc<Bell>, Box<str>)>,
 }
@@ -80,7 +82,8 @@ impl Circuit {
         let calm = AtomicU64::new(calm_word(&breaker));
         let (began, refused) = (Instant::now(), AtomicU64::new(0));
         let breaker = Mutex::new(breaker);
-        Self { client: client.into(), began, breaker, calm, refused, bell: OnceLock::new() }
+        let obstacle = AtomicU8::new(0);
+        Self { client: client.into(), began, breaker, calm, refused, obstacle, bell: OnceLock::new() }
     }
 
     /// Rings this bell from now on, by this name, whenever the database may have to be checked.
@@ -96,11 +99,34 @@ impl Circuit {
         let permit = match self.calm.load(Ordering::Acquire) {
             0 => self.change(Breaker::admit).map_err(|retry_after| {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                PortError::new(PORT, PortErrorKind::CircuitOpen { retry_after })
+                let open = PortError::new(PORT, PortErrorKind::CircuitOpen { retry_after });
+                open.meeting(self.obstacle())
             })?,
             word => Permit::calm(word >> 1),
         };
         Ok(Ticket { circuit: self, permit: Some(permit) })
+    }
+
+    /// What kept the last request or check from the database; nothing when it was reached.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        Obstacle::of_code(self.obstacle.load(Ordering::Relaxed))
+    }
+
+    /// Takes note of what an exchange with the database met.
+    pub(crate) fn met<T>(&self, outcome: &Result<T, PortError>) {
+        let code = match outcome {
+            Ok(_) => 0,
+            Err(error) => match (&error.kind, error.obstacle) {
+                (_, Some(obstacle)) => obstacle.code(),
+                (PortErrorKind::Rejected(_) | PortErrorKind::Conflict, None) => 0,
+                // It says nothing of the way there.
+                (_, None) => return,
+            },
+        };
+        // The usual request changes nothing, and shares the line with all others.
+        if self.obstacle.load(Ordering::Relaxed) != code {
+            self.obstacle.store(code, Ordering::Relaxed);
+        }
     }
 
     /// Takes note of how a check of the database ended.

@@ -40,6 +40,7 @@ impl Backend for Guarded {
     ) -> Result<Done, PortError> {
         let ticket = self.circuit.admit()?;
         let outcome = self.inner.execute(plan, sink, deadline, waits).await;
+        self.circuit.met(&outcome);
         ticket.settle(match health(&outcome) {
             // One of several servers may have gone, and with it many requests at once; the others answer still.
             Health::Ill | Health::Busy { .. } if self.inner.status().nodes > 1 => Health::Doubtful,
@@ -51,6 +52,7 @@ impl Backend for Guarded {
     /// Is never turned away: it is how the breaker learns that the database is back.
     async fn ping(&self, deadline: Instant) -> Result<(), PortError> {
         let outcome = self.inner.ping(deadline).await;
+        self.circuit.met(&outcome);
         self.circuit.checked(health(&outcome));
         outcome
     }
@@ -87,6 +89,10 @@ impl SchemaReader for GuardedSchema {
         let ticket = self.circuit.admit()?;
         let before = self.inner.loaded();
         let outcome = self.inner.refresh(seen, deadline).await;
+        // A reading that is given once more has met nothing.
+        if outcome.is_err() {
+            self.circuit.met(&outcome);
+        }
         ticket.settle(match &outcome {
             // The last reading, given once more: the database was not asked.
             Ok(schema) if before.is_some_and(|before| Arc::ptr_eq(&before, schema)) => Health::Unknown,

@@ -11,6 +11,7 @@ mod key_store;
 mod log_store;
 mod metrics;
 mod observer;
+mod obstacle;
 mod pool_history;
 mod provisioner;
 mod schema_reader;
@@ -20,7 +21,7 @@ mod statistics_store;
 pub use backend::{Backend, BackendStatus, Done, RowStream};
 pub use budget_ledger::{BudgetLedger, BudgetStanding, BudgetUse};
 pub use client_store::{ClientFields, ClientStore, ClientStoreError, NewClient};
-pub use connector::{Connector, Opened};
+pub use connector::{Connector, OpenFailure, Opened};
 pub use control::Versions;
 pub use direct::{DirectTarget, DirectTargets};
 pub use failure::{PortError, PortErrorKind, Reason, Rejection};
@@ -37,6 +38,7 @@ pub use observer::{
     AuditIds, AuthObservation, CallerAddress, Observation, Observer, Observers, OperationObservation, Stages,
     TraceParent,
 };
+pub use obstacle::Obstacle;
 pub use pool_history::{PoolHistory, PoolSample};
 pub use provisioner::{ProvisionFailure, ProvisionStatus, Provisioned, Provisioner};
 pub use schema_reader::SchemaReader;

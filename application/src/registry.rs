@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::circuit::Circuit;
 use crate::error::{Absence, Error};
-use crate::ports::{Backend, SchemaReader};
+use crate::ports::{Backend, Obstacle, SchemaReader};
 
 /// A client's database.
 #[derive(Clone)]
@@ -104,6 +104,15 @@ impl Client {
         match &self.state {
             ClientState::Ready { backend, .. } => Some(backend.system()),
             ClientState::Misconfigured { .. } | ClientState::Frozen | ClientState::Inactive => None,
+        }
+    }
+
+    /// Why its database cannot be used at present, in words without a secret; nothing when no reason is known.
+    pub fn trouble(&self) -> Option<&str> {
+        match &self.state {
+            ClientState::Ready { circuit, .. } => circuit.obstacle().map(Obstacle::sentence),
+            ClientState::Misconfigured { reason } => Some(reason),
+            ClientState::Frozen | ClientState::Inactive => None,
         }
     }
 

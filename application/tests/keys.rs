@@ -38,6 +38,7 @@ impl Desk {
             policy: store.clone(),
             entropy: Arc::new(Counting(secrets.into())),
             authenticator: Arc::new(Authenticator::over(store.clone())),
+            registry: Arc::default(),
         };
         Self { manage, store }
     }

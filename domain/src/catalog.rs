@@ -6,7 +6,7 @@ mod reconcile;
 mod target;
 
 pub use reconcile::{ConfigClient, Desired, Overruling, Plan, Seed, Standing, Step, reconcile, steps};
-pub use target::{TargetTexts, check_borrowed, redact_uri};
+pub use target::{BORROWED_PREFIX, TargetTexts, Variables, check_borrowed, redact_uri};
 
 use time::OffsetDateTime;
 

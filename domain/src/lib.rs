@@ -7,6 +7,7 @@ pub mod error;
 pub mod expand;
 pub mod limits;
 pub mod name;
+pub mod nearest;
 pub mod plan;
 pub mod query;
 pub mod rows;

@@ -10,6 +10,7 @@ pub use cql::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::access::{Link, Openness, RelationKey, led};
 use crate::query::RelationName;
 
 /// How values of a type behave on the wire and in filters.
@@ -185,6 +186,11 @@ impl Relation {
 /// Tables by which a control database is known: of this gateway's, and of one that has not been brought forward yet.
 const CONTROL_TABLES: [&str; 2] = ["athena_control_version", "api_key_right_grants"];
 
+/// Whether a database with this table is a control database.
+fn decides_about_callers(schema: &str, table: &str) -> bool {
+    schema == "public" && CONTROL_TABLES.contains(&table)
+}
+
 /// Everything known about one database at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Schema {
@@ -194,6 +200,8 @@ pub struct Schema {
     dialect: Dialect,
     /// Asked for every request, so it is found out once.
     has_control_tables: bool,
+    /// How far relations are open that lead to tables of a control database.
+    led: HashMap<RelationKey, Openness>,
 }
 
 impl Schema {
@@ -213,14 +221,26 @@ impl Schema {
         types: HashMap<Box<str>, ColumnType>,
         search_path: Vec<Arc<str>>,
     ) -> Self {
-        let decides =
-            |relation: &Relation| &*relation.schema == "public" && CONTROL_TABLES.contains(&&*relation.name);
-        let has_control_tables = relations.iter().any(decides);
+        let has_control_tables =
+            relations.iter().any(|relation| decides_about_callers(&relation.schema, &relation.name));
         let relations = relations
             .into_iter()
             .map(|relation| ((relation.schema.clone(), relation.name.clone()), Arc::new(relation)))
             .collect();
-        Self { relations, types, search_path, dialect: Dialect::Sql, has_control_tables }
+        Self { relations, types, search_path, dialect: Dialect::Sql, has_control_tables, led: HashMap::new() }
+    }
+
+    /// The same snapshot of a control database, with what its relations lead to.
+    #[must_use]
+    pub fn linked(self, links: &[Link]) -> Self {
+        Self { led: led(links), ..self }
+    }
+
+    /// How far a relation is open by what it leads to; nothing where it leads to no table of a control database.
+    pub fn led_openness(&self, relation: &Relation) -> Option<Openness> {
+        // Databases of other kinds than ours are spared the key.
+        let known = !self.led.is_empty();
+        known.then(|| self.led.get(&(relation.schema.clone(), relation.name.clone())).copied()).flatten()
     }
 
     /// The same snapshot of a database that speaks `dialect`.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use ::config::{File, FileFormat, Map, Source, Value, ValueKind};
+use athena_domain::nearest::nearest;
 
 use super::environment::Environment;
 use super::error::{ConfigErrorKind, Problem, Warning};
@@ -64,7 +65,7 @@ impl Document {
         for (section, value) in clients.into_iter().chain(rest) {
             let Some(value) = value else { continue };
             if !keys::is_section(&section) {
-                let nearest = keys::nearest(&section, keys::sections().into_iter()).map(str::to_owned);
+                let nearest = nearest(&section, keys::sections().into_iter()).map(str::to_owned);
                 self.unknown(file, &section, nearest);
                 continue;
             }

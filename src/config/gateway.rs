@@ -65,6 +65,8 @@ pub struct GatewayConfig {
     pub cursor_lifetime: Duration,
     /// `gateway.circuit_breaker_*`: when the database of a client is taken to be away.
     pub breaker: BreakerSettings,
+    /// `gateway.uri_variables`: environment variables that a URI of the client catalog may hold.
+    pub uri_variables: Vec<String>,
     /// `gateway.supabase_allowed_hosts`, `gateway.supabase_allow_insecure`: where `x-supabase-url` may lead.
     pub supabase_hosts: HostRules,
 }
@@ -102,6 +104,7 @@ impl GatewayConfig {
             cursor_secret: cursor_secret(reader),
             cursor_lifetime: reader.seconds(key("cursor_lifetime_secs"), 3600, 1..=604_800),
             supabase_hosts,
+            uri_variables: reader.list(key("uri_variables"), variable_name),
             schema_refresh: reader.seconds(key("schema_refresh_secs"), 60, 1..=86_400),
             breaker: BreakerSettings {
                 threshold: narrow(reader.integer(key("circuit_breaker_threshold"), 5, 1..=1_000_000)),
@@ -124,6 +127,15 @@ fn cursor_secret(reader: &mut Reader<'_>) -> Option<Secret> {
         return None;
     }
     Some(Secret::new(secret))
+}
+
+fn variable_name(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if text.bytes().all(plain) && !text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+        Ok(text.to_owned())
+    } else {
+        Err("names of environment variables, such as REPORTING_DB_PASSWORD".to_owned())
+    }
 }
 
 fn supabase_hosts(reader: &mut Reader<'_>) -> HostRules {

@@ -1,5 +1,7 @@
 //! Every key there is, once: what is unknown, what has no effect yet and what is nearest are told from here.
 
+use athena_domain::nearest::nearest;
+
 use super::Warning;
 use super::environment::Environment;
 
@@ -103,6 +105,7 @@ pub const KEYS: &[Key] = &[
     idle("gateway", "jdbc_allow_private_hosts"),
     idle("gateway", "jdbc_allowed_hosts"),
     key("gateway", "supabase_allowed_hosts", ""),
+    key("gateway", "uri_variables", ""),
     key("gateway", "supabase_allow_insecure", "false"),
     key("limits", "max_rows", "10000"),
     key("limits", "max_response_bytes", "67108864"),
@@ -205,32 +208,6 @@ pub fn nearest_key(section: &str, name: &str) -> Option<String> {
         Some(own) => Some(format!("{section}.{own}")),
         None => KEYS.iter().find(|key| key.name == name).map(Key::path),
     }
-}
-
-/// The one of `known` that differs from `word` by a third of its letters at most.
-pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(2);
-    known
-        .map(|known| (distance(word, known), known))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// Insertions, deletions and replacements that lead from one word to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
 }
 
 /// Variables that look like overrides and reach no key: a misspelt name, or one underscore where two belong.

@@ -7,7 +7,7 @@ use athena_test_support::{Mode, TcpProxy, TestDatabase};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN_KEY, Answer, CLIENT, Gateway};
+use crate::harness::{ADMIN_KEY, Answer, CLIENT, Gateway, SUPABASE_KEY_ENV};
 
 const SQL: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one');";
 
@@ -57,6 +57,77 @@ fn turned_away(answer: &Answer, within: u64) {
 /// How many of 25 requests fail, once the fault has ended.
 async fn errors_of_25(gateway: &Gateway) -> usize {
     gateway.errors_of_25(FETCH, Duration::from_secs(60), &json!([{"id":1,"v":"one"}])).await
+}
+
+/// Roles and databases that nobody gets into, each for its own reason.
+async fn shut(database: &TestDatabase) -> (String, String) {
+    use sqlx::Connection as _;
+    let (role, closed) = (format!("{}_nobody", database.name()), format!("{}_closed", database.name()));
+    let mut connection = sqlx::PgConnection::connect(&database.uri()).await.expect("a connection");
+    for sql in [
+        format!("CREATE ROLE {role} NOLOGIN"),
+        format!("CREATE DATABASE {closed}"),
+        format!("ALTER DATABASE {closed} ALLOW_CONNECTIONS false"),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("set up");
+    }
+    (role, closed)
+}
+
+#[tokio::test]
+async fn what_keeps_a_database_away_is_told_by_its_class() {
+    let database = TestDatabase::with(SQL).await;
+    let (role, closed) = shut(&database).await;
+    let at = |name: &str| database.uri().replacen(&format!("/{}", database.name()), &format!("/{name}"), 1);
+    let away = [
+        ("refused", "postgres://secret-host@127.0.0.1:1/d".to_owned(), "connection_refused"),
+        ("unknown", "postgres://u@no-such-host.invalid/d".to_owned(), "unknown_host"),
+        ("missing", at("no_such_database"), "unknown_database"),
+        ("closed", at(&closed), "not_accepting_connections"),
+        (
+            "stranger",
+            database.uri().replacen("://postgres@", &format!("://{role}@"), 1),
+            "authentication_failed",
+        ),
+        ("rest", format!("postgrest+http://127.0.0.1:1?key_env={SUPABASE_KEY_ENV}"), "connection_refused"),
+        ("nodes", "cql://127.0.0.1:1/k".to_owned(), "connection_refused"),
+    ];
+    let clients: Vec<_> = away.iter().map(|(name, uri, _)| (*name, uri.as_str())).collect();
+    let gateway = Gateway::over(&clients, "gateway: {circuit_breaker_threshold: 2}").await;
+    for (name, _, reason) in &away {
+        let mut answers = Vec::new();
+        for _ in 0..20 {
+            let answer = fetch(&gateway, name).await;
+            assert_eq!(answer.status, 503, "{name}: {}", answer.text);
+            let body = answer.json();
+            assert_eq!(body["details"]["reason"], *reason, "{name}: {}", answer.text);
+            assert!(
+                !answer.text.contains("127.0.0.1") && !answer.text.contains(".invalid"),
+                "{}",
+                answer.text
+            );
+            answers.push(body);
+            if answers.last().is_some_and(|body| body["code"] == "circuit_open") {
+                break;
+            }
+        }
+        // Open, it knows still why, and says when it is tried next.
+        let open = answers.last().expect("an answer");
+        assert_eq!(open["code"], "circuit_open", "{name}");
+        assert!(open["details"]["retry_after_secs"].as_u64().is_some_and(|wait| wait > 0), "{open}");
+    }
+    let told = gateway.send(gateway.bare(Method::GET, "/readyz").bearer_auth(ADMIN_KEY)).await.ok();
+    for (name, _, _) in &away {
+        let mut clients = told["clients"].as_array().expect("clients").iter();
+        let client = clients.find(|client| client["client_name"] == *name).expect(name);
+        assert!(client["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{client}");
+    }
+    let mut connection =
+        <sqlx::PgConnection as sqlx::Connection>::connect(&database.uri()).await.expect("one");
+    let drop = format!("DROP DATABASE {closed}; ");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut connection).await.expect("dropped");
+    let drop = format!("DROP ROLE {role}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut connection).await.expect("dropped");
 }
 
 #[tokio::test]

@@ -23,10 +23,19 @@ impl Plane {
     }
 
     async fn within(variables: &[(&str, &str)], clients: &[(&str, &str)], control: &TestDatabase) -> Self {
+        Self::configured(YAML, variables, clients, control).await
+    }
+
+    async fn configured(
+        yaml: &str,
+        variables: &[(&str, &str)],
+        clients: &[(&str, &str)],
+        control: &TestDatabase,
+    ) -> Self {
         let uri = control.uri();
         let clients: Vec<(&str, &str)> =
             clients.iter().copied().chain([("athena_logging", uri.as_str())]).collect();
-        let plane = Self { gateway: Gateway::within(variables, &clients, YAML).await };
+        let plane = Self { gateway: Gateway::within(variables, &clients, yaml).await };
         plane
             .until("the catalog is there", async || {
                 plane.admin(Method::GET, "/admin/clients", json!(null)).await.json()["message"]
@@ -162,6 +171,20 @@ async fn what_is_wrong_is_named() {
     let created = plane.admin(Method::POST, "/admin/clients", unset).await;
     assert_eq!(created.status, 201);
     assert_eq!(created.json()["data"]["warning"], "environment variable NO_SUCH_VARIABLE is not set");
+    // A variable that only holds the key may come later just as well.
+    let keyless = "postgrest+http://127.0.0.1:1?key_env=ATHENA_REST_KEY_LATER";
+    let created = plane
+        .admin(Method::POST, "/admin/clients", json!({"client_name": "keyless", "pg_uri": keyless}))
+        .await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    let warning = "environment variable ATHENA_REST_KEY_LATER is not set";
+    assert_eq!(created.json()["data"]["warning"], warning);
+    let refused = plane.fetch("keyless", "x").await.refused(503, "client_unavailable");
+    assert_eq!(refused["details"]["reason"], warning);
+    let wrong = json!({"client_name": "b", "pg_uri": format!("{keyless}&max_rows=x")});
+    check(Method::POST, "/admin/clients", wrong, 400, "invalid_field", "Invalid connection details").await;
+    let foreign = json!({"client_name": "b", "pg_uri": "postgrest+http://127.0.0.1:1?key_env=AWS_SECRET"});
+    check(Method::POST, "/admin/clients", foreign, 400, "invalid_field", "Invalid connection details").await;
     let empty = json!({"pg_uri_env_var": null});
     check(Method::PATCH, "/admin/clients/unset", empty, 400, "missing_field", "Missing connection details")
         .await;
@@ -233,11 +256,20 @@ async fn a_client_taken_out_of_the_file_is_served_until_it_is_deleted() {
     assert_eq!(first.fetch("shop", "place").await.rows(), json!([{"name": "here"}]));
     drop(first);
 
-    let without = Plane::within(&variables, &[], &control).await;
+    // From now on only the catalog says where the password goes.
+    let withheld = Plane::within(&variables, &[], &control).await;
+    let refused = withheld.fetch("shop", "place").await.refused(503, "client_unavailable");
+    let reason = refused["details"]["reason"].as_str().expect("a reason").to_owned();
+    assert!(reason.contains("SHOP_PASSWORD may not") && reason.contains("gateway.uri_variables"), "{reason}");
+    assert_eq!(withheld.runtime("shop").await.expect("listed")["warning"], reason);
+    drop(withheld);
+
+    let lent = "gateway: {logging_client: athena_logging, uri_variables: [SHOP_PASSWORD, SHOP_DATABASE]}";
+    let without = Plane::configured(lent, &variables, &[], &control).await;
     assert_eq!(without.fetch("shop", "place").await.rows(), json!([{"name": "here"}]));
     drop(without);
 
-    let unset = Plane::within(&variables[1..], &[], &control).await;
+    let unset = Plane::configured(lent, &variables[1..], &[], &control).await;
     let reason = "environment variable SHOP_PASSWORD is not set";
     let refused = unset.fetch("shop", "place").await.refused(503, "client_unavailable");
     assert_eq!(refused["details"]["reason"], reason);

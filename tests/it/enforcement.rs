@@ -277,6 +277,56 @@ async fn a_store_that_was_never_read_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn the_log_says_whether_keys_are_demanded() {
+    let plane = Plane::start(THINGS).await;
+    // Every gateway of the suite writes to one log.
+    let said = |words: &str| crate::witness::lines(words).len();
+    let (off, on) = ("API keys are not demanded (mode `off`)", "API keys are demanded");
+    assert!(said(off) > 0);
+    let before = said(on);
+    plane.policy("enforce").await;
+    assert!(said(on) > before);
+}
+
+#[tokio::test]
+async fn a_logging_client_that_cannot_be_used_lets_nobody_past_what_it_may_have_stopped() {
+    let (control, data) = (TestDatabase::fresh().await, TestDatabase::with(THINGS).await);
+    for (name, unusable) in
+        [("athena_logging", "postgres://h/d?pooler=transaction"), ("athena_logging", "${NOT_SET}")]
+    {
+        let (control_uri, data_uri) = (control.uri(), data.uri());
+        let clients = [(CLIENT, data_uri.as_str()), ("keys", control_uri.as_str()), (name, unusable)];
+        let yaml = "gateway: {logging_client: athena_logging, auth_client: keys}";
+        let gateway = Gateway::over(&clients, yaml).await;
+        let admin = async |path: &str| {
+            gateway.send(gateway.bare(Method::GET, path).header("X-Athena-Key", ADMIN_KEY)).await
+        };
+        let fetch = async || {
+            let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
+            gateway.send(request.json(&json!({"table_name": "things"}))).await
+        };
+        // The keys come from a database that can be used.
+        let mut fetched = fetch().await;
+        for _ in 0..200 {
+            if fetched.json()["code"] != "api_key_policy_lookup_failed" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            fetched = fetch().await;
+        }
+        fetched.refused(503, "client_catalog_unavailable");
+        for path in ["/admin/clients", "/admin/clients/statistics"] {
+            let answer = admin(path).await.refused(503, "client_catalog_unavailable");
+            assert_eq!(answer["error"], "Logging client 'athena_logging' is not connected.", "{path}");
+        }
+        let ready = admin("/readyz").await.json();
+        let told = ready["clients"].as_array().expect("clients").iter();
+        let told: Vec<_> = told.filter(|client| client["client_name"] == name).collect();
+        assert!(told[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{ready}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_makes_itself_a_key_through_the_gateway() {
     let plane = Plane::start(THINGS).await;
     let (free, _) = plane.key(json!({"name": "free", "rights": ["*"]})).await;

@@ -56,6 +56,39 @@ async fn sent(gateway: &Gateway, method: Method, path: &str, body: &Value, key: 
 }
 
 #[tokio::test]
+async fn a_scope_that_names_what_no_client_has_is_told() {
+    let plane = Plane::start("CREATE TABLE users (id int PRIMARY KEY, email text)").await;
+    let body = json!({
+        "name": "k", "rights": ["gateway.read"], "clients": [crate::harness::CLIENT], "tables": ["usres", "users"],
+        "columns": {"users": ["id", "emial"]}, "row_filters": {"users": [{"eq_column": "tenant", "eq_value": 1}]},
+    });
+    let made = plane.admin(Method::POST, "/admin/api-keys", body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let data = made.json()["data"].clone();
+    let fields = |warnings: &Value| -> Vec<(String, Value)> {
+        let warnings = warnings.as_array().expect("warnings").iter();
+        warnings
+            .map(|one| (one["field"].as_str().expect("a field").to_owned(), one["nearest"].clone()))
+            .collect()
+    };
+    let expected = [
+        ("tables[0]".to_owned(), json!("users")),
+        ("columns.users[1]".to_owned(), json!("email")),
+        ("row_filters.users[0]".to_owned(), Value::Null),
+    ];
+    assert_eq!(fields(&data["warnings"]), expected);
+    let id = data["record"]["id"].as_str().expect("an id");
+    let path = format!("/admin/api-keys/{id}");
+    let reach = plane.admin(Method::GET, &format!("{path}/effective"), json!(null)).await.ok();
+    assert_eq!(fields(&reach["data"]["warnings"]), expected);
+    let mended = json!({"tables": ["users"], "columns": {"users": ["id", "email"]}, "row_filters": null});
+    let updated = plane.admin(Method::PATCH, &path, mended).await.ok();
+    assert!(updated["data"].get("warnings").is_none(), "{updated}");
+    let wrong = plane.admin(Method::PATCH, &path, json!({"tables": ["orders"]})).await.ok();
+    assert_eq!(wrong["data"]["warnings"][0]["message"], "no table is meant by `orders`");
+}
+
+#[tokio::test]
 async fn every_route_asks_for_the_admin_key_and_stands_in_the_specification() {
     let plane = Plane::start("").await;
     let (credential, _) = plane.key(json!({"name": "k", "rights": ["*"]})).await;

@@ -1,5 +1,6 @@
 //! The binary as an operator meets it: commands, configuration errors, draining.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use athena_rs::run::CLOSING;
@@ -19,6 +20,21 @@ fn commands_without_a_configuration() {
     assert!(ok && spec.contains("/gateway/fetch:"));
     let (ok, _, error) = output(&mut athena());
     assert!(!ok && error.contains("No command provided"), "{error}");
+}
+
+/// As in `athena_rs openapi | head -1`.
+#[test]
+fn a_reader_who_leaves_early_is_no_failure() {
+    let mut child = athena().arg("openapi").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && error.is_empty(), "{:?} {error}", ended.status);
+    // A disk that takes nothing is one.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = athena().arg("openapi").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let error = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && error.contains("cannot be written"), "{error}");
 }
 
 #[test]

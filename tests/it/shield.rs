@@ -3,6 +3,7 @@
 use athena_test_support::{Fault, Postgrest, Reply, TestDatabase};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 use crate::enforcement::Plane;
 use crate::harness::{Answer, SUPABASE_KEY, SUPABASE_KEY_ENV};
@@ -69,6 +70,81 @@ async fn another_address_of_the_control_database_leads_no_further() {
     // A name alone shuts nobody out.
     plane.policy("off").await;
     assert_eq!(fetch(&plane, "main", "api_keys").await.rows(), json!([{"id": 7}]));
+}
+
+/// What shows a closed table under another name, and what nobody can follow; then what is as open as ever.
+const BESIDE: &str = "
+    CREATE SCHEMA app;
+    CREATE TABLE app.things (id int PRIMARY KEY, note text);
+    INSERT INTO app.things VALUES (1, 'a');
+    CREATE VIEW app.plain AS SELECT id, upper(note) AS note FROM app.things;
+    CREATE MATERIALIZED VIEW app.kept AS SELECT * FROM app.plain;
+    CREATE TABLE app.measured (id int, day date) PARTITION BY RANGE (day);
+    CREATE TABLE app.measured_all PARTITION OF app.measured DEFAULT;
+
+    CREATE VIEW app.names AS SELECT name, key_hash FROM public.api_keys;
+    CREATE VIEW app.over_names AS SELECT n.name FROM app.names n JOIN app.things t ON true;
+    CREATE MATERIALIZED VIEW app.kept_names AS SELECT * FROM app.over_names;
+    CREATE VIEW app.by_condition AS SELECT t.id FROM app.things t WHERE EXISTS (SELECT FROM public.athena_clients);
+    CREATE TABLE app.heir () INHERITS (public.api_keys);
+    CREATE TABLE app.above (name text NOT NULL);
+    ALTER TABLE public.api_keys INHERIT app.above;
+    CREATE FUNCTION app.secrets() RETURNS SETOF public.api_keys LANGUAGE sql AS 'SELECT * FROM public.api_keys';
+    CREATE VIEW app.by_function AS SELECT name FROM app.secrets();
+    CREATE VIEW app.by_text AS SELECT query_to_xml('SELECT * FROM api_keys', true, true, '')::text AS all;
+    CREATE VIEW app.by_statistics AS SELECT tablename, most_common_vals::text AS vals FROM pg_stats;
+    CREATE FOREIGN DATA WRAPPER nowhere;
+    CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
+    CREATE FOREIGN TABLE app.foreign_keys (name text) SERVER elsewhere;
+    CREATE TABLE app.inbox (name text);
+    CREATE RULE forward AS ON INSERT TO app.inbox DO ALSO
+        INSERT INTO public.api_key_rights (name) VALUES (NEW.name);
+
+    CREATE VIEW app.requests AS SELECT request_id, client FROM public.gateway_request_log;
+    CREATE VIEW app.notes AS SELECT id, name, query FROM public.saved_queries";
+
+#[tokio::test]
+async fn another_name_of_a_table_of_the_control_database_leads_no_further() {
+    let plane = Plane::start(OWN).await;
+    let mut control = sqlx::PgConnection::connect(&plane.control.uri()).await.expect("a connection");
+    sqlx::raw_sql(BESIDE).execute(&mut control).await.expect("other names");
+    let (free, _) = plane.key(json!({"name": "free", "rights": ["*"]})).await;
+    let (bound, _) =
+        plane.key(json!({"name": "bound", "rights": ["*"], "clients": ["athena_logging"]})).await;
+    plane.policy("enforce").await;
+    let ask = async |key: &str, path: &str, body: Value| {
+        send(&plane, "athena_logging", Some(key), path, body).await
+    };
+    let read =
+        async |key: &str, table: &str| ask(key, "/gateway/fetch", json!({ "table_name": table })).await;
+    for table in [
+        "names",
+        "over_names",
+        "kept_names",
+        "by_condition",
+        "heir",
+        "above",
+        "by_function",
+        "by_text",
+        "by_statistics",
+        "foreign_keys",
+        "inbox",
+    ] {
+        let table = format!("app.{table}");
+        read(&free, &table).await.refused(403, "control_database_shielded");
+    }
+    read(&free, "backup_schedules").await.refused(403, "control_database_shielded");
+    let through = json!({"table_name": "app.inbox", "insert_body": {"name": "mine.read"}});
+    ask(&free, "/gateway/insert", through).await.refused(403, "control_database_shielded");
+    for table in ["plain", "kept", "measured", "measured_all", "requests", "notes"] {
+        let answer = read(&free, &format!("app.{table}")).await;
+        assert_eq!(answer.status, 200, "{table}: {}", answer.text);
+    }
+    let forged = json!({"table_name": "app.requests", "insert_body": {"request_id": "r", "client": "c"}});
+    ask(&free, "/gateway/insert", forged).await.refused(403, "control_database_shielded");
+    let note = json!({"table_name": "app.notes", "insert_body": {"name": "n", "query": "select 1"}});
+    assert_eq!(ask(&free, "/gateway/insert", note).await.status, 200);
+    assert_eq!(read(&bound, "app.names").await.status, 200, "a key that is bound to the client reaches it");
 }
 
 #[tokio::test]

@@ -126,13 +126,16 @@ impl Spool {
                     let segment = self.segments.pop_front()?;
                     self.counted.dropped_spool.add(segment.entries);
                     self.counted.failures.add(1);
-                    let aside = path.with_extension("corrupt");
-                    tracing::error!(
-                        %error, file = %aside.display(), entries = segment.entries,
-                        "a file of the log spool cannot be read; it is set aside"
-                    );
-                    if std::fs::rename(&path, &aside).is_err() {
-                        drop(std::fs::remove_file(&path));
+                    match segment::set_aside(&path) {
+                        Ok(aside) => tracing::error!(
+                            %error, file = %aside.display(), entries = segment.entries,
+                            "a file of the log spool cannot be read; it is set aside"
+                        ),
+                        // It may be read yet, so it is not thrown away.
+                        Err(second) => tracing::error!(
+                            %error, %second, file = %path.display(), entries = segment.entries,
+                            "a file of the log spool can be neither read nor set aside; it stays until the next start"
+                        ),
                     }
                     self.bytes = self.bytes.saturating_sub(segment.size);
                     self.count();

@@ -1,6 +1,7 @@
 //! Reading the system catalogs: relations, columns, keys, types. One reading is one consistent snapshot.
 
 mod build;
+mod links;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -132,8 +133,17 @@ impl Catalog {
         let indexes: Vec<IndexRow> = sqlx::query_as(INDEXES).persistent(false).fetch_all(&mut *conn).await?;
         let path: Vec<String> = sqlx::query_scalar("SELECT unnest(current_schemas(false))::text")
             .persistent(false)
-            .fetch_all(conn)
+            .fetch_all(&mut *conn)
             .await?;
-        Ok(build::catalog(types, fields, columns, indexes, path))
+        let catalog = build::catalog(types, fields, columns, indexes, path);
+        match catalog.schema.is_control() {
+            Some(false) => Ok(catalog),
+            // What leads to the tables of a control database matters nowhere else.
+            Some(true) | None => {
+                let links = links::read(conn).await?;
+                let schema = Arc::unwrap_or_clone(catalog.schema).linked(&links);
+                Ok(Self { schema: Arc::new(schema), ..catalog })
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ mod pool_history;
 mod provision;
 mod retention;
 mod statistics_store;
+mod version;
 mod watch;
 
 pub use client_store::PostgresClientStore;

@@ -1,7 +1,7 @@
 //! sqlx errors and SQLSTATEs → what a caller and the log are told.
 
 use athena_application::ports::sql_state::{self, Verdict, quoted_name, sanitise};
-use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
+use athena_application::ports::{Obstacle, PortError, PortErrorKind, Reason, Rejection};
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
 /// Name of the port in errors.
@@ -20,7 +20,22 @@ pub(crate) fn port_error(error: sqlx::Error) -> PortError {
         sqlx::Error::PoolTimedOut => PortErrorKind::Exhausted,
         _ => PortErrorKind::Internal,
     };
-    PortError::new(PORT, kind).caused_by(error)
+    let obstacle = match kind {
+        PortErrorKind::Unavailable | PortErrorKind::TooManyConnections => obstacle(&error),
+        // Whatever else the database says, it is there to say it.
+        _ => None,
+    };
+    PortError::new(PORT, kind).meeting(obstacle).caused_by(error)
+}
+
+/// What kept the gateway from the database.
+pub(crate) fn obstacle(error: &sqlx::Error) -> Option<Obstacle> {
+    match error {
+        sqlx::Error::Tls(_) => Some(Obstacle::Tls),
+        sqlx::Error::Database(_) if is_crowded(error) => Some(Obstacle::TooManyConnections),
+        sqlx::Error::Database(database) => database.code().as_deref().and_then(Obstacle::of_sql_state),
+        error => Obstacle::of(error),
+    }
 }
 
 /// Whether the session behind the error can serve another statement.

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use athena_application::ports::{BackendStatus, PortError, PortErrorKind, Reason};
+use athena_application::ports::{BackendStatus, Obstacle, PortError, PortErrorKind, Reason};
 use athena_application::stopwatch::Stopwatch;
 use deadpool::managed::{self, Object, PoolError, QueueMode, TimeoutType, Timeouts};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -27,7 +27,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::cancel::Canceller;
-use crate::failure::{PORT, is_crowded, port_error, session_survives};
+use crate::failure::{PORT, is_crowded, obstacle, port_error, session_survives};
 use crate::settings::{Pooler, PostgresSettings};
 use transaction::Opening;
 
@@ -245,10 +245,13 @@ impl Sessions {
         let error = match error {
             PoolError::Timeout(TimeoutType::Wait) => return PortError::new(PORT, PortErrorKind::Exhausted),
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
-                PortError::new(PORT, PortErrorKind::Unavailable).caused_by("connecting took too long")
+                let late = PortError::new(PORT, PortErrorKind::Unavailable).meeting(Obstacle::Timeout);
+                late.caused_by("connecting took too long")
             }
             PoolError::Backend(error) => {
-                let error = port_error(error);
+                // Of a refusal too: at a connect it is the database that is refused, not a statement.
+                let obstacle = obstacle(&error);
+                let error = port_error(error).meeting(obstacle);
                 // Nothing the caller sent has reached the database yet.
                 match error.kind {
                     PortErrorKind::TooManyConnections => error,

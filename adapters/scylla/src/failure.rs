@@ -1,8 +1,10 @@
 //! Driver errors → why a port failed, by the variant that the protocol's code gives and never by its words.
 
+mod obstacle;
+
 use std::time::Duration;
 
-use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
+use athena_application::ports::{Obstacle, PortError, PortErrorKind, Reason, Rejection};
 use athena_domain::RequestError;
 use athena_domain::breaker::Health;
 use scylla::errors::{DbError, ExecutionError, NewSessionError, PrepareError, RequestAttemptError};
@@ -33,7 +35,8 @@ pub(crate) fn bad_value(error: &RequestError) -> PortError {
 
 /// The failure of making a session.
 pub(crate) fn no_session(error: NewSessionError) -> PortError {
-    PortError::new(PORT, PortErrorKind::Unavailable).caused_by(error)
+    let obstacle = obstacle::of_session(&error);
+    PortError::new(PORT, PortErrorKind::Unavailable).meeting(obstacle).caused_by(error)
 }
 
 /// The failure of a statement.
@@ -44,7 +47,8 @@ pub(crate) fn failed(error: ExecutionError, intent: Intent) -> PortError {
         ExecutionError::PrepareError(error) => unprepared(error),
         ExecutionError::RequestTimeout(after) => late(after, intent),
         ExecutionError::ConnectionPoolError(error) => {
-            PortError::new(PORT, PortErrorKind::Unavailable).caused_by(error)
+            let obstacle = obstacle::of_pool(&error);
+            PortError::new(PORT, PortErrorKind::Unavailable).meeting(obstacle).caused_by(error)
         }
         ExecutionError::EmptyPlan => {
             PortError::new(PORT, PortErrorKind::Unavailable).caused_by("no node is known to be up")
@@ -63,7 +67,8 @@ pub(crate) fn unprepared(error: PrepareError) -> PortError {
     match error {
         PrepareError::AllAttemptsFailed { first_attempt } => attempt(first_attempt, Intent::Read),
         PrepareError::ConnectionPoolError(error) => {
-            PortError::new(PORT, PortErrorKind::Unavailable).caused_by(error)
+            let obstacle = obstacle::of_pool(&error);
+            PortError::new(PORT, PortErrorKind::Unavailable).meeting(obstacle).caused_by(error)
         }
         other => PortError::new(PORT, PortErrorKind::Internal).caused_by(other),
     }
@@ -98,7 +103,9 @@ fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
         RequestAttemptError::DbError(error, _) => doubt(error),
         _ => None,
     };
-    PortError { port: PORT, kind, source: Some(error.into()), health }
+    let broken = matches!(error, RequestAttemptError::BrokenConnectionError(_)).then_some(Obstacle::Lost);
+    let failure = PortError::new(PORT, kind).meeting(broken).caused_by(error);
+    PortError { health, ..failure }
 }
 
 /// Whether the server did not know the statement that it was to carry out, and so did nothing.

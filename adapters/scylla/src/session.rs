@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex as BlockingMutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use athena_application::ports::{BackendStatus, PortError, PortErrorKind};
+use athena_application::ports::{BackendStatus, Obstacle, PortError, PortErrorKind};
 use scylla::client::PoolSize;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session_builder::SessionBuilder;
@@ -93,6 +93,13 @@ impl Session {
 struct Failure {
     at: Instant,
     kind: PortErrorKind,
+    obstacle: Option<Obstacle>,
+}
+
+impl Failure {
+    fn of(error: &PortError) -> Self {
+        Self { at: Instant::now(), kind: error.kind.clone(), obstacle: error.obstacle }
+    }
 }
 
 /// Opens and closes the session of one client.
@@ -149,7 +156,7 @@ impl Link {
         if let Some(failure) = &*opening
             && (asked < failure.at || failure.at.elapsed() < PAUSE)
         {
-            let error = PortError::new(PORT, failure.kind.clone());
+            let error = PortError::new(PORT, failure.kind.clone()).meeting(failure.obstacle);
             return Err(error.caused_by("an attempt to reach the database has just failed"));
         }
         let until = deadline.min(Instant::now() + self.settings.connect_timeout);
@@ -163,16 +170,16 @@ impl Link {
                 Ok(session)
             }
             Ok(Err(error)) => {
-                *opening = Some(Failure { at: Instant::now(), kind: error.kind.clone() });
+                *opening = Some(Failure::of(&error));
                 self.complain(&error);
                 Err(error)
             }
             // One caller's patience says nothing of the others'.
             Err(_) if until == deadline => Err(PortError::new(PORT, PortErrorKind::TimedOut)),
             Err(_) => {
-                let error =
-                    PortError::new(PORT, PortErrorKind::Unavailable).caused_by("connecting took too long");
-                *opening = Some(Failure { at: Instant::now(), kind: error.kind.clone() });
+                let error = PortError::new(PORT, PortErrorKind::Unavailable).meeting(Obstacle::Timeout);
+                let error = error.caused_by("connecting took too long");
+                *opening = Some(Failure::of(&error));
                 self.complain(&error);
                 Err(error)
             }
@@ -239,7 +246,7 @@ impl Link {
         let settings = self.settings.clone();
         let read = move || settings.tls.as_ref().map(|tls| tls.config(settings.hosts()));
         let unavailable = |cause: Box<dyn std::error::Error + Send + Sync>| {
-            PortError::new(PORT, PortErrorKind::Unavailable).caused_by(cause)
+            PortError::new(PORT, PortErrorKind::Unavailable).meeting(Obstacle::Tls).caused_by(cause)
         };
         match tokio::task::spawn_blocking(read).await {
             Ok(Some(Ok(config))) => Ok(Arc::new(config)),

@@ -1,7 +1,7 @@
 //! What PostgREST, and what stands before it, says of a failure → what a caller and the log are told.
 
 use athena_application::ports::sql_state::{self, Verdict, quoted_name, sanitise};
-use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
+use athena_application::ports::{Obstacle, PortError, PortErrorKind, Reason, Rejection};
 use athena_domain::breaker::Health;
 
 use crate::PORT;
@@ -216,7 +216,8 @@ fn by_status(status: u16, said: &Said, asked: Asked) -> Fault {
 /// The upstream does not let the key in. With the gateway's own that is a matter of its configuration.
 fn refused_key(status: u16, said: &Said, asked: Asked) -> Fault {
     if !asked.key_of_caller {
-        return Fault::lasting(port(PortErrorKind::Unavailable, status, said));
+        let failed = port(PortErrorKind::Unavailable, status, said);
+        return Fault::lasting(failed.meeting(Obstacle::Authentication));
     }
     let mut rejection = Rejection::new(Reason::Privilege, "the project refused the key of x-supabase-key");
     rejection.hint = Some("The project of x-supabase-url refused the key of x-supabase-key.".to_owned());
@@ -234,7 +235,8 @@ pub(crate) fn broken(error: reqwest::Error, writes: bool) -> Fault {
         _ => PortErrorKind::Unavailable,
     };
     let transient = kind == PortErrorKind::Unavailable;
-    Fault { error: PortError::new(PORT, kind).caused_by(error), transient }
+    let late = error.is_timeout().then_some(Obstacle::Timeout);
+    Fault { error: PortError::new(PORT, kind).meeting(late).caused_by(error), transient }
 }
 
 /// The time was up.
@@ -243,6 +245,7 @@ pub(crate) fn late(writes: bool) -> PortError {
     PortError::new(PORT, if writes { PortErrorKind::Lost } else { PortErrorKind::TimedOut })
         .caused_by("the upstream did not answer in time")
         .saying(Health::Doubtful)
+        .meeting(Obstacle::Timeout)
 }
 
 #[cfg(test)]

@@ -23,11 +23,17 @@ const USUAL_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A URI that names no PostgREST. The text holds no value of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidTarget(String);
+pub enum InvalidTarget {
+    /// The URI cannot be used.
+    #[error("{0}")]
+    Uri(String),
+    /// All is well with it but that the variable of its key is not set.
+    #[error("environment variable {0} is not set")]
+    Unset(String),
+}
 
 fn invalid<T>(reason: impl Into<String>) -> Result<T, InvalidTarget> {
-    Err(InvalidTarget(reason.into()))
+    Err(InvalidTarget::Uri(reason.into()))
 }
 
 /// Settings of one client. `None` where the URI leaves a value to the configuration.
@@ -73,7 +79,7 @@ impl SupabaseSettings {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, InvalidTarget> {
         let unreadable = || {
-            InvalidTarget(
+            InvalidTarget::Uri(
                 "the URI cannot be read; write supabase+https://project.supabase.co?key_env=NAME or \
                  postgrest+https://host/path"
                     .to_owned(),
@@ -125,13 +131,15 @@ impl SupabaseSettings {
     }
 
     fn read(&mut self, query: &str, variable: impl Fn(&str) -> Option<String>) -> Result<(), InvalidTarget> {
+        let mut unset = None;
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Ok(value) = percent_decode_str(value).decode_utf8() else {
                 return invalid(format!("an option of the URI is not text; known are {OPTIONS}"));
             };
             if let Some(taken) = self.breaker.take(name, &value) {
-                let wanted = |what| InvalidTarget(format!("the option `{name}` of the URI must be {what}"));
+                let wanted =
+                    |what| InvalidTarget::Uri(format!("the option `{name}` of the URI must be {what}"));
                 taken.map_err(wanted)?;
                 continue;
             }
@@ -147,10 +155,10 @@ impl SupabaseSettings {
                 }
                 "key_env" => {
                     let key = variable(&value).filter(|key| !key.trim().is_empty());
-                    let Some(key) = key else {
-                        return invalid(format!("environment variable {value} is not set"));
-                    };
-                    self.key = Some(key.trim().into());
+                    match key {
+                        Some(key) => self.key = Some(key.trim().into()),
+                        None => unset = Some(value.into_owned()),
+                    }
                 }
                 "schema" => {
                     if !athena_domain::query::Identifier::is_valid(&value) {
@@ -174,7 +182,8 @@ impl SupabaseSettings {
                 _ => return invalid(format!("the URI has an unknown option; known are {OPTIONS}")),
             }
         }
-        Ok(())
+        // Last, as it may be the only thing that is missing.
+        unset.map_or(Ok(()), |name| Err(InvalidTarget::Unset(name)))
     }
 
     /// A project that a request itself names, with the caller's own key.
@@ -216,7 +225,9 @@ fn number(name: &str, value: &str, range: RangeInclusive<u64>) -> Result<u64, In
     let number = value.parse().ok().filter(|number| digits && range.contains(number));
     number.ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
-        InvalidTarget(format!("the option `{name}` of the URI must be a whole number from {least} to {most}"))
+        InvalidTarget::Uri(format!(
+            "the option `{name}` of the URI must be a whole number from {least} to {most}"
+        ))
     })
 }
 
@@ -269,6 +280,14 @@ mod tests {
             assert!(read(&format!("postgrest+https://h?{bad}")).is_err(), "{bad}");
         }
         assert!(read("postgrest+http://h?sslrootcert=/root.pem").is_err(), "nothing would be checked");
+    }
+
+    #[test]
+    fn a_key_that_is_not_there_yet_is_told_from_a_uri_that_is_wrong() {
+        let unset =
+            |uri: &str| read(uri).is_err_and(|error| error == "environment variable UNSET is not set");
+        assert!(unset("supabase+https://p.supabase.co?key_env=UNSET&max_rows=5"));
+        assert!(!unset("supabase+https://p.supabase.co?key_env=UNSET&max_rows=x"));
     }
 
     #[test]

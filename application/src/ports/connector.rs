@@ -41,6 +41,23 @@ impl Opened {
     }
 }
 
+/// Why a URI opens nothing. The texts hold no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenFailure {
+    /// The URI itself cannot be used.
+    #[error("{0}")]
+    Invalid(String),
+    /// It names an environment variable that is not set here. It may be set later, or for another gateway.
+    #[error("environment variable {0} is not set")]
+    Unset(String),
+}
+
+impl From<String> for OpenFailure {
+    fn from(reason: String) -> Self {
+        Self::Invalid(reason)
+    }
+}
+
 /// Opens databases.
 pub trait Connector: Send + Sync + 'static {
     /// Opens the database at `uri`.
@@ -49,9 +66,12 @@ pub trait Connector: Send + Sync + 'static {
     /// - MUST close every connection once the last clone of what it gave is gone.
     ///
     /// # Errors
-    /// Why the URI cannot be used, without a secret.
-    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String>;
+    /// Why the URI cannot be used.
+    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, OpenFailure>;
 
     /// The value of an environment variable; an empty text when it is set and empty.
     fn variable(&self, name: &str) -> Option<String>;
+
+    /// Whether a URI that only the catalog knows may hold the variable, and so send it to its host.
+    fn lends(&self, name: &str) -> bool;
 }

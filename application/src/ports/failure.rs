@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use athena_domain::breaker::Health;
 
+use super::Obstacle;
+
 /// Why a database refused a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -190,12 +192,14 @@ pub struct PortError {
     /// What it says about the database, where the kind alone would say more: what one request can bring about by itself
     /// must not turn all others away.
     pub health: Option<Health>,
+    /// What kept the gateway from the database, where that is known.
+    pub obstacle: Option<Obstacle>,
 }
 
 impl PortError {
     /// A failure without a source.
     pub fn new(port: &'static str, kind: PortErrorKind) -> Self {
-        Self { port, kind, source: None, health: None }
+        Self { port, kind, source: None, health: None, obstacle: None }
     }
 
     /// A refusal.
@@ -206,7 +210,18 @@ impl PortError {
     /// The same failure with its source.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        let source = source.into();
+        if matches!(self.kind, PortErrorKind::Unavailable | PortErrorKind::Lost) {
+            self.obstacle = self.obstacle.or_else(|| Obstacle::of(&*source));
+        }
+        self.source = Some(source);
+        self
+    }
+
+    /// The same failure, which met this; one that is known already stays.
+    #[must_use]
+    pub fn meeting(mut self, obstacle: impl Into<Option<Obstacle>>) -> Self {
+        self.obstacle = self.obstacle.or(obstacle.into());
         self
     }
 

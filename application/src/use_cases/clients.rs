@@ -12,7 +12,9 @@ use athena_domain::catalog::{ClientRecord, check_borrowed};
 
 use crate::catalog::Catalog;
 use crate::circuit::Circuit;
-use crate::ports::{ClientFields, ClientStore, ClientStoreError, NewClient, PortError};
+use crate::ports::{
+    ClientFields, ClientStore, ClientStoreError, NewClient, Obstacle, OpenFailure, PortError,
+};
 use crate::registry::{Client, ClientState};
 
 /// Longest wait for the first answer of a client's database, before it is said that there was none.
@@ -53,6 +55,12 @@ pub struct Administered {
     pub connected: bool,
     /// Why it cannot be used at the moment.
     pub warning: Option<String>,
+}
+
+/// What is said of a database that gave no answer.
+fn unanswered(obstacle: Option<Obstacle>) -> String {
+    let why = obstacle.map_or(String::new(), |obstacle| format!(" ({})", obstacle.sentence()));
+    format!("its database did not answer{why}; the gateway keeps trying to connect")
 }
 
 /// Administers the client catalog.
@@ -176,10 +184,7 @@ impl ManageClients {
                 let deadline = tokio::time::Instant::now() + FIRST_ANSWER;
                 match backend.ping(deadline).await {
                     Ok(()) => (true, None),
-                    Err(_) => (
-                        false,
-                        Some("its database did not answer; the gateway keeps trying to connect".to_owned()),
-                    ),
+                    Err(error) => (false, Some(unanswered(error.obstacle))),
                 }
             }
             Some(ClientState::Misconfigured { reason }) => (false, Some(reason)),
@@ -195,6 +200,10 @@ impl ManageClients {
     fn check_target(&self, name: &str, uri: Option<&str>) -> Result<(), ClientError> {
         let (Some(uri), Some(name)) = (uri, ClientName::parse(name)) else { return Ok(()) };
         check_borrowed(uri).map_err(ClientError::Target)?;
-        self.catalog.connector().open(&name, uri).map(drop).map_err(ClientError::Target)
+        match self.catalog.connector().open(&name, uri) {
+            // It may come later, as one that is named instead of a URI may; until then the answer has a warning.
+            Ok(_) | Err(OpenFailure::Unset(_)) => Ok(()),
+            Err(OpenFailure::Invalid(reason)) => Err(ClientError::Target(reason)),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Administration of API keys, rights and policy (contract 5.6 and 29.4).
 
 mod body;
+mod warnings;
 
 pub use body::{KeyBody, PolicyBody, RightBody, RotateBody};
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_domain::access::{KeyOperation, Mode, NewCredential, RANDOM_BYTES};
+use athena_domain::access::{KeyOperation, Missing, Mode, NewCredential, RANDOM_BYTES};
 
 use time::OffsetDateTime;
 
@@ -18,6 +19,7 @@ use crate::ports::{
     EnforcementStore, Entropy, KeyRecord, KeyStore, KeyStoreError, PolicyRecord, PortError, RightRecord,
     RightStore,
 };
+use crate::registry::ClientRegistry;
 
 /// Longest wait until this gateway itself obeys a change it has just made; the watch brings it in any case.
 const OBEY_WITHIN: Duration = Duration::from_secs(2);
@@ -56,6 +58,8 @@ pub struct Issued {
     pub credential: NewCredential,
     /// The key.
     pub record: KeyRecord,
+    /// What its scope names that its clients do not have.
+    pub warnings: Vec<Missing>,
 }
 
 /// What a key can reach, as it applies now.
@@ -67,6 +71,8 @@ pub struct Effective {
     pub clients: Option<Vec<String>>,
     /// What it may be used for, given rights and scope.
     pub operations: Vec<&'static str>,
+    /// What its scope names that its clients do not have.
+    pub warnings: Vec<Missing>,
     /// Whether what is stored can be read; if not, the key permits nothing.
     pub readable: bool,
     /// Where keys are demanded: for everybody, and exceptions.
@@ -87,6 +93,8 @@ pub struct ManageKeys {
     pub entropy: Arc<dyn Entropy>,
     /// Obeys changes.
     pub authenticator: Arc<Authenticator>,
+    /// Knows what tables and columns there are.
+    pub registry: Arc<ClientRegistry>,
 }
 
 impl ManageKeys {
@@ -132,16 +140,19 @@ impl ManageKeys {
         let credential = NewCredential::new(&self.random()?);
         let rights = body.rights.clone().unwrap_or_default();
         let record = self.keys.create(&credential, &body.fields(), &rights).await?;
-        Ok(self.obeyed(Issued { credential, record }).await)
+        let warnings = self.warnings(&record.fields).await;
+        Ok(self.obeyed(Issued { credential, record, warnings }).await)
     }
 
-    /// Changes a key: what is absent stays, null clears.
+    /// Changes a key: what is absent stays, null clears. Beside the key it gives what its scope names in vain.
     ///
     /// # Errors
     /// [`AdminError::NotFound`], [`AdminError::UnknownRights`].
-    pub async fn update(&self, id: &str, body: &KeyBody) -> Result<KeyRecord, AdminError> {
+    pub async fn update(&self, id: &str, body: &KeyBody) -> Result<(KeyRecord, Vec<Missing>), AdminError> {
         let updated = self.keys.update(id, &|fields| body.apply(fields), body.rights.as_deref()).await?;
-        Ok(self.obeyed(updated.ok_or(AdminError::NotFound)?).await)
+        let record = self.obeyed(updated.ok_or(AdminError::NotFound)?).await;
+        let warnings = self.warnings(&record.fields).await;
+        Ok((record, warnings))
     }
 
     /// Gives a key a new secret; the old one works for `overlap_secs` more.
@@ -152,7 +163,8 @@ impl ManageKeys {
         let public_id = self.find(id).await?.public_id;
         let credential = NewCredential::again(&public_id, &self.random()?);
         let record = self.keys.rotate(id, &credential, overlap_secs).await?.ok_or(AdminError::NotFound)?;
-        Ok(self.obeyed(Issued { credential, record }).await)
+        let warnings = self.warnings(&record.fields).await;
+        Ok(self.obeyed(Issued { credential, record, warnings }).await)
     }
 
     /// Archives a key.
@@ -218,7 +230,8 @@ impl ManageKeys {
         let exceptions = self.policy.clients().await?.into_iter();
         let exceptions = exceptions.filter_map(|record| Some((record.client_name?, record.mode))).collect();
         let enforced = (self.policy.global().await?.mode, exceptions);
-        Ok(Effective { operations: operations.collect(), clients, readable, enforced, record })
+        let warnings = self.warnings(&record.fields).await;
+        Ok(Effective { operations: operations.collect(), clients, warnings, readable, enforced, record })
     }
 
     /// Every right, by name.

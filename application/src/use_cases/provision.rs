@@ -124,7 +124,8 @@ impl Provision {
             Target::Uri(uri) => {
                 // What could not be a client's is nothing to connect to either.
                 if let Some(name) = ClientName::parse(REGISTER_NAME) {
-                    self.catalog.connector().open(&name, uri).map_err(ProvisionFailure::InvalidTarget)?;
+                    let opened = self.catalog.connector().open(&name, uri);
+                    opened.map_err(|failure| ProvisionFailure::InvalidTarget(failure.to_string()))?;
                 }
                 (uri.clone(), None)
             }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use athena_application::error::Absence;
 use athena_application::ports::{
-    Backend, BackendStatus, ClientStore as _, Connector, Done, NewClient, Opened, PortError, PortErrorKind,
-    RowStream, Versions,
+    Backend, BackendStatus, ClientStore as _, Connector, Done, NewClient, OpenFailure, Opened, PortError,
+    PortErrorKind, RowStream, Versions,
 };
 use athena_application::stopwatch::Stopwatch;
 use athena_application::{Catalog, ClientState, Error};
@@ -85,9 +85,9 @@ impl Databases {
 }
 
 impl Connector for Databases {
-    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, String> {
+    fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, OpenFailure> {
         if uri.contains("bad") {
-            return Err("a bad address".to_owned());
+            return Err(OpenFailure::Invalid("a bad address".to_owned()));
         }
         let backend = Arc::new(Pinged::default());
         self.0.lock().unwrap().entry(uri.to_owned()).or_default().push(backend.clone());
@@ -97,6 +97,10 @@ impl Connector for Databases {
 
     fn variable(&self, _: &str) -> Option<String> {
         None
+    }
+
+    fn lends(&self, _: &str) -> bool {
+        false
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use athena_application::ports::{
-    Backend, BackendStatus, Connector, Done, Opened, PortError, PortErrorKind, Reason, Rejection, RowStream,
-    SchemaReader,
+    Backend, BackendStatus, Connector, Done, OpenFailure, Opened, PortError, PortErrorKind, Reason,
+    Rejection, RowStream, SchemaReader,
 };
 use athena_application::stopwatch::Stopwatch;
 use athena_application::{Catalog, Circuit, ClientState};
@@ -244,7 +244,7 @@ async fn an_administrator_has_the_last_word() {
 struct Databases(Mutex<Vec<(Arc<Moody>, Opened)>>);
 
 impl Connector for Databases {
-    fn open(&self, _: &ClientName, _: &str) -> Result<Opened, String> {
+    fn open(&self, _: &ClientName, _: &str) -> Result<Opened, OpenFailure> {
         let made = opened();
         self.0.lock().unwrap().push(made.clone());
         Ok(made.1)
@@ -252,6 +252,10 @@ impl Connector for Databases {
 
     fn variable(&self, _: &str) -> Option<String> {
         None
+    }
+
+    fn lends(&self, _: &str) -> bool {
+        false
     }
 }
 

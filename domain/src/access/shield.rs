@@ -1,52 +1,129 @@
 //! What decides about callers stands in a database that is a client too: who reaches it could make itself a key. So
-//! these tables, and SQL that could touch them, are for keys that name that client, and for nobody else.
+//! these tables, what shows them under another name, and SQL that could touch them, are for keys that name that client,
+//! and for nobody else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::authority::denied;
 use super::decision::AuthReason;
 use super::scope::KeyOperation;
 use crate::error::RequestError;
 
-/// Tables of the control database that hold secrets or decide about callers.
-const TABLES: [&str; 10] = [
-    "api_keys",
-    "api_key_rights",
-    "api_key_right_grants",
-    "api_key_config",
-    "api_key_client_config",
-    "api_key_client_config_superseded",
-    "athena_clients",
-    "athena_control_version",
-    "athena_control_identity",
-    "_sqlx_migrations",
+/// How far a table of the control database is open to callers whose key is not bound to it. The stricter, the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Openness {
+    /// To be read and written like any other table: dashboards keep their things there.
+    Open,
+    /// To be read, not to be forged or emptied by those it tells of.
+    ReadOnly,
+    /// Not at all: it holds secrets or decides about callers.
+    Closed,
+}
+
+/// Every table of the control database (contract 19). A table that is added to it gets its line here.
+const TABLES: [(&str, Openness); 30] = [
+    ("_sqlx_migrations", Openness::Closed),
+    ("api_key_auth_log", Openness::ReadOnly),
+    ("api_key_client_config", Openness::Closed),
+    ("api_key_client_config_superseded", Openness::Closed),
+    ("api_key_config", Openness::Closed),
+    ("api_key_right_grants", Openness::Closed),
+    ("api_key_rights", Openness::Closed),
+    ("api_keys", Openness::Closed),
+    ("api_registry", Openness::ReadOnly),
+    ("athena_clients", Openness::Closed),
+    ("athena_control_identity", Openness::Closed),
+    ("athena_control_version", Openness::Closed),
+    // What is restored is found by these.
+    ("backup_job_logs", Openness::ReadOnly),
+    ("backup_jobs", Openness::ReadOnly),
+    // Its URIs hold passwords.
+    ("backup_schedules", Openness::Closed),
+    ("client_alert_queries", Openness::ReadOnly),
+    ("client_connections", Openness::ReadOnly),
+    ("client_statistics", Openness::ReadOnly),
+    ("client_table_statistics", Openness::ReadOnly),
+    ("feedback", Openness::Open),
+    ("gateway_connection_registry_realtime", Openness::ReadOnly),
+    ("gateway_log_batches", Openness::ReadOnly),
+    ("gateway_operation_log", Openness::ReadOnly),
+    ("gateway_request_log", Openness::ReadOnly),
+    ("organization_requests", Openness::Open),
+    ("project_requests", Openness::Open),
+    ("query_history", Openness::Open),
+    ("saved_queries", Openness::Open),
+    // Where objects are sent, and by which variables of the gateway's environment.
+    ("storage_profiles", Openness::ReadOnly),
+    ("ui_request_log", Openness::Open),
 ];
 
-/// Tables that say what callers have done, and which batches of that have been written: to be read, not to be forged
-/// or emptied by those they tell of.
-const RECORDS: [&str; 8] = [
-    "gateway_request_log",
-    "gateway_operation_log",
-    "gateway_log_batches",
-    "gateway_connection_registry_realtime",
-    "api_key_auth_log",
-    "client_connections",
-    "client_statistics",
-    "client_table_statistics",
-];
+/// How far a table of this name is open in a control database; nothing for a table that is not the gateway's. Where no
+/// catalog is known, whoever finds the table may not care for case.
+pub fn openness(table: &str) -> Option<Openness> {
+    TABLES.iter().find(|(name, _)| name.eq_ignore_ascii_case(table)).map(|(_, openness)| *openness)
+}
 
-/// Refuses a table that decides about callers, and changes of one that tells of them.
+/// Every table of the control database.
+pub fn control_tables() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|(name, _)| *name)
+}
+
+/// A relation, and one that is read or written through it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Schema and name of a view, a table with rules, a partition or what is inherited from or by another.
+    pub from: RelationKey,
+    /// What it leads to. Nothing for what no catalog tells: another server, a function, the system catalogs.
+    pub to: Option<RelationKey>,
+}
+
+/// Schema and name of a relation.
+pub type RelationKey = (Arc<str>, Arc<str>);
+
+/// How far relations are open that lead to others: as far as the strictest of those. What nobody can follow is closed.
+pub(crate) fn led(links: &[Link]) -> HashMap<RelationKey, Openness> {
+    let mut found: HashMap<RelationKey, Openness> = HashMap::new();
+    // Every round either makes one relation stricter or is the last.
+    loop {
+        let mut changed = false;
+        for Link { from, to } in links {
+            let strictness = match to {
+                None => Openness::Closed,
+                Some(to) => {
+                    found.get(to).copied().into_iter().chain(openness(&to.1)).max().unwrap_or(Openness::Open)
+                }
+            };
+            let known = found.entry(from.clone()).or_insert(Openness::Open);
+            if *known < strictness {
+                *known = strictness;
+                changed = true;
+            }
+        }
+        if !changed {
+            found.retain(|_, strictness| *strictness > Openness::Open);
+            return found;
+        }
+    }
+}
+
+/// Refuses a table that decides about callers, and changes of one that tells of them. `led` is how far what it leads to
+/// is open.
 ///
 /// # Errors
 /// [`crate::RequestCode::Denied`].
-pub(crate) fn shield(table: &str, operation: KeyOperation) -> Result<(), RequestError> {
+pub(crate) fn shield(
+    table: &str,
+    led: Option<Openness>,
+    operation: KeyOperation,
+) -> Result<(), RequestError> {
     let reads = matches!(operation, KeyOperation::Fetch | KeyOperation::Schema);
-    // Where no catalog is known, whoever finds the table may not care for case.
-    let among = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(table));
-    if among(&TABLES) {
-        Err(shielded("table_name", &format!("the table '{table}'")))
-    } else if among(&RECORDS) && !reads {
-        Err(shielded("table_name", &format!("a change of the table '{table}'")))
-    } else {
-        Ok(())
+    match openness(table).max(led) {
+        Some(Openness::Closed) => Err(shielded("table_name", &format!("the table '{table}'"))),
+        Some(Openness::ReadOnly) if !reads => {
+            Err(shielded("table_name", &format!("a change of the table '{table}'")))
+        }
+        Some(Openness::ReadOnly | Openness::Open) | None => Ok(()),
     }
 }
 
@@ -65,17 +142,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_can_be_read_and_nothing_else() {
-        for table in RECORDS {
-            assert!(shield(table, KeyOperation::Fetch).is_ok(), "{table}");
+    fn tables_are_as_open_as_their_lines_say() {
+        for (table, openness) in TABLES {
+            let may = |operation| shield(&table.to_uppercase(), None, operation).is_ok();
+            assert_eq!(may(KeyOperation::Fetch), openness < Openness::Closed, "{table}");
             for change in [KeyOperation::Insert, KeyOperation::Update, KeyOperation::Delete] {
-                assert!(shield(table, change).is_err(), "{table} {}", change.as_str());
+                assert_eq!(may(change), openness == Openness::Open, "{table} {}", change.as_str());
             }
         }
-        for table in TABLES {
-            assert!(shield(table, KeyOperation::Fetch).is_err(), "{table}");
-            assert!(shield(&table.to_uppercase(), KeyOperation::Fetch).is_err(), "{table}");
+        assert_eq!(openness("backup_schedules"), Some(Openness::Closed));
+        assert!(shield("things", None, KeyOperation::Delete).is_ok());
+    }
+
+    #[test]
+    fn what_leads_to_a_table_is_no_more_open_than_the_table() {
+        let key = |name: &str| -> RelationKey { ("public".into(), name.into()) };
+        let link =
+            |from: &str, to: &str| Link { from: key(from), to: Some(key(to)).filter(|_| !to.is_empty()) };
+        let links = [
+            // In an order that takes several rounds.
+            link("third", "second"),
+            link("second", "first"),
+            link("first", "api_keys"),
+            link("first", "things"),
+            link("logs", "gateway_request_log"),
+            link("foreign", ""),
+            link("over_foreign", "foreign"),
+            link("harmless", "things"),
+            link("notes", "saved_queries"),
+            link("round", "about"),
+            link("about", "round"),
+        ];
+        let found = led(&links);
+        let check = |table: &str, expected: Option<Openness>| {
+            assert_eq!(found.get(&key(table)).copied(), expected, "{table}");
+        };
+        for table in ["first", "second", "third", "foreign", "over_foreign"] {
+            check(table, Some(Openness::Closed));
         }
-        assert!(shield("query_history", KeyOperation::Delete).is_ok());
+        check("logs", Some(Openness::ReadOnly));
+        for table in ["harmless", "notes", "round", "about", "things"] {
+            check(table, None);
+        }
+        assert!(shield("third", found.get(&key("third")).copied(), KeyOperation::Fetch).is_err());
+        assert!(shield("logs", found.get(&key("logs")).copied(), KeyOperation::Fetch).is_ok());
+        assert!(shield("logs", found.get(&key("logs")).copied(), KeyOperation::Delete).is_err());
     }
 }

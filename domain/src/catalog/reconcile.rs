@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClientRecord, Source, TargetTexts};
+use super::{ClientRecord, Source, TargetTexts, Variables};
 
 /// A client of the configuration.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Desired {
     pub target: TargetTexts,
     /// The URI, where the configuration has resolved it.
     pub resolved: Option<Result<String, String>>,
+    /// What the configuration has made of its own template, which counts where the row has no other target.
+    pub fallback: Option<Result<String, String>>,
     /// Whether it may be used.
     pub standing: Standing,
 }
@@ -62,12 +64,12 @@ impl Desired {
         self.resolved = Some(client.resolved.clone());
     }
 
-    /// The URI to connect to; `variable` looks an environment variable up.
+    /// The URI to connect to.
     ///
     /// # Errors
     /// Why there is none, without a secret.
-    pub fn uri(&self, variable: impl Fn(&str) -> Option<String>) -> Result<String, String> {
-        self.resolved.clone().unwrap_or_else(|| self.target.resolve(variable))
+    pub fn uri(&self, variables: &Variables<'_>) -> Result<String, String> {
+        self.resolved.clone().unwrap_or_else(|| self.target.resolve(variables, self.fallback.as_ref()))
     }
 }
 
@@ -136,13 +138,12 @@ impl Overruling {
 }
 
 impl Plan {
-    /// What overrules the configuration on the client `key`, of which it says `said`, or nothing any more; `variable`
-    /// looks an environment variable up.
+    /// What overrules the configuration on the client `key`, of which it says `said`, or nothing any more.
     pub fn overruling(
         &self,
         key: &str,
         said: Option<&ConfigClient>,
-        variable: impl Fn(&str) -> Option<String>,
+        variables: &Variables<'_>,
     ) -> Option<Overruling> {
         match (self.clients.get(key), said) {
             (None, None) => None,
@@ -151,7 +152,7 @@ impl Plan {
             (Some(client), Some(said)) => match client.standing {
                 Standing::Frozen => Some(Overruling::Frozen),
                 Standing::Inactive => Some(Overruling::Inactive),
-                Standing::Served => (client.uri(variable) != said.resolved).then_some(Overruling::Elsewhere),
+                Standing::Served => (client.uri(variables) != said.resolved).then_some(Overruling::Elsewhere),
             },
         }
     }
@@ -183,6 +184,7 @@ pub fn reconcile(config: &[ConfigClient], rows: &[ClientRecord], essential: &[St
             description: row.description.clone(),
             target: row.target.clone(),
             resolved: None,
+            fallback: None,
             standing: if overruled { Standing::Served } else { standing },
         };
         plan.clients.insert(key.clone(), desired);
@@ -195,6 +197,7 @@ pub fn reconcile(config: &[ConfigClient], rows: &[ClientRecord], essential: &[St
             description: None,
             target: client.target.clone(),
             resolved: Some(client.resolved.clone()),
+            fallback: None,
             standing: Standing::Served,
         };
         let deleted = rows.iter().any(|row| row.deleted_at.is_some() && row.key() == key);
@@ -209,6 +212,7 @@ pub fn reconcile(config: &[ConfigClient], rows: &[ClientRecord], essential: &[St
                         desired.follow(client);
                     } else if ours {
                         desired.target.config_uri_template.clone_from(&client.target.config_uri_template);
+                        desired.fallback = Some(client.resolved.clone());
                     }
                     // The way to the control database is the file's to tell: the row may be what is wrong.
                     if essential.contains(&key) {

@@ -1,8 +1,9 @@
 //! Where a client's database is, and how to say so without its password.
 
+use std::cell::RefCell;
 use std::fmt;
 
-use crate::expand::{expand, is_sole_reference, without_defaults};
+use crate::expand::{expand, is_sole_reference, sole_variable, without_defaults};
 
 /// Where a client's database is, as it is kept; one of them counts (contract 16.2).
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -21,12 +22,25 @@ impl fmt::Debug for TargetTexts {
     }
 }
 
+/// What the environment of the gateway holds, and what of it a URI of the catalog may send to its host.
+pub struct Variables<'a> {
+    /// What a variable holds, an empty text when it is set and empty.
+    pub value: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether the configuration lends the variable to URIs of the catalog.
+    pub is_lent: &'a dyn Fn(&str) -> bool,
+}
+
 impl TargetTexts {
-    /// The URI to connect to; `variable` looks an environment variable up.
+    /// The URI to connect to. `of_config` is what the configuration itself has made of the template, where the
+    /// template is the configuration's.
     ///
     /// # Errors
     /// Why there is none, without a secret.
-    pub fn resolve(&self, variable: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    pub fn resolve(
+        &self,
+        variables: &Variables<'_>,
+        of_config: Option<&Result<String, String>>,
+    ) -> Result<String, String> {
         let filled = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
         };
@@ -37,16 +51,41 @@ impl TargetTexts {
             Some(uri) => return check_borrowed(&uri).map(|()| uri),
             None => {
                 if let Some(name) = filled(&self.pg_uri_env_var) {
-                    let value = variable(&name).map(|value| value.trim().to_owned());
+                    let value = (variables.value)(&name).map(|value| value.trim().to_owned());
                     let value = value.filter(|value| !value.is_empty());
                     return value.ok_or_else(|| format!("environment variable {name} is not set"));
                 }
             }
         }
         let template = template.ok_or_else(|| "no connection target is given".to_owned())?;
-        let uri = expand(&template, &variable).map_err(|error| error.to_string())?;
-        Ok(uri.trim().to_owned())
+        of_config.cloned().unwrap_or_else(|| from_template(&template, variables))
     }
+}
+
+/// The URI of a template that only the catalog knows. One that is a single reference leads where the variable says;
+/// in any other, whoever wrote it has chosen the host, and is sent nothing of the environment but what is lent.
+fn from_template(template: &str, variables: &Variables<'_>) -> Result<String, String> {
+    if sole_variable(template).is_some() {
+        let uri = expand(template, variables.value).map_err(|error| error.to_string())?;
+        return Ok(uri.trim().to_owned());
+    }
+    let withheld: RefCell<Option<String>> = RefCell::new(None);
+    let lent = |name: &str| {
+        if (variables.is_lent)(name) {
+            return (variables.value)(name);
+        }
+        withheld.borrow_mut().get_or_insert_with(|| name.to_owned());
+        None
+    };
+    let uri = expand(template, &lent);
+    if let Some(name) = withheld.into_inner() {
+        return Err(format!(
+            "environment variable {name} may not stand within a URI of the client catalog: list it in \
+             gateway.uri_variables, or keep the whole URI in one variable"
+        ));
+    }
+    let uri = uri.map_err(|error| error.to_string())?.trim().to_owned();
+    check_borrowed(&uri).map(|()| uri)
 }
 
 impl TargetTexts {
@@ -157,8 +196,9 @@ mod tests {
                     pg_uri_env_var: own(name),
                     config_uri_template: own(template),
                 };
+                let variables = Variables { value: &variable, is_lent: &|name| name == "P" };
                 assert_eq!(
-                    texts.resolve(variable).as_deref().map_err(String::as_str),
+                    texts.resolve(&variables, None).as_deref().map_err(String::as_str),
                     expected,
                     "{uri:?} {name:?} {template:?}"
                 );
@@ -170,9 +210,8 @@ mod tests {
         check(None, None, Some("${UNSET}"), Err("environment variable UNSET is not set"));
         check(Some("postgres://u:${P}@h/${P}"), None, None, Ok("postgres://u:${P}@h/${P}"));
         check(None, None, Some("postgres://u:${P}@h/${P}"), Ok("postgres://u:p@h/p"));
-        check(None, None, Some("postgres://h/${UNSET:-d}"), Ok("postgres://h/d"));
+        check(None, None, Some("postgres://h/${P:-d}"), Ok("postgres://h/p"));
         check(None, None, Some("postgres://u:$${P}@h/d"), Ok("postgres://u:${P}@h/d"));
-        check(None, None, Some("postgres://u:${UNSET}@h/${P}"), Err("environment variable UNSET is not set"));
         // As older versions have kept it.
         check(Some("postgres://h/${P}"), None, Some("postgres://h/${P}"), Ok("postgres://h/p"));
         check(None, Some("UNSET"), Some("postgres://c/d"), Err("environment variable UNSET is not set"));
@@ -185,7 +224,40 @@ mod tests {
         let good = "postgrest+https://h?key_env=ATHENA_REST_KEY_SHOP";
         check(Some(good), None, None, Ok(good));
         let template = "postgrest+https://h?key_env=SET";
-        check(Some(template), None, Some(template), Ok(template));
+        check(Some(template), None, Some(template), Err(refused));
+        check(None, None, Some("postgrest+https://h?key_env=${P}"), Err(refused));
+        check(None, None, Some(good), Ok(good));
+    }
+
+    #[test]
+    fn a_template_of_the_catalog_sends_its_host_only_what_is_lent() {
+        let variables =
+            Variables { value: &|name| Some(format!("{name}-value")), is_lent: &|name| name == "LENT" };
+        let resolve = |template: &str, of_config: Option<&Result<String, String>>| {
+            let texts =
+                TargetTexts { config_uri_template: Some(template.to_owned()), ..TargetTexts::default() };
+            texts.resolve(&variables, of_config)
+        };
+        assert_eq!(resolve("postgres://u:${LENT}@h/d", None).as_deref(), Ok("postgres://u:LENT-value@h/d"));
+        // Its host is the variable's to say.
+        assert_eq!(resolve(" ${AWS_SECRET} ", None).as_deref(), Ok("AWS_SECRET-value"));
+        for template in [
+            "postgres://u:${AWS_SECRET}@h/d",
+            "postgres://u:${LENT}${AWS_SECRET}@h/d",
+            "postgres://u:${AWS_SECRET:-p}@h/d",
+            "${LENT:-postgres://u:p@h/d}${AWS_SECRET}",
+            "${AWS_SECRET:-postgres://h/d}",
+        ] {
+            let reason = resolve(template, None).expect_err(template);
+            assert!(
+                reason.contains("AWS_SECRET may not") && reason.contains("gateway.uri_variables"),
+                "{reason}"
+            );
+            assert!(!reason.contains("value"), "{reason}");
+            // The same text in the configuration is the operator's own.
+            let own = Ok("postgres://own/d".to_owned());
+            assert_eq!(resolve(template, Some(&own)), own);
+        }
     }
 
     #[test]

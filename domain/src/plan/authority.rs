@@ -21,7 +21,8 @@ impl Planner<'_> {
         let found = self.schema.relation(name);
         if self.options.shielded {
             let table = found.map_or(name.name.as_str(), |relation| &relation.name);
-            shield(table, operation)?;
+            let led = found.and_then(|relation| self.schema.led_openness(relation));
+            shield(table, led, operation)?;
         }
         if let Some(authority) = &self.authority {
             let default_schema = self.schema.default_schema();

@@ -64,6 +64,7 @@ fn the_environment_overrides_every_key() {
             "otlp_headers" => "a=b",
             "cursor_secret" => "0123456789abcdef0123456789abcdef",
             "sample_ratio" => "0.5",
+            "uri_variables" => "DB_PASSWORD",
             _ => "9",
         },
     };

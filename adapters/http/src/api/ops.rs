@@ -224,10 +224,11 @@ impl OpsApi {
     }
 }
 
-/// How a client's database is doing, without where it is.
+/// How a client's database is doing and what is in the way, without where it is.
 fn health(client: &Arc<Client>) -> Value {
     json!({
         "client_name": client.name.as_str(), "connected": client.is_connected(),
+        "reason": client.trouble(),
         "circuit_breaker": client.circuit().map(|circuit| breaker(circuit)),
     })
 }

@@ -42,7 +42,15 @@ pub fn log(error: &PortError, request_id: &str) {
 
 /// The failure for an error of a port.
 pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
-    match error.kind {
+    let failure = of_kind(error.kind, route);
+    match error.obstacle {
+        Some(obstacle) => failure.detail("reason", obstacle.as_str()),
+        None => failure,
+    }
+}
+
+fn of_kind(kind: PortErrorKind, route: Route) -> Box<Failure> {
+    match kind {
         PortErrorKind::Rejected(rejection) => from_rejection(*rejection, route),
         PortErrorKind::Conflict => Failure::new(
             StatusCode::CONFLICT,
@@ -88,7 +96,11 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
             CONNECTION,
             "The client's database is taken to be away",
         )
-        .hint("Nothing was sent to the database. It is asked again soon: send the request again after Retry-After.")
+        .hint(format!(
+            "Nothing was sent to the database. It is tried again in {} s: send the request again then.",
+            whole_seconds(retry_after)
+        ))
+        .detail("retry_after_secs", whole_seconds(retry_after))
         .retry_after(whole_seconds(retry_after)),
         PortErrorKind::Throttled { retry_after } => Failure::new(
             StatusCode::TOO_MANY_REQUESTS,

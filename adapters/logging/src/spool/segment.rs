@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use athena_application::ports::{BatchId, LogEntry};
 
@@ -73,6 +73,25 @@ pub(super) fn write(directory: &Path, segment: &Segment, bytes: &[u8]) -> io::Re
         drop(fs::remove_file(&path));
     }
     written
+}
+
+/// Gives a file that cannot be read a name by which nobody tries again, and takes no other one's. The new name.
+pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let names = (0..u32::from(u16::MAX)).map(|number| match number {
+        0 => path.with_extension("corrupt"),
+        number => path.with_extension(format!("{number}.corrupt")),
+    });
+    for aside in names {
+        // A link, as a renamed file would replace what is there.
+        match fs::hard_link(path, &aside) {
+            Ok(()) => return fs::remove_file(path).map(|()| aside),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // Not every file system has links.
+            Err(_) if !aside.exists() => return fs::rename(path, &aside).map(|()| aside),
+            Err(_) => {}
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "every name is taken"))
 }
 
 /// Makes what happened to names in a directory last.

@@ -103,6 +103,35 @@ fn damaged_files_are_set_aside() {
 }
 
 #[test]
+fn what_cannot_be_read_is_never_thrown_away() {
+    let scratch = Scratch::new();
+    // A start later, numbers begin anew and names come again.
+    for round in 1..=3 {
+        let (mut spool, counted) = scratch.open(1 << 20);
+        push(&mut spool, 1);
+        let name =
+            scratch.files("000").into_iter().find(|path| path.extension().is_some_and(|e| e == "batch"));
+        std::fs::write(name.unwrap(), format!("torn {round}")).unwrap();
+        assert_eq!(drain(&mut spool), []);
+        assert_eq!(counted.read(0).dropped_spool, 2);
+    }
+    let kept: Vec<_> =
+        scratch.files("000").iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    for round in 1..=3 {
+        assert!(kept.contains(&format!("torn {round}")), "{kept:?}");
+    }
+    // What is no file can be neither read nor linked.
+    let (mut spool, _) = scratch.open(1 << 20);
+    push(&mut spool, 2);
+    let path = scratch.slot("000").join(Segment { number: 1, entries: 2, size: BLOCK }.name());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(drain(&mut spool), []);
+    assert_eq!(scratch.files("000").len(), 4);
+}
+
+#[test]
 fn gateways_have_directories_of_their_own_and_inherit() {
     let scratch = Scratch::new();
     let (mut first, _) = scratch.open(1 << 20);

@@ -6,6 +6,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::ControlDatabase;
+use super::version::{COUNT_CLIENTS, count_first};
 
 /// The client catalog of one control database.
 #[derive(Clone)]
@@ -125,6 +126,7 @@ impl ClientStore for PostgresClientStore {
         let work = async {
             let mut connection = self.database.hold().await?;
             let mut transaction = connection.begin().await?;
+            count_first(&mut transaction, COUNT_CLIENTS).await?;
             let Some(row) = sqlx::query(FIND).bind(key).fetch_optional(&mut *transaction).await? else {
                 return Ok(None);
             };

@@ -15,6 +15,7 @@ use sqlx::{Connection as _, Postgres, Row as _};
 
 use self::statement::Refused;
 use super::ControlDatabase;
+use super::version::{COUNT_KEYS, count_first};
 
 /// API keys, rights and policy of one control database.
 #[derive(Clone)]
@@ -238,6 +239,7 @@ impl KeyStore for PostgresKeyStore {
         let work = async {
             let mut held = self.database.hold().await.map_err(port)?;
             let mut transaction = held.begin().await.map_err(port)?;
+            count_first(&mut transaction, COUNT_KEYS).await.map_err(port)?;
             let Some(internal) = locked(&mut transaction, id).await.map_err(port)? else { return Ok(None) };
             let mut fields = read(&mut transaction, internal).await.map_err(port)?.fields;
             change(&mut fields);
@@ -269,6 +271,7 @@ impl KeyStore for PostgresKeyStore {
         let work = async {
             let mut held = self.database.hold().await.map_err(port)?;
             let mut transaction = held.begin().await.map_err(port)?;
+            count_first(&mut transaction, COUNT_KEYS).await.map_err(port)?;
             let Some(internal) = locked(&mut transaction, id).await.map_err(port)? else { return Ok(None) };
             sqlx::query(
                 "UPDATE api_keys SET previous_key_salt = key_salt, previous_key_hash = key_hash, \

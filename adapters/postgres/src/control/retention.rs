@@ -21,8 +21,9 @@ const LONGEST_BITE: Duration = Duration::from_secs(60);
 /// Rest between two transactions, so that others get to the disk.
 const REST: Duration = Duration::from_millis(50);
 
-/// After which the name of a batch is forgotten: nobody sends it again by then.
-const BATCHES: Duration = Duration::from_secs(86_400);
+/// After which the name of a batch is forgotten. A batch whose receipt was lost is sent again when the database is back,
+/// and a gateway may have been off over a long weekend meanwhile.
+const BATCHES: Duration = Duration::from_secs(7 * 86_400);
 
 /// How old rows may grow, table by table; `None` keeps them for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,5 +1,11 @@
 //! What counts as a change of keys or clients, and what does not.
 
+use std::time::Duration;
+
+use athena_application::ports::{ClientStore as _, KeyStore as _};
+use athena_domain::access::{NewCredential, RANDOM_BYTES};
+use athena_postgres::control::{PostgresClientStore, PostgresKeyStore};
+
 use crate::snapshot::Control;
 
 async fn versions(control: &Control) -> (i64, i64) {
@@ -130,7 +136,7 @@ async fn changes_do_not_lock_each_other_out() {
                 .execute(&mut *transaction)
                 .await
                 .unwrap();
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         transaction.commit().await.unwrap();
     };
@@ -140,4 +146,49 @@ async fn changes_do_not_lock_each_other_out() {
     assert_eq!(versions(&control).await.0, before.0 + 30);
     let names: String = control.value("SELECT string_agg(DISTINCT right(name, -1), ',') FROM api_keys").await;
     assert_eq!(names, "+".repeat(15));
+}
+
+/// Another gateway that has counted its change first gets the row that it wants next, whatever we want to change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_through_a_store_waits_before_it_locks_anything() {
+    let control = Control::migrated().await;
+    control
+        .run(
+            "INSERT INTO api_keys (public_id, name, key_salt, key_hash) VALUES ('a', 'a', 's', 'h');
+             INSERT INTO athena_clients (client_name, pg_uri) VALUES ('a', 'x')",
+        )
+        .await;
+    let id: String = control.value("SELECT api_keys_id::text FROM api_keys").await;
+    let keys = PostgresKeyStore::new(control.database.clone());
+    let clients = PostgresClientStore::new(control.database.clone());
+    let credential = NewCredential::new(&[7; RANDOM_BYTES]);
+    let other = async |table: &str, column: &str| {
+        let mut transaction = control.pool().begin().await.unwrap();
+        let counted = format!("UPDATE {table} SET {column} = {column} WHERE false");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(counted)).execute(&mut *transaction).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let changed = format!("UPDATE {table} SET {column} = {column} || '+'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(changed)).execute(&mut *transaction).await.expect("no deadlock");
+        transaction.commit().await.unwrap();
+    };
+    let later = || tokio::time::sleep(Duration::from_millis(100));
+    let ours = async {
+        later().await;
+        keys.update(&id, &|fields| fields.name.push('!'), Some(&[])).await.expect("no deadlock").unwrap()
+    };
+    let ((), record) = tokio::join!(other("api_keys", "name"), ours);
+    assert_eq!(record.fields.name, "a+!", "the later change is made on what the earlier one left");
+    let ours = async {
+        later().await;
+        keys.rotate(&id, &credential, 1).await.expect("no deadlock").unwrap()
+    };
+    let ((), record) = tokio::join!(other("api_keys", "name"), ours);
+    assert_eq!(record.fields.name, "a+!+");
+    let ours = async {
+        later().await;
+        let change = |fields: &mut athena_application::ports::ClientFields| fields.is_frozen = true;
+        clients.update("a+", &change).await.expect("no deadlock")
+    };
+    let ((), record) = tokio::join!(other("athena_clients", "client_name"), ours);
+    assert!(record.is_some_and(|record| record.is_frozen), "found under its new name");
 }

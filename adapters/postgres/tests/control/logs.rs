@@ -213,8 +213,8 @@ async fn old_rows_go_in_bites_and_by_one_gateway() {
               SELECT n, 0, now() - (CASE WHEN n <= 12000 THEN 10 ELSE 1 END) * interval '1 day' \
               FROM generate_series(1, 12100) AS n; \
               INSERT INTO gateway_operation_log (request_id, \"time\", created_at) VALUES ('old', 0, '2001-01-01'); \
-              INSERT INTO gateway_log_batches VALUES (gen_random_uuid(), now() - interval '25 hours'), \
-              (gen_random_uuid(), now())")
+              INSERT INTO gateway_log_batches VALUES (gen_random_uuid(), now() - interval '170 hours'), \
+              (gen_random_uuid(), now() - interval '6 days')")
         .await;
     let windows = RetentionWindows {
         request_log: Some(Duration::from_secs(7 * 86_400)),

@@ -94,13 +94,30 @@ fn a_copy_of_the_template_is_no_choice_of_an_administrator() {
         let mut known = row("demo", Source::Config, Some("postgres://old/d"), uri);
         known.target.pg_uri_env_var = name.map(str::to_owned);
         let plan = reconcile(&[config("demo", "postgres://new/d")], &[known], &[]);
-        let target = plan.clients["demo"].uri(|_| Some("postgres://variable/d".to_owned()));
+        let variables =
+            Variables { value: &|_| Some("postgres://variable/d".to_owned()), is_lent: &|_| false };
+        let target = plan.clients["demo"].uri(&variables);
         assert_eq!(target.ok().as_deref(), expected);
     };
     check(None, None, Some("postgres://new/d"));
     check(Some("postgres://old/d"), None, Some("postgres://new/d"));
     check(Some("postgres://mine/d"), None, Some("postgres://mine/d"));
     check(None, Some("MINE"), Some("postgres://variable/d"));
+}
+
+#[test]
+fn the_file_expands_its_own_template_also_beside_a_row_of_an_administrator() {
+    let mut client = config("demo", "postgres://u:${PASSWORD}@own/d");
+    client.resolved = Ok("postgres://u:p@own/d".to_owned());
+    let variables = Variables { value: &|_| Some("p".to_owned()), is_lent: &|_| false };
+    let known = row("demo", Source::Merged, Some("postgres://u:${AWS_SECRET}@elsewhere/d"), None);
+    let uri = |rows: &[ClientRecord], said: &[ConfigClient]| {
+        reconcile(said, rows, &[]).clients["demo"].uri(&variables)
+    };
+    assert_eq!(uri(&[known.clone()], &[client.clone()]), client.resolved);
+    // What the file no longer says is only the catalog's word.
+    let reason = uri(&[known], &[]).expect_err("it would be sent elsewhere");
+    assert!(reason.contains("AWS_SECRET"), "{reason}");
 }
 
 #[test]
@@ -126,7 +143,8 @@ fn what_overrules_the_file_is_told() {
         let config: Vec<ConfigClient> = said.into_iter().cloned().collect();
         let plan = reconcile(&config, rows, &[]);
         let variable = |name: &str| (name == "A").then(|| "postgres://a/d".to_owned());
-        assert_eq!(plan.overruling("demo", said, variable), expected, "{rows:?}");
+        let variables = Variables { value: &variable, is_lent: &|_| false };
+        assert_eq!(plan.overruling("demo", said, &variables), expected, "{rows:?}");
     };
     let changed = |change: &dyn Fn(&mut ClientRecord)| {
         let mut row = row("demo", Source::Config, Some("postgres://old/d"), None);

@@ -75,7 +75,8 @@ impl ClientsApi {
                         json!({ "clients": rows, "runtime": runtime }),
                     ))
                 }
-                Err(ClientError::NoStore) => {
+                // One that is named and cannot be used is no reason to take what the file says for all there is.
+                Err(ClientError::NoStore) if matches!(self.absence, StoreAbsence::NotConfigured) => {
                     let data = json!({ "clients": runtime, "runtime": runtime });
                     Ok((StatusCode::OK, "Listed runtime Athena clients", data))
                 }
@@ -261,8 +262,8 @@ impl ClientsApi {
                 "pool_connected": client.is_connected(),
                 "circuit_breaker": client.circuit().map(|circuit| breaker(circuit)),
             });
-            if let ClientState::Misconfigured { reason } = &client.state {
-                told["warning"] = reason.as_str().into();
+            if let Some(trouble) = client.trouble() {
+                told["warning"] = trouble.into();
             }
             told
         });

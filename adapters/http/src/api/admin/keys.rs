@@ -22,7 +22,7 @@ use crate::api::docs::{AdminAnswer, KeyBody, PolicyBody, RightBody, RotateBody};
 use crate::body::RawJson;
 use crate::error::Failure;
 use failures::{absent, key_id, not_found, right_id, titled};
-use records::{client_policy, effective, global_policy, key, right};
+use records::{client_policy, effective, global_policy, key, right, told};
 
 /// API keys, rights and policy.
 pub struct KeysApi {
@@ -64,7 +64,8 @@ impl KeysApi {
 
     /// Create an API key
     ///
-    /// The credential stands in this answer and never again.
+    /// The credential stands in this answer and never again. `warnings` name tables and columns of the scope that none of
+    /// the key's clients has.
     #[oai(path = "/admin/api-keys", method = "post", operation_id = "create_api_key")]
     async fn create(&self, request: &Request, _admin: Admin, body: RawJson<KeyBody>) -> Answer<Made> {
         let outcome = async {
@@ -103,12 +104,16 @@ impl KeysApi {
             let bytes = self.bodies.read(request, body.body).await?;
             let id = key_id(&id)?;
             let body = keys::KeyBody::decode(read_json(&bytes)?).map_err(titled)?;
-            let record = self
+            let (record, warnings) = self
                 .manage()?
                 .update(id, &body)
                 .await
                 .map_err(self.on_key(id, "Failed to update API key"))?;
-            Ok((StatusCode::OK, "Updated API key", named("record", key(&record))))
+            Ok((
+                StatusCode::OK,
+                "Updated API key",
+                UpdatedData { record: key(&record), warnings: told(&warnings) },
+            ))
         };
         Answer::new(answered(outcome.await, request))
     }
@@ -340,6 +345,15 @@ struct IssuedData {
     api_key: String,
     previous_valid_until: Value,
     record: Box<RawValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct UpdatedData {
+    record: Box<RawValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Value>,
 }
 
 fn issued_data(issued: &Issued) -> IssuedData {
@@ -347,5 +361,6 @@ fn issued_data(issued: &Issued) -> IssuedData {
         api_key: issued.credential.reveal().to_owned(),
         previous_valid_until: records::moment(issued.record.previous_valid_until),
         record: key(&issued.record),
+        warnings: told(&issued.warnings),
     }
 }

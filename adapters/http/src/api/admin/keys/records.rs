@@ -2,6 +2,7 @@
 
 use athena_application::ports::{KeyRecord, PolicyRecord, RightRecord};
 use athena_application::use_cases::keys::Effective;
+use athena_domain::access::Missing;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
@@ -83,6 +84,8 @@ struct EffectiveView<'a> {
     rights: &'a [String],
     row_filters: Option<&'a RawValue>,
     tables: &'a Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Value>,
 }
 
 /// What a key can reach.
@@ -103,7 +106,14 @@ pub(super) fn effective(reach: &Effective) -> Box<RawValue> {
         rights: &reach.record.rights,
         row_filters: kept(fields.row_filters.as_ref()),
         tables: &fields.tables,
+        warnings: told(&reach.warnings),
     })
+}
+
+/// What a scope names in vain.
+pub(super) fn told(warnings: &[Missing]) -> Vec<Value> {
+    let told = warnings.iter();
+    told.map(|one| json!({ "field": one.field, "message": one.message, "nearest": one.nearest })).collect()
 }
 
 /// A right.
