@@ -1,5 +1,7 @@
--- Usage: wrk … -s cql.lua URL -- ROUND ROWS
--- So many new rows of one partition a request; ends with one machine-readable line.
+-- Usage: wrk … -s cql.lua URL -- FIRST ROWS REQUESTS SPREAD
+-- So many rows a request, of one partition or, where SPREAD is 1, each of its own; ends with one machine-readable line.
+-- The requests are made before the clock runs, and sent again and again: making them would cost more of the machine
+-- than what is measured.
 
 local threads = 0
 
@@ -19,19 +21,23 @@ local headers = {
 local body = '{"table_name":"inserts","on_conflict":["part","id"],"head":true,"insert_body":%s}'
 local row = '{"part":%d,"id":%d,"kind":"kind_%02d","amount":%d.25,"note":"a note of some length, as notes are"}'
 
-local count = 0
-
 function init(args)
-  local base = (100 + tonumber(args[1]) * 10 + number) * 10000000
-  local rows = tonumber(args[2])
-  request = function()
-    count = count + 1
-    local part, all = base + count, {}
+  local first, rows, requests = tonumber(args[1]), tonumber(args[2]), tonumber(args[3]) / 2
+  local spread = args[4] == "1"
+  local all = {}
+  for nth = 0, requests - 1 do
+    local request, of_request = first + (number - 1) * requests + nth, {}
     for id = 0, rows - 1 do
-      all[#all + 1] = row:format(part, id, id % 100, count % 1000)
+      local part = spread and (request * rows + id) or request
+      of_request[#of_request + 1] = row:format(part, id, id % 100, request % 1000)
     end
-    local list = rows == 1 and all[1] or ("[" .. table.concat(all, ",") .. "]")
-    return wrk.format("PUT", nil, headers, body:format(list))
+    local list = rows == 1 and of_request[1] or ("[" .. table.concat(of_request, ",") .. "]")
+    all[#all + 1] = wrk.format("PUT", nil, headers, body:format(list))
+  end
+  local nth = 0
+  request = function()
+    nth = nth % #all + 1
+    return all[nth]
   end
 end
 

@@ -151,10 +151,10 @@ free_port() {
 # wait_for NAME PID URL
 wait_for() {
   local try
-  for try in $(seq 300); do
+  for try in $(seq 3000); do
     curl -sf -o /dev/null "$3" && return
     kill -0 "$2" 2>/dev/null || die "$1 ended, see $1.log"
-    sleep 0.1
+    sleep 0.01
   done
   die "$1 does not answer, see $1.log"
 }
@@ -193,12 +193,14 @@ cluster_ticks() {
 }
 
 # measure NAME SIZE PID URL MODE...
+# What a server still has to do when the last request is answered counts for as long as `settle` says, in seconds.
 measure() {
   local name=$1 size=$2 pid=$3 url=$4 own cluster result
   shift 4
   own=$(own_ticks "$pid") cluster=$(cluster_ticks)
   result=$(wrk -t2 "-c$connections" "-d${seconds}s" -s "$here/wrk.lua" "$url" -- "$@" | grep '^RESULT') ||
     die "wrk failed on $url"
+  sleep "${settle:-0}"
   own=$(($(own_ticks "$pid") - own)) cluster=$(($(cluster_ticks) - cluster))
   printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$size" "$own" "$cluster" "${result#RESULT?}" >>"$work/results.tsv"
   say "  $name $size: $(printf '%s' "$result" | awk -F'\t' '{ printf "%d requests/s", $2 * 1e6 / $3 }')"

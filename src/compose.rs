@@ -9,7 +9,7 @@ use athena_application::held::SharedMemory;
 use athena_application::ports::{Connector, DirectTargets, MetricsSource, Opened, StatisticsStore};
 use athena_application::readers::SlowReaders;
 use athena_application::use_cases::provision::Provision;
-use athena_application::{Cursors, Gateway};
+use athena_application::{Caches, Cursors, Gateway};
 use athena_domain::breaker::BreakerSettings;
 use athena_domain::plan::PlanOptions;
 use athena_domain::query::Decoding;
@@ -64,13 +64,14 @@ impl Composed {
 pub fn compose(config: &Config) -> Composed {
     let instance = Instance::new();
     let control = ControlPlane::start(config, &instance);
-    let records = Records::start(config, &instance, &control);
+    let caches = Arc::new(Caches::default());
+    let records = Records::start(config, &instance, &control, &caches);
     let statistics = control
         .logging
         .clone()
         .map(|database| -> Arc<dyn StatisticsStore> { Arc::new(PostgresStatistics::new(database)) });
     let services = Services {
-        gateway: gateway(config, &control),
+        gateway: gateway(config, &control, caches),
         admin_key: AdminKey::new(config.admin_key.as_ref().map(Secret::expose)),
         clients: Some(control.clients.clone()),
         catalog_absence: control.catalog_absence.clone(),
@@ -88,7 +89,7 @@ pub fn compose(config: &Config) -> Composed {
     Composed { services, control, records }
 }
 
-fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
+fn gateway(config: &Config, control: &ControlPlane, caches: Arc<Caches>) -> Arc<Gateway> {
     Arc::new(Gateway {
         registry: control.catalog.registry().clone(),
         limits: config.limits.clone(),
@@ -103,7 +104,7 @@ fn gateway(config: &Config, control: &ControlPlane) -> Arc<Gateway> {
             config.gateway.cursor_lifetime,
         )),
         direct: direct(config),
-        apart: Default::default(),
+        caches,
         memory: SharedMemory::of_answers(config.limits.max_held_bytes),
         decoding: Decoding {
             refuse_unknown_fields: config.gateway.unknown_fields == UnknownFields::Refuse,

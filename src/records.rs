@@ -6,6 +6,7 @@ use std::time::Duration;
 use athena_application::pool_history::keep_pool_history;
 use athena_application::ports::{Observer, Observers};
 use athena_application::slow_queries::SlowQueries;
+use athena_application::{CacheReport, Caches};
 use athena_domain::access::AccessState;
 use athena_logging::{LogCounters, LogPipeline, LogSettings};
 use athena_metrics::{Metrics, Reading, Readings};
@@ -40,12 +41,13 @@ impl Drop for Records {
 
 impl Records {
     /// Starts what the configuration asks for, for this gateway. Needs a running runtime.
-    pub fn start(config: &Config, instance: &Instance, control: &ControlPlane) -> Self {
+    pub fn start(config: &Config, instance: &Instance, control: &ControlPlane, caches: &Arc<Caches>) -> Self {
         let database = control.logging.as_ref();
         let pipelines = pipelines(config, control);
         let traces = traces(&config.traces, instance);
         let metrics = config.server.metrics.then(|| {
-            let readings = readings(pipelines.clone(), traces.clone(), control, config.redis.is_some());
+            let readings =
+                readings(pipelines.clone(), traces.clone(), control, caches, config.redis.is_some());
             Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), control.catalog.registry().clone(), readings))
         });
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
@@ -136,10 +138,12 @@ fn readings(
     pipelines: Vec<Arc<LogPipeline>>,
     traces: Option<Arc<Traces>>,
     control: &ControlPlane,
+    caches: &Arc<Caches>,
     shared: bool,
 ) -> Readings {
     let (authenticator, budgets) = (control.authenticator.clone(), control.budgets.clone());
     let schema = control.schema_watch();
+    let (caches, clients) = (caches.clone(), control.catalog.registry().clone());
     Box::new(move || {
         let mut readings = if pipelines.is_empty() { Vec::new() } else { logged(&pipelines) };
         if let Some(traces) = &traces {
@@ -150,6 +154,7 @@ fn readings(
                 reading("athena_spans_failed_total", "Spans lost: the collector did not take them.", failed),
             ]);
         }
+        readings.extend(caches.reports(&clients).iter().flat_map(cached));
         if let Some(is_current) = schema() {
             let help = "Whether the control database has the schema of this gateway.";
             readings.push(reading("athena_control_schema_current", help, u64::from(is_current)));
@@ -166,7 +171,27 @@ fn readings(
 }
 
 fn reading(name: &'static str, help: &'static str, value: u64) -> Reading {
-    Reading { name, help, value }
+    Reading { name, help, labels: Vec::new(), value }
+}
+
+/// What a cache was good for.
+fn cached(report: &CacheReport) -> [Reading; 3] {
+    const REQUESTS: &str = "athena_cache_requests_total";
+    const HELP: &str = "Times that a request looked into a cache, by whether it had what was needed.";
+    let cache = ("cache", report.cache);
+    let requests = |result, value| Reading {
+        name: REQUESTS,
+        help: HELP,
+        labels: vec![cache, ("result", result)],
+        value,
+    };
+    let entries = Reading {
+        name: "athena_cache_entries",
+        help: "What a cache holds.",
+        labels: vec![cache],
+        value: report.entries,
+    };
+    [requests("hit", report.hits), requests("miss", report.misses), entries]
 }
 
 /// What the pipelines have done and lost.

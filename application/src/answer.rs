@@ -99,6 +99,8 @@ pub struct ChunkSink {
     place: Option<SlowPlace>,
     /// What an answer that is kept whole takes of the memory.
     held: Option<Held>,
+    /// What the backend keeps beside it.
+    beside: Option<Held>,
     /// Whether slow readers hold what this answer would have needed.
     pub crowded: bool,
     /// Whether the byte limit was passed.
@@ -135,6 +137,7 @@ impl ChunkSink {
             readers: None,
             place: None,
             held: None,
+            beside: None,
             crowded: false,
             overflowed: false,
             too_many_rows: false,
@@ -153,6 +156,13 @@ impl ChunkSink {
     #[must_use]
     pub fn holding(mut self, memory: &SharedMemory) -> Self {
         self.held = Some(memory.nothing());
+        self.beside(memory)
+    }
+
+    /// The same sink, where only what the backend keeps beside the rows counts.
+    #[must_use]
+    pub fn beside(mut self, memory: &SharedMemory) -> Self {
+        self.beside = Some(memory.nothing());
         self
     }
 
@@ -282,6 +292,12 @@ impl RowStream for ChunkSink {
 
     fn mind(&mut self, readers: &Arc<SlowReaders>) {
         self.readers = Some(readers.clone());
+    }
+
+    fn keep(&mut self, bytes: u64) -> bool {
+        self.overflowed |= self.max_bytes.is_some_and(|most| bytes > most);
+        self.crowded |= self.beside.as_mut().is_some_and(|memory| !memory.reach(bytes));
+        !self.overflowed && !self.crowded
     }
 }
 

@@ -72,7 +72,7 @@ impl Authenticator {
     pub async fn refresh(&self) -> Result<(), PortError> {
         let Some(store) = &self.store else { return Ok(()) };
         let _turn = self.reading.lock().await;
-        let keys = Arc::new(access_loader::keys(store.load().await?));
+        let keys = Arc::new(access_loader::load(&**store).await?);
         // Listeners first: a new key's budget is known before the key is accepted.
         self.listeners.iter().for_each(|listener| listener(&keys));
         self.state.store(Arc::new(AccessState::Loaded(keys)));

@@ -63,8 +63,7 @@ impl Caller {
 
     /// Whether a key is demanded, was given, and names the client.
     pub fn is_bound_to(&self, client: &ClientName) -> bool {
-        let clients = self.key.as_ref().and_then(|key| key.clients.as_ref());
-        self.mode.enforces() && clients.is_some_and(|clients| clients.contains(client.key()))
+        self.mode.enforces() && self.key.as_ref().is_some_and(|key| key.names(client.key()))
     }
 
     /// What bounds the request's plans; nothing where keys are not demanded.

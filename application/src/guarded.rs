@@ -79,6 +79,10 @@ impl SchemaReader for GuardedSchema {
         self.inner.loaded()
     }
 
+    fn has_reading(&self) -> bool {
+        self.inner.has_reading()
+    }
+
     async fn refresh(&self, seen: Option<&Arc<Schema>>, deadline: Instant) -> Result<Arc<Schema>, PortError> {
         let ticket = self.circuit.admit()?;
         let before = self.inner.loaded();

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod authenticator;
 pub mod budgets;
 pub mod bulkhead;
+mod caches;
 pub mod catalog;
 pub mod circuit;
 pub mod context;
@@ -28,6 +29,7 @@ pub mod use_cases;
 
 pub use answer::{Body, Framing, Tally};
 pub use authenticator::Authenticator;
+pub use caches::{CacheReport, Caches};
 pub use catalog::Catalog;
 pub use circuit::{Circuit, CircuitStatus};
 pub use context::{Caller, Context, Denial, Trail};

@@ -218,6 +218,10 @@ impl<S: SchemaSource> SchemaReader for SchemaKeeper<S> {
         Some(schema)
     }
 
+    fn has_reading(&self) -> bool {
+        self.last.load().is_some()
+    }
+
     async fn refresh(&self, seen: Option<&Arc<Schema>>, deadline: Instant) -> Result<Arc<Schema>, PortError> {
         let schema = self.reread(seen, deadline).await?;
         self.touch();

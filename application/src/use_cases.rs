@@ -15,7 +15,7 @@ mod update;
 mod write;
 
 pub use call::Call;
-pub use control_tables::Apart;
+pub(crate) use control_tables::Apart;
 pub use delete::{Delete, Deleted};
 pub use fetch::{Fetch, Fetched};
 pub use grouped::Grouped;
@@ -26,6 +26,7 @@ pub use update::{Update, Updated};
 pub use write::Written;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use athena_domain::access::{AuthReason, Authority, TablePlace};
 use athena_domain::error::RequestCode;
@@ -38,6 +39,7 @@ use tokio::time::Instant;
 
 use crate::authenticator::Authenticator;
 use crate::budgets::Budgets;
+use crate::caches::Caches;
 use crate::context::{Caller, Context, Direct};
 use crate::cursor::Cursors;
 use crate::error::{Absence, Error};
@@ -65,8 +67,8 @@ pub struct Gateway {
     pub cursors: Arc<Cursors>,
     /// Opens databases that requests themselves name, where that is offered.
     pub direct: Option<Arc<dyn DirectTargets>>,
-    /// Databases that were found to keep no control tables.
-    pub apart: Apart,
+    /// What is kept ready for requests.
+    pub caches: Arc<Caches>,
     /// What answers that are kept whole may take together.
     pub memory: SharedMemory,
 }
@@ -213,7 +215,9 @@ impl Gateway {
     ) -> Result<(T, Arc<Schema>), Error> {
         let _planning = context.trail.plans();
         let attempt = async |schema: &Schema| self.attempt(target, context, schema, &plan).await;
-        let schema = match (target.schema.loaded(), stale) {
+        let loaded = target.schema.loaded();
+        self.caches.looked_for_schema(loaded.is_some() && stale.is_none());
+        let schema = match (loaded, stale) {
             (Some(schema), None) => schema,
             (_, stale) => {
                 if stale.is_some() {
@@ -246,6 +250,7 @@ impl Gateway {
         let options = |shielded| PlanOptions {
             big_numbers_as_text: context.big_numbers_as_text,
             shielded,
+            since_1970: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             ..self.options.clone()
         };
         let planner = |options: &PlanOptions, authority| {

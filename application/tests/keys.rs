@@ -132,10 +132,9 @@ async fn a_stored_key_that_cannot_be_read_is_known_and_opens_nothing() {
     let made = desk.manage.create(&key(r#"{"name":"k","rights":["*"]}"#)).await.expect("a key");
     let broken = |fields: &mut KeyFields| fields.row_filters = Some("[".to_owned());
     desk.manage.keys.update(&made.record.id, &broken, None).await.expect("a change");
-    let keys: Keys =
-        athena_application::access_loader::keys(desk.manage.keys.load().await.expect("a reading"));
+    let keys: Keys = athena_application::access_loader::load(&*desk.manage.keys).await.expect("a reading");
     let known = keys.find(&made.record.public_id).expect("the key");
-    assert_eq!(known.scope, athena_domain::access::Scope::nothing());
+    assert_eq!(*known.scope, athena_domain::access::Scope::nothing());
     assert!(known.expires_at.is_none_or(|end| end > SystemTime::now() + Duration::from_secs(1)));
     let reach = desk.manage.effective(&made.record.id).await.expect("its reach");
     assert!(!reach.readable && reach.operations.is_empty());

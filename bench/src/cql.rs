@@ -1,8 +1,9 @@
 //! The bare CQL driver, for `bench/cql`: loads the table, and inserts as fast as it can.
 //!
 //! `cql HOST:PORT load ROWS` makes the keyspace `bench` and fills `events`.
-//! `cql HOST:PORT insert SECONDS AT_ONCE ROWS` writes `inserts`, so many rows of a partition by one statement or batch,
-//! and prints how many rows in how many seconds.
+//! `cql HOST:PORT insert SECONDS AT_ONCE FIRST ROWS REQUESTS SPREAD` writes `inserts`, so many rows by one statement or
+//! batch, of one partition or (1) each of its own: as many different requests, again and again. Prints how many rows, in
+//! how many seconds, and the clock ticks that it took.
 //! `cql HOST:PORT serve PORT` writes the same rows for whoever asks over HTTP.
 
 mod cql_http;
@@ -48,7 +49,9 @@ async fn main() -> Result<()> {
     match arguments.get(1).map(String::as_str) {
         Some("load") => load(session, number(2)?).await,
         Some("insert") => {
-            insert(session, number(2)?.unsigned_abs(), number(3)?, i32::try_from(number(4)?)?).await
+            let rows = i32::try_from(number(5)?)?;
+            let load = Load { first: number(4)?, rows, requests: number(6)?, spread: number(7)? == 1 };
+            insert(session, number(2)?.unsigned_abs(), number(3)?, load).await
         }
         Some("serve") => {
             let insert = prepared(&session).await?;
@@ -102,7 +105,28 @@ async fn prepared(session: &Session) -> Result<PreparedStatement> {
     Ok(prepared)
 }
 
-async fn insert(session: Arc<Session>, seconds: u64, at_once: i64, rows: i32) -> Result<()> {
+/// What is written.
+#[derive(Clone, Copy)]
+struct Load {
+    /// Partition of the first request.
+    first: i64,
+    rows: i32,
+    /// How many different ones there are.
+    requests: i64,
+    /// Whether every row is of a partition of its own.
+    spread: bool,
+}
+
+/// Clock ticks that this process has taken.
+fn own_ticks() -> Result<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // What stands before may hold spaces.
+    let (_, rest) = stat.rsplit_once(") ").context("the end of the name")?;
+    rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().context("ticks")).sum()
+}
+
+async fn insert(session: Arc<Session>, seconds: u64, at_once: i64, load: Load) -> Result<()> {
+    let Load { first, rows, requests, spread } = load;
     let prepared = prepared(&session).await?;
     let next = Arc::new(AtomicI64::new(0));
     let started = Instant::now();
@@ -111,13 +135,17 @@ async fn insert(session: Arc<Session>, seconds: u64, at_once: i64, rows: i32) ->
         let (session, prepared, next) = (session.clone(), prepared.clone(), next.clone());
         work.spawn(async move {
             while started.elapsed() < Duration::from_secs(seconds) {
-                let part = next.fetch_add(1, Ordering::Relaxed);
-                let row = |id: i32| (part, id, format!("kind_{:02}", id % 100), amount(part), NOTE);
+                let request = first + next.fetch_add(1, Ordering::Relaxed) % requests;
+                let row = |id: i32| {
+                    let part = if spread { request * i64::from(rows) + i64::from(id) } else { request };
+                    (part, id, format!("kind_{:02}", id % 100), amount(request), NOTE)
+                };
                 if rows == 1 {
                     session.execute_unpaged(&prepared, row(0)).await?;
                     continue;
                 }
-                let mut batch = Batch::new(BatchType::Unlogged);
+                let kind = if spread { BatchType::Logged } else { BatchType::Unlogged };
+                let mut batch = Batch::new(kind);
                 batch.set_consistency(Consistency::LocalQuorum);
                 (0..rows).for_each(|_| batch.append_statement(prepared.clone()));
                 session.batch(&batch, (0..rows).map(row).collect::<Vec<_>>()).await?;
@@ -128,6 +156,7 @@ async fn insert(session: Arc<Session>, seconds: u64, at_once: i64, rows: i32) ->
     while let Some(done) = work.join_next().await {
         done??;
     }
-    println!("{}\t{:.3}", next.load(Ordering::Relaxed) * i64::from(rows), started.elapsed().as_secs_f64());
+    let written = next.load(Ordering::Relaxed) * i64::from(rows);
+    println!("{written}\t{:.3}\t{}", started.elapsed().as_secs_f64(), own_ticks()?);
     Ok(())
 }

@@ -45,7 +45,8 @@ pub async fn serve(session: Arc<Session>, insert: PreparedStatement, port: u16) 
     let routes = Route::new()
         .at("/ping", poem::get(ping))
         .at("/rows/1", put(one))
-        .at("/rows/50", put(several))
+        .at("/rows/several", put(several))
+        .at("/rows/spread", put(spread))
         .data(target);
     Server::new(TcpListener::bind(("127.0.0.1", port))).run(routes).await?;
     Ok(())
@@ -64,9 +65,18 @@ async fn one(Data(target): Data<&Arc<Target>>, body: Vec<u8>) -> poem::Result<Re
 
 #[handler]
 async fn several(Data(target): Data<&Arc<Target>>, body: Vec<u8>) -> poem::Result<Response> {
-    let rows: Insert<Vec<Row>> = serde_json::from_slice(&body).map_err(BadRequest)?;
+    batch(target, &body, BatchType::Unlogged).await
+}
+
+#[handler]
+async fn spread(Data(target): Data<&Arc<Target>>, body: Vec<u8>) -> poem::Result<Response> {
+    batch(target, &body, BatchType::Logged).await
+}
+
+async fn batch(target: &Target, body: &[u8], kind: BatchType) -> poem::Result<Response> {
+    let rows: Insert<Vec<Row>> = serde_json::from_slice(body).map_err(BadRequest)?;
     let values = rows.insert_body.into_iter().map(values).collect::<poem::Result<Vec<_>>>()?;
-    let mut batch = Batch::new(BatchType::Unlogged);
+    let mut batch = Batch::new(kind);
     batch.set_consistency(target.insert.get_consistency().unwrap_or_default());
     values.iter().for_each(|_| batch.append_statement(target.insert.clone()));
     target.session.batch(&batch, &values).await.map_err(InternalServerError)?;

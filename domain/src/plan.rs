@@ -26,6 +26,7 @@ pub use page::{KeyValue, PageStart};
 pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access::Authority;
 use crate::error::RequestError;
@@ -43,6 +44,8 @@ pub struct PlanOptions {
     pub big_numbers_as_text: bool,
     /// Whether the database is the gateway's own and the caller may not touch what decides about callers.
     pub shielded: bool,
+    /// The time that it is, since 1970: what a write says of its time is held against it.
+    pub since_1970: Duration,
 }
 
 /// One column of the statement's answer.
@@ -192,6 +195,8 @@ pub enum InsertSource {
     Columns(Vec<Vec<Option<Box<str>>>>),
     /// Rows of binds where `None` is the column's default.
     Rows(Vec<Vec<Option<Bind>>>),
+    /// Rows for CQL, where what a row leaves out is null.
+    Cql(Vec<Vec<cql::CqlValue>>),
 }
 
 /// A new value of a row that is already there.
@@ -221,6 +226,7 @@ impl InsertSource {
             Self::Row(_) => 1,
             Self::Columns(columns) => columns.first().map_or(0, Vec::len),
             Self::Rows(rows) => rows.len(),
+            Self::Cql(rows) => rows.len(),
         }
     }
 }
@@ -382,7 +388,7 @@ impl Planner<'_> {
             }
             Dialect::Cql(rules) => {
                 let relation = operation.relation().cloned();
-                let staged = cql::stage(operation, rules, self.limits);
+                let staged = cql::stage(operation, rules, self.limits, self.options.since_1970);
                 staged.map_err(|error| self.without_names(relation.as_deref(), error))?
             }
         };

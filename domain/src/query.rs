@@ -18,14 +18,14 @@ pub mod tuning;
 pub mod update;
 pub mod value;
 
-pub use body::{Decoding, JsonText, Object};
+pub use body::{Decoding, Field, JsonText, Object};
 pub use call::CallRequest;
 pub use columns::{MAX_COLUMNS, SelectItem, Selection};
 pub use condition::{CompareOp, Condition, IsTest};
 pub use delete::DeleteRequest;
 pub use fetch::FetchRequest;
 pub use identifier::{Identifier, RelationName};
-pub use insert::{Assignment, ConflictTarget, InsertRequest, Row, Upsert};
+pub use insert::{Assignment, ConflictTarget, InsertRequest, Place, Row, Upsert};
 pub use page::Window;
 pub use raw::RawRequest;
 pub use sort::{Nulls, SortKey};

@@ -137,6 +137,9 @@ pub struct Relation {
     pub primary_key: Box<[usize]>,
     /// Unique indexes, the primary key's included.
     pub unique: Vec<UniqueIndex>,
+    /// Whether a read of it also gives the rows of tables that inherit from it. Each of them has keys of its own, so that
+    /// two rows may be alike in all of them.
+    pub inherited: bool,
     /// What is special about a CQL table; nothing for SQL.
     pub cql: Option<CqlTable>,
 }
@@ -159,6 +162,9 @@ impl Relation {
     /// The columns that tell every row from every other: the primary key's, else those of a unique index without
     /// nulls.
     pub fn identity(&self) -> Option<&[usize]> {
+        if self.inherited {
+            return None;
+        }
         let never_null = |columns: &[usize]| columns.iter().all(|column| !self.columns[*column].nullable);
         let unique = self.unique.iter().filter(|index| index.total && !index.columns.is_empty());
         match &*self.primary_key {

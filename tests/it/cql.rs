@@ -150,6 +150,66 @@ async fn filtering_is_the_owners_to_allow() {
 }
 
 #[tokio::test]
+async fn a_count_that_filters_has_an_end() {
+    let Some(keyspace) = TestKeyspace::with(EVENTS).await else { return };
+    let uri = format!("{}?allow_filtering=true", keyspace.uri());
+    let gateway = Gateway::over(&[(CLIENT, &uri)], "limits: {max_rows: 5}").await;
+    for n in 0..12 {
+        keyspace.run(&format!("INSERT INTO numbers (part, n) VALUES ({}, {n})", n % 3)).await;
+    }
+    let count = async |conditions: Value| {
+        let body = json!({"table_name": "numbers", "conditions": conditions, "limit": 1, "count": "exact"});
+        gateway.fetch(&body.to_string()).await
+    };
+    let of = async |conditions: Value| count(conditions).await.ok()["data"]["count"].clone();
+    assert_eq!(of(json!([op("gte", "n", 7)])).await, 5);
+    let refused = count(json!([op("gte", "n", 6)])).await.refused(400, "limit_exceeded");
+    assert_eq!(refused["details"]["limit"], json!({"name": "max_rows", "value": 5}), "{refused}");
+    assert!(refused["hint"].is_string(), "{refused}");
+    // The alternatives of one request together.
+    let either = json!([{"operator": "or", "value": "n.lt.3,n.gte.9"}]);
+    count(either).await.refused(400, "limit_exceeded");
+    assert_eq!(of(json!([{"operator": "or", "value": "n.lt.3,n.gte.10"}])).await, 5);
+    // What the key answers is counted to its end.
+    assert_eq!(of(json!([])).await, 12);
+}
+
+/// A type that only the server knows: nothing that holds one can be read.
+#[tokio::test]
+async fn what_nobody_knows_the_type_of_is_left_out_with_a_reason() {
+    let tables = "CREATE TABLE odd (id int PRIMARY KEY, v int, mark 'org.apache.cassandra.db.marshal.LexicalUUIDType');\n";
+    let Some((gateway, keyspace)) = with(tables, "?allow_filtering=true").await else { return };
+    keyspace.run("INSERT INTO odd (id, v, mark) VALUES (1, 2, a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11)").await;
+    let named = r#""columns":["id","v"]"#;
+    let by_key = r#""conditions":[{"eq_column":"id","eq_value":1}]"#;
+    for body in [
+        r#"{"table_name":"odd"}"#.to_owned(),
+        r#"{"table_name":"odd","columns":["mark"]}"#.to_owned(),
+        format!(
+            r#"{{"table_name":"odd",{named},"conditions":[{{"operator":"is","column":"mark","value":null}}]}}"#
+        ),
+    ] {
+        let refused = gateway.fetch(&body).await.refused(400, "not_supported_by_backend");
+        let reason = refused["details"]["reason"].as_str().unwrap();
+        assert!(reason.contains("mark") && reason.contains("LexicalUUIDType"), "{body}: {refused}");
+    }
+    let rows = gateway.fetch(&format!(r#"{{"table_name":"odd",{named}}}"#)).await.rows();
+    assert_eq!(rows, json!([{"id": 1, "v": 2}]));
+    // So it is with writes: one that looks would have to read the whole row.
+    let insert = format!(r#"{{"table_name":"odd","insert_body":{{"id":1,"v":3}},{named}"#);
+    gateway.insert(&format!("{insert}}}")).await.refused(400, "not_supported_by_backend");
+    gateway.insert(&format!(r#"{insert},"on_conflict":"id"}}"#)).await.ok();
+    let update = format!(r#"{{"table_name":"odd","set":{{"v":4}},{by_key}"#);
+    gateway.update(&format!("{update}}}")).await.refused(400, "not_supported_by_backend");
+    let updated = gateway.update(&format!("{update},{named}}}")).await.ok();
+    assert_eq!(updated["data"]["rows"], json!([{"id": 1, "v": 4}]), "{updated}");
+    let marked = format!(r#"{{"table_name":"odd","set":{{"mark":null}},{by_key},{named}}}"#);
+    gateway.update(&marked).await.refused(400, "not_supported_by_backend");
+    let delete = format!(r#"{{"table_name":"odd",{by_key},{named}}}"#);
+    assert_eq!(gateway.delete(&delete).await.ok()["deleted_count"], 1);
+}
+
+#[tokio::test]
 async fn the_callers_own_cql_runs() {
     let Some((gateway, keyspace)) = with_events("").await else { return };
     let body = json!({"query": "SELECT id, tags FROM events WHERE room = ? AND day = ?", "params": ["a", "2024-01-02"], "read_only": true});
@@ -251,6 +311,12 @@ async fn a_database_that_is_away_is_told_and_comes_back() {
     let away = fetch().await;
     away.refused(503, "connection_error");
     assert!(away.header("retry-after").is_some());
+    let statement = json!({"query": "SELECT * FROM numbers", "driver": "scylla", "db_name": "events"});
+    let statement = gateway.request(Method::POST, "/query/sql").json(&statement);
+    let away = gateway.send(statement).await.refused(503, "connection_error");
+    assert_eq!(away["message"], "Athena server is not reachable");
+    let error = away["error"].as_str().unwrap();
+    assert!(error.starts_with("Connection error: ") && error.ends_with("on the configured port."), "{error}");
     assert_eq!(gateway.send(gateway.bare(Method::GET, "/livez")).await.status, 200);
     proxy.set(Mode::Pass).await;
     while fetch().await.status != 200 {

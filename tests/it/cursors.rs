@@ -291,6 +291,25 @@ async fn what_cannot_be_paged_is_refused() {
     fetch(&gateway, &with(&body, "cursor", cursor)).await.refused(400, "invalid_cursor");
 }
 
+/// A key of a table says nothing of the rows of those that inherit from it; one of a partitioned table holds for all.
+#[tokio::test]
+async fn a_table_that_others_inherit_from_has_no_cursor() {
+    let sql =
+        "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent);
+        INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (1), (2);
+        CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY LIST (id);
+        CREATE TABLE part PARTITION OF whole DEFAULT; INSERT INTO whole VALUES (1), (2), (3)";
+    let gateway = Gateway::with(sql).await;
+    let body = |table: &str| json!({"table_name": table, "page_size": 1, "cursor": ""});
+    let refused = fetch(&gateway, &body("parent")).await.refused(400, "not_supported_by_backend");
+    assert!(refused["details"]["reason"].as_str().unwrap().contains("inherit from 'parent'"), "{refused}");
+    assert_eq!(walk(&gateway, &body("child"), async |_| {}).await.concat(), [1, 2]);
+    assert_eq!(walk(&gateway, &body("whole"), async |_| {}).await.concat(), [1, 2, 3]);
+    // So it is with the bound of a change that names one key.
+    let change = json!({"table_name": "parent", "resource_id": 1, "max_affected": 1}).to_string();
+    gateway.delete(&change).await.refused(400, "too_many_rows");
+}
+
 #[tokio::test]
 async fn a_cursor_belongs_to_its_query_client_and_gateway() {
     let sealed = format!("gateway: {{cursor_secret: {SECRET}}}");

@@ -55,6 +55,39 @@ async fn metrics_count_what_was_asked() {
     }
 }
 
+/// The number of a series whose line begins so.
+fn number(metrics: &str, series: &str) -> u64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{series} in\n{metrics}"))
+}
+
+#[tokio::test]
+async fn caches_tell_what_they_were_good_for() {
+    let database = TestDatabase::with(SQL).await;
+    let gateway = Gateway::over(&[(CLIENT, &database.uri())], "").await;
+    let series = [
+        r#"athena_cache_requests_total{cache="schema",result="hit"}"#,
+        r#"athena_cache_requests_total{cache="schema",result="miss"}"#,
+        r#"athena_cache_entries{cache="schema"}"#,
+    ];
+    let told = async || {
+        let metrics = gateway.metrics().await.text;
+        series.map(|series| number(&metrics, series))
+    };
+    assert_eq!(told().await, [0, 0, 0]);
+    let fetch = async || {
+        let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
+        gateway.send(request.json(&json!({"table_name": "things"}))).await.ok();
+    };
+    fetch().await;
+    assert_eq!(told().await, [0, 1, 1], "the first request reads the schema");
+    fetch().await;
+    assert_eq!(told().await, [1, 1, 1], "the second one finds it");
+    // Nobody has asked a database for control tables.
+    let metrics = gateway.metrics().await.text;
+    assert_eq!(number(&metrics, r#"athena_cache_entries{cache="control_tables"}"#), 0);
+}
+
 /// Milliseconds of a stage, as `Server-Timing` tells them.
 fn stage(answer: &Answer, name: &str) -> f64 {
     let told = answer.header("server-timing").expect("a header");

@@ -49,7 +49,7 @@ pub(crate) fn service(
 fn described() -> OpenApiService<Apis, ()> {
     let gateway = Arc::new(Gateway {
         direct: None,
-        apart: Default::default(),
+        caches: Default::default(),
         memory: Default::default(),
         registry: Arc::default(),
         limits: Default::default(),

@@ -1,8 +1,9 @@
 //! The task between the queue and the store: batches, retries, the spool, the end.
 
+mod batch;
+mod disk;
 mod settle;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,9 +13,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::counters::Counted;
-use crate::queue::{Chunk, Queue};
+use crate::queue::Queue;
 use crate::settings::LogSettings;
 use crate::spool::Spool;
+use batch::{Batch, Held};
 use settle::settle;
 
 /// First and longest wait before the store is tried again.
@@ -26,38 +28,6 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// How often to look for what other gateways have left.
 const ADOPTION: Duration = Duration::from_secs(30);
-
-/// A batch in memory.
-struct Batch {
-    /// Place in the order.
-    number: u64,
-    id: BatchId,
-    held: Held,
-}
-
-/// The entries of a batch.
-enum Held {
-    /// As they came out of the queue.
-    Chunk(Chunk),
-    /// As they came out of the spool.
-    Spooled(Vec<LogEntry<'static>>),
-}
-
-impl Batch {
-    fn len(&self) -> usize {
-        match &self.held {
-            Held::Chunk(chunk) => chunk.len(),
-            Held::Spooled(entries) => entries.len(),
-        }
-    }
-
-    fn entries(&self) -> Cow<'_, [LogEntry<'_>]> {
-        match &self.held {
-            Held::Chunk(chunk) => chunk.entries().into(),
-            Held::Spooled(entries) => entries.as_slice().into(),
-        }
-    }
-}
 
 pub(crate) struct Writer {
     store: Arc<dyn LogStore>,
@@ -173,41 +143,6 @@ impl Writer {
         self.queue.shut(&self.counted);
     }
 
-    async fn open_spool(&mut self) {
-        let Some(root) = self.settings.spool_dir.clone() else { return };
-        let (max_bytes, counted, shown) =
-            (self.settings.spool_max_bytes, self.counted.clone(), root.display().to_string());
-        let place = self.settings.spool_for.clone();
-        let opened =
-            tokio::task::spawn_blocking(move || Spool::open(&root, &place, max_bytes, counted)).await;
-        match opened {
-            Ok(Ok(spool)) => self.spool = Some(Arc::new(Mutex::new(spool))),
-            Ok(Err(error)) => {
-                self.counted.failures.add(1);
-                tracing::error!(%error, directory = shown, "the log spool cannot be used; entries wait in memory");
-            }
-            Err(error) => tracing::error!(%error, "the log spool was not opened"),
-        }
-    }
-
-    /// Does something with the spool where it may block. `None` without a spool.
-    async fn with_spool<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Spool) -> T + Send + 'static,
-    ) -> Option<T> {
-        let spool = self.spool.clone()?;
-        let done = tokio::task::spawn_blocking(move || {
-            work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        done.await.ok()
-    }
-
-    fn has_backlog(&self) -> bool {
-        let spooled =
-            |spool: &Arc<Mutex<Spool>>| !spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        !self.pending.is_empty() || self.spool.as_ref().is_some_and(spooled)
-    }
-
     /// The next batch of the queue.
     fn take(&self) -> Option<Batch> {
         let chunk = self.queue.take()?;
@@ -277,20 +212,6 @@ impl Writer {
         true
     }
 
-    /// Asks the store which one it is, before anything of the spool is given to it.
-    async fn identify(&mut self) -> Result<(), PortError> {
-        let store = Arc::clone(&self.store);
-        let id = self.meanwhile(store.identity()).await?;
-        let noted = self.with_spool(move |spool| spool.belongs_to(id)).await;
-        match noted {
-            Some(Err(error)) => Err(PortError::new("log spool", PortErrorKind::Unavailable).caused_by(error)),
-            Some(Ok(())) | None => {
-                self.identified = id.is_some();
-                Ok(())
-            }
-        }
-    }
-
     async fn write(&mut self, id: BatchId, entries: &[LogEntry<'_>]) -> Result<(), PortError> {
         let store = Arc::clone(&self.store);
         let counted = Arc::clone(&self.counted);
@@ -326,53 +247,6 @@ impl Writer {
         if let Held::Chunk(chunk) = batch.held {
             self.queue.recycle(chunk);
         }
-    }
-
-    async fn spill_queue(&mut self) {
-        while self.pending.is_empty() && self.queue.len() > 0 && self.spill().await {}
-    }
-
-    /// Moves what is pending, else a batch of the queue, to the spool. False when it cannot.
-    async fn spill(&mut self) -> bool {
-        match self.pending.pop_front().or_else(|| self.take()) {
-            Some(batch) => self.keep(batch).await,
-            None => true,
-        }
-    }
-
-    /// Puts a batch into the spool, else keeps it pending. Returns whether the spool has it.
-    async fn keep(&mut self, batch: Batch) -> bool {
-        if self.spool.is_none() {
-            self.hold(batch);
-            return false;
-        }
-        let entries = batch.len() as u64;
-        let kept = self
-            .with_spool(move |spool| {
-                let kept = spool.push(batch.number, batch.id, &batch.entries());
-                kept.map_or_else(|error| Err((error, batch)), |()| Ok(()))
-            })
-            .await;
-        match kept {
-            Some(Ok(())) => true,
-            Some(Err((error, batch))) => {
-                self.counted.failures.add(1);
-                tracing::error!(%error, "a batch of log entries cannot be spooled; it waits in memory");
-                self.hold(batch);
-                false
-            }
-            None => {
-                self.counted.dropped_spool.add(entries);
-                tracing::error!(entries, "a batch of log entries is lost: the spool broke off");
-                false
-            }
-        }
-    }
-
-    /// Keeps a batch in memory, in its place.
-    fn hold(&mut self, batch: Batch) {
-        let place = self.pending.partition_point(|held| held.number < batch.number);
-        self.pending.insert(place, batch);
     }
 
     fn failed(&mut self, error: &PortError) {

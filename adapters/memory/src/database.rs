@@ -121,6 +121,10 @@ impl SchemaReader for MemoryDatabase {
         self.lock_reading().last.clone()
     }
 
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
+    }
+
     async fn refresh(&self, seen: Option<&Arc<Schema>>, deadline: Instant) -> Result<Arc<Schema>, PortError> {
         self.check(deadline)?;
         let mut reading = self.lock_reading();

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use athena_application::ports::{
-    KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey, PolicyRecord, PortError,
-    PortErrorKind, RightRecord, StoredSecret,
+    KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedKey, PolicyRecord, PortError, PortErrorKind,
+    RightRecord, StoredSecret,
 };
 use athena_domain::access::NewCredential;
 use time::OffsetDateTime;
@@ -113,14 +113,15 @@ fn stored((salt, hash): &(String, String)) -> StoredSecret {
 
 #[async_trait::async_trait]
 impl KeyStore for MemoryKeyStore {
-    async fn load(&self) -> Result<LoadedAccess, PortError> {
+    async fn load(&self, take: &mut (dyn FnMut(LoadedKey) + Send)) -> Result<Vec<PolicyRecord>, PortError> {
         let state = self.state()?;
         let keys = state.alive().map(|key| LoadedKey {
             record: state.told(&key.record),
             secret: stored(&key.secret),
             previous: key.previous.as_ref().map(stored),
         });
-        Ok(LoadedAccess { keys: keys.collect(), policy: state.policy.clone() })
+        keys.for_each(take);
+        Ok(state.policy.clone())
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, PortError> {

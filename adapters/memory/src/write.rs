@@ -5,7 +5,7 @@ mod index;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use athena_application::ports::{PortError, Reason};
+use athena_application::ports::{PortError, PortErrorKind, Reason};
 use athena_domain::plan::{
     Conflict, DeletePlan, Guard, InsertPlan, InsertSource, SetValue, Target, UpdatePlan,
 };
@@ -105,6 +105,9 @@ fn proposed(plan: &InsertPlan, table: &Table) -> Result<Vec<Vec<Option<Stored>>>
                 binds.iter().map(value).collect()
             };
             rows.iter().map(row).collect()
+        }
+        InsertSource::Cql(_) => {
+            Err(PortError::new(reject::PORT, PortErrorKind::Internal).caused_by("rows for CQL"))
         }
     }
 }

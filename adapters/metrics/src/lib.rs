@@ -5,25 +5,26 @@
 
 mod requests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use athena_application::ports::{BackendStatus, MetricsSource, Observation, Observer, Rendered};
 use athena_application::{CircuitStatus, ClientRegistry, ClientState, DIRECT_CLIENT};
 use athena_domain::breaker::BreakerState;
 use prometheus::core::Collector;
-use prometheus::{
-    Encoder as _, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder as _, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use requests::Requests;
 
 /// A number that is asked for when somebody reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// Name of the family; that of a count ends in `_total`.
     pub name: &'static str,
     /// What it is.
     pub help: &'static str,
+    /// Which number of the family it is; the numbers of a family have the same labels.
+    pub labels: Vec<(&'static str, &'static str)>,
     /// The number.
     pub value: u64,
 }
@@ -113,15 +114,32 @@ impl Metrics {
                 counter.with_label_values(&[client]).inc_by(number(status, circuit));
             }
         }
-        for Reading { name, help, value } in (self.readings)() {
-            if name.ends_with("_total") {
-                made(&registry, IntCounter::new(name, help)).inc_by(value);
-            } else {
-                made(&registry, IntGauge::new(name, help)).set(signed(value));
-            }
+        let mut read = HashMap::new();
+        for reading in (self.readings)() {
+            add(&registry, &mut read, reading);
         }
         registry
     }
+}
+
+/// Adds a reading to its family, which is made with its first number.
+fn add(registry: &Registry, families: &mut HashMap<&'static str, Family>, reading: Reading) {
+    let Reading { name, help, labels, value } = reading;
+    let (names, values): (Vec<&str>, Vec<&str>) = labels.into_iter().unzip();
+    let family = families.entry(name).or_insert_with(|| match name.ends_with("_total") {
+        true => Family::Count(made(registry, IntCounterVec::new(Opts::new(name, help), &names))),
+        false => Family::State(made(registry, IntGaugeVec::new(Opts::new(name, help), &names))),
+    });
+    match family {
+        Family::Count(counters) => counters.with_label_values(&values).inc_by(value),
+        Family::State(gauges) => gauges.with_label_values(&values).set(signed(value)),
+    }
+}
+
+/// Readings of one name.
+enum Family {
+    Count(IntCounterVec),
+    State(IntGaugeVec),
 }
 
 fn signed(value: u64) -> i64 {

@@ -1,5 +1,7 @@
 //! What is counted and timed of every request.
 
+mod series;
+
 use std::collections::HashMap;
 
 use athena_application::ports::Observation;
@@ -8,6 +10,7 @@ use prometheus::core::{Collector as _, MetricVec, MetricVecBuilder};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::made;
+use series::{Found, Kind, OfOperation, Series};
 
 /// Bounds of latencies, in seconds.
 const SECONDS: [f64; 15] =
@@ -25,6 +28,7 @@ pub struct Requests {
     refused: IntCounterVec,
     would_refuse: IntCounterVec,
     waited: HistogramVec,
+    found: Found,
 }
 
 impl Requests {
@@ -86,15 +90,18 @@ impl Requests {
                 "Time that operations waited for a connection.",
                 &["client"],
             ),
+            found: Found::default(),
         }
     }
 
     /// Forgets the numbers of clients that are not known any more; whether there were any.
     pub fn forget(&self, is_known: &dyn Fn(&str) -> bool) -> bool {
-        let counters = [&self.total, &self.bytes, &self.rows, &self.refused, &self.would_refuse]
-            .map(|vec| forget(vec, is_known));
-        let times = [&self.seconds, &self.database, &self.waited].map(|vec| forget(vec, is_known));
-        counters.into_iter().chain(times).any(|forgot| forgot)
+        self.found.forget(is_known, || {
+            let counters = [&self.total, &self.bytes, &self.rows, &self.refused, &self.would_refuse]
+                .map(|vec| forget(vec, is_known));
+            let times = [&self.seconds, &self.database, &self.waited].map(|vec| forget(vec, is_known));
+            counters.into_iter().chain(times).any(|forgot| forgot)
+        })
     }
 
     /// Counts a request that has come.
@@ -106,22 +113,23 @@ impl Requests {
     pub fn observe(&self, seen: &Observation) {
         self.in_flight.dec();
         let client = seen.client.as_ref().filter(|_| seen.client_known).map_or("", |client| client.key());
-        let status = seen.status.to_string();
-        self.total.with_label_values(&[seen.route, method(&seen.method), &status, client]).inc();
-        let labels = [seen.route, client, class(seen.status)];
-        self.seconds.with_label_values(&labels).observe(seen.duration.as_secs_f64());
-        self.bytes.with_label_values(&[seen.route, client]).inc_by(seen.bytes);
+        let kind = Kind {
+            route: seen.route,
+            method: method(&seen.method),
+            status: seen.status,
+            operation: seen.operation.as_ref().map(|operation| operation.name),
+        };
+        let series = self.found.get(client, kind, || self.series(client, kind));
+        series.total.inc();
+        series.seconds.observe(seen.duration.as_secs_f64());
+        series.bytes.inc_by(seen.bytes);
         if seen.broken {
             self.broken.inc();
         }
-        if let Some(operation) = &seen.operation {
-            self.database
-                .with_label_values(&[operation.name, client])
-                .observe(operation.duration.as_secs_f64());
-            self.rows
-                .with_label_values(&[operation.name, client])
-                .inc_by(operation.rows.max(operation.affected));
-            self.waited.with_label_values(&[client]).observe(seen.stages.pool.as_secs_f64());
+        if let (Some(operation), Some(series)) = (&seen.operation, &series.operation) {
+            series.seconds.observe(operation.duration.as_secs_f64());
+            series.rows.inc_by(operation.rows.max(operation.affected));
+            series.waited.observe(seen.stages.pool.as_secs_f64());
         }
         if let Some(auth) = &seen.auth {
             let reason = auth.reason.name();
@@ -133,6 +141,22 @@ impl Requests {
             } else if auth.mode == Mode::Warn && !auth.reason.is_good() {
                 self.would_refuse.with_label_values(&[reason, client]).inc();
             }
+        }
+    }
+}
+
+impl Requests {
+    fn series(&self, client: &str, kind: Kind) -> Series {
+        let Kind { route, method, status, operation } = kind;
+        Series {
+            total: self.total.with_label_values(&[route, method, &status.to_string(), client]),
+            seconds: self.seconds.with_label_values(&[route, client, class(status)]),
+            bytes: self.bytes.with_label_values(&[route, client]),
+            operation: operation.map(|name| OfOperation {
+                seconds: self.database.with_label_values(&[name, client]),
+                rows: self.rows.with_label_values(&[name, client]),
+                waited: self.waited.with_label_values(&[client]),
+            }),
         }
     }
 }

@@ -60,7 +60,7 @@ fn clients(names: &[&str]) -> impl Iterator<Item = Arc<athena_application::Clien
 }
 
 fn metrics() -> Metrics {
-    let reading = |name, value| Reading { name, help: "Something.", value };
+    let reading = |name, value| Reading { name, help: "Something.", labels: Vec::new(), value };
     let readings = move || vec![reading("athena_log_queued", 7), reading("athena_log_written_total", 9)];
     let registry = ClientRegistry::default();
     registry.replace(clients(&["Demo", "Other"]));

@@ -42,7 +42,7 @@ pub struct PostgresBackend {
 /// started before the first use: a client that nobody asks for costs its settings. Once both are dropped
 /// and the last request has ended, its connections are closed.
 pub fn open(settings: &PostgresSettings) -> (Arc<PostgresBackend>, Arc<PostgresSchema>) {
-    let settings = settings.resolved();
+    let settings = Arc::new(settings.resolved());
     let sessions = Sessions::new(&settings, false);
     let raw_sessions = Sessions::new(&settings, true);
     let schema =
@@ -111,6 +111,9 @@ impl Backend for PostgresBackend {
             // Being looked at is no use: the connection may be closed as idle all the same. The pool gives up first,
             // so that connections which are all busy are not taken for a database that is silent.
             let acquired = deadline.checked_sub(PING_TIME).unwrap_or(deadline);
+            if self.sessions.rests() {
+                return self.sessions.knock(acquired).await;
+            }
             let running = self.sessions.acquire(acquired, false, Begin::Plain, &Stopwatch::default()).await?;
             let mut running = running.uncounted();
             let outcome = sqlx::raw_sql("SELECT 1").execute(running.connection()).await;

@@ -55,6 +55,7 @@ struct ColumnRow {
     ty: i64,
     nullable: bool,
     writable: bool,
+    inherited: bool,
 }
 
 /// A unique index.
@@ -90,14 +91,17 @@ const FIELDS: &str = "
     WHERE t.oid = ANY($1::int8[]::oid[])
     ORDER BY t.oid, a.attnum";
 
-/// Foreign tables and partitions are relations like others; temporary ones belong to one session.
+/// Foreign tables and partitions are relations like others; temporary ones belong to one session. A key of a partitioned
+/// table holds for all of its partitions, and one of a table that others inherit from for its own rows only.
 const COLUMNS: &str = "
     SELECT c.oid::int8 AS relation, n.nspname::text AS schema, c.relname::text AS table, a.attnum AS number,
            a.attname::text AS name, a.atttypid::int8 AS ty,
-           NOT a.attnotnull AS nullable, a.attidentity::text <> 'a' AND a.attgenerated::text = '' AS writable
+           NOT a.attnotnull AS nullable, a.attidentity::text <> 'a' AND a.attgenerated::text = '' AS writable,
+           h.inhparent IS NOT NULL AND c.relkind <> 'p' AS inherited
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN (SELECT DISTINCT inhparent FROM pg_inherits) h ON h.inhparent = c.oid
     WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND c.relpersistence <> 't'
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
     ORDER BY c.oid, a.attnum";

@@ -3,8 +3,8 @@
 //! sqlx is the driver, not the pool: its pool makes a round trip and a task of every return, and cannot
 //! say which server process a statement runs in, which is what stopping it needs.
 //!
-//! A pool that nobody uses costs nothing: it connects when a connection is asked for, and has a task only
-//! while one is open.
+//! A pool that nobody uses costs its settings: it is built and connects when a connection is asked for, and has a
+//! task only while one is open.
 
 mod keeper;
 mod manager;
@@ -16,19 +16,19 @@ pub(crate) use running::Running;
 pub(crate) use transaction::Begin;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use athena_application::ports::{BackendStatus, PortError, PortErrorKind, Reason};
 use athena_application::stopwatch::Stopwatch;
 use deadpool::managed::{self, Object, PoolError, QueueMode, TimeoutType, Timeouts};
-use sqlx::Connection as _;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::cancel::Canceller;
 use crate::failure::{PORT, is_crowded, port_error, session_survives};
-use crate::settings::PostgresSettings;
+use crate::settings::{Pooler, PostgresSettings};
 use transaction::Opening;
 
 /// Prepared statements kept by a connection.
@@ -46,26 +46,30 @@ const REMINDER: Duration = Duration::from_secs(60);
 
 /// The pool of one kind of connection.
 pub(crate) struct Sessions {
-    name: String,
-    pool: managed::Pool<Manager>,
-    timeouts: Timeouts,
-    acquire_timeout: Duration,
-    idle_timeout: Duration,
-    min_connections: usize,
+    settings: Arc<PostgresSettings>,
+    /// Whether for raw queries.
+    raw: bool,
     connected: AtomicBool,
-    generation: Arc<AtomicU64>,
-    /// How transactions begin behind a transaction pooler.
-    opening: Option<Opening>,
     keeping: AtomicBool,
     keeper: Mutex<Option<AbortHandle>>,
     /// When the log was last told that no connection can be made.
     complained: Mutex<Option<Instant>>,
-    pub(crate) canceller: Canceller,
+    /// Made when a connection is first asked for: most of many clients may be at rest.
+    built: OnceLock<Box<Built>>,
 }
 
-impl Sessions {
-    /// A pool for prepared statements, or for raw queries when `raw`.
-    pub(crate) fn new(settings: &PostgresSettings, raw: bool) -> Arc<Self> {
+/// What a pool needs once it is used.
+struct Built {
+    pool: managed::Pool<Manager>,
+    timeouts: Timeouts,
+    generation: Arc<AtomicU64>,
+    /// How transactions begin behind a transaction pooler.
+    opening: Option<Opening>,
+    canceller: Canceller,
+}
+
+impl Built {
+    fn new(settings: &PostgresSettings, raw: bool) -> Self {
         let (cached, size) = if raw {
             (0, settings.max_raw_connections)
         } else {
@@ -92,26 +96,68 @@ impl Sessions {
             .timeouts(timeouts)
             .build()
             .expect("a runtime is given, which is all that timeouts need");
-        Arc::new(Self {
-            name: settings.name.clone(),
+        Self {
             pool,
             timeouts,
-            acquire_timeout: settings.acquire_timeout,
-            idle_timeout: settings.idle_timeout,
-            min_connections: if raw { 0 } else { settings.min_connections.min(size) },
-            connected: AtomicBool::new(false),
             generation,
             opening: Opening::new(settings),
+            canceller: Canceller::new(settings.options(1), settings.pooler),
+        }
+    }
+}
+
+impl Sessions {
+    /// A pool for prepared statements, or for raw queries when `raw`; built when it is first used.
+    pub(crate) fn new(settings: &Arc<PostgresSettings>, raw: bool) -> Arc<Self> {
+        Arc::new(Self {
+            settings: settings.clone(),
+            raw,
+            connected: AtomicBool::new(false),
             keeping: AtomicBool::new(false),
             keeper: Mutex::new(None),
             complained: Mutex::new(None),
-            canceller: Canceller::new(settings.options(1), settings.pooler),
+            built: OnceLock::new(),
         })
+    }
+
+    fn built(&self) -> &Built {
+        self.built.get_or_init(|| Box::new(Built::new(&self.settings, self.raw)))
+    }
+
+    /// Connections that are kept open once there was one.
+    fn min_connections(&self) -> usize {
+        if self.raw { 0 } else { self.settings.min_connections.min(self.settings.max_connections) }
     }
 
     /// Whether a pooler lends server sessions for one transaction at a time.
     pub(crate) fn behind_transaction_pooler(&self) -> bool {
-        self.opening.is_some()
+        self.settings.pooler == Pooler::Transaction
+    }
+
+    /// Whether nothing of the pool is there yet, and a look at the database needs nothing of it.
+    pub(crate) fn rests(&self) -> bool {
+        self.built.get().is_none() && !self.behind_transaction_pooler() && self.min_connections() == 0
+    }
+
+    /// Asks whether the database answers, over a connection of its own: a client that nobody uses needs no pool.
+    pub(crate) async fn knock(&self, deadline: Instant) -> Result<(), PortError> {
+        let settings = &self.settings;
+        let until = deadline.min(Instant::now() + settings.connect_timeout);
+        let options = settings.options(0);
+        let mut connection = match tokio::time::timeout_at(until, options.connect()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Err(self.failed(PoolError::Backend(error))),
+            Err(_) => return Err(self.failed(PoolError::Timeout(TimeoutType::Create))),
+        };
+        if let Err(error) = sqlx::raw_sql("SELECT 1").execute(&mut connection).await {
+            let error = port_error(error);
+            self.complain(&error);
+            return Err(error);
+        }
+        self.answered();
+        // The answer is known; how the connection ends says nothing.
+        drop(tokio::time::timeout_at(until, connection.close()).await);
+        Ok(())
     }
 
     /// Takes a connection and begins on it; `waits` runs until there is one, of the server itself. With `tested`, one
@@ -125,13 +171,13 @@ impl Sessions {
     ) -> Result<Running, PortError> {
         loop {
             let waiting = waits.start();
-            let mut object = match self.pool.timeout_get(&self.timeouts_until(deadline)).await {
+            let mut object = match self.built().pool.timeout_get(&self.timeouts_until(deadline)).await {
                 Ok(object) => object,
                 Err(error) => return Err(self.failed(error)),
             };
             self.keep_in_bounds();
             // Behind a pooler the beginning of the transaction is test enough.
-            if tested && self.opening.is_none() && object.last_used.elapsed() > STALE_AFTER {
+            if tested && !self.behind_transaction_pooler() && object.last_used.elapsed() > STALE_AFTER {
                 let test = tokio::time::timeout(Duration::from_secs(2), object.connection.ping());
                 if !matches!(test.await, Ok(Ok(()))) {
                     drop(Object::take(object));
@@ -142,7 +188,7 @@ impl Sessions {
             let fresh = Object::metrics(&object).recycle_count == 0;
             let mut running = Running::new(object, self.clone());
             // A pooler lets a transaction begin once it has a server process to lend.
-            let waiting = self.opening.as_ref().map(|_| waiting);
+            let waiting = self.behind_transaction_pooler().then_some(waiting);
             let begun = self.begin(&mut running, begin, deadline).await;
             drop(waiting);
             match begun {
@@ -164,19 +210,24 @@ impl Sessions {
                     return Err(PortError::new(PORT, PortErrorKind::Exhausted));
                 }
             }
-            if !self.connected.load(Ordering::Relaxed) {
-                self.connected.store(true, Ordering::Relaxed);
-                *self.complained.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            }
+            self.answered();
             return Ok(running);
         }
     }
 
+    /// Notes that the database has answered.
+    fn answered(&self) {
+        if !self.connected.load(Ordering::Relaxed) {
+            self.connected.store(true, Ordering::Relaxed);
+            *self.complained.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
     async fn begin(&self, running: &mut Running, begin: Begin, deadline: Instant) -> Result<(), Unbegun> {
-        if self.opening.is_none() {
+        if !self.behind_transaction_pooler() {
             return running.begin(begin).await.map_err(Unbegun::Driver);
         }
-        let left = deadline.saturating_duration_since(Instant::now()).min(self.acquire_timeout);
+        let left = deadline.saturating_duration_since(Instant::now()).min(self.settings.acquire_timeout);
         match tokio::time::timeout(left, running.begin(begin)).await {
             Ok(outcome) => outcome.map_err(Unbegun::Driver),
             Err(_) => Err(Unbegun::Late),
@@ -186,11 +237,8 @@ impl Sessions {
     fn timeouts_until(&self, deadline: Instant) -> Timeouts {
         let left = deadline.saturating_duration_since(Instant::now());
         let cut = |timeout: Option<Duration>| timeout.map(|timeout| timeout.min(left));
-        Timeouts {
-            wait: cut(self.timeouts.wait),
-            create: cut(self.timeouts.create),
-            recycle: cut(self.timeouts.recycle),
-        }
+        let whole = self.built().timeouts;
+        Timeouts { wait: cut(whole.wait), create: cut(whole.create), recycle: cut(whole.recycle) }
     }
 
     fn failed(&self, error: PoolError<sqlx::Error>) -> PortError {
@@ -225,18 +273,22 @@ impl Sessions {
             // A pooler says this, no PostgreSQL does.
             let fix = cause.as_deref().filter(|cause| cause.contains("unsupported startup parameter"));
             let fix = fix.map(|_| "it is behind a pooler: add pooler=transaction to the client's URI");
-            tracing::warn!(client = %self.name, cause, fix, "no connection to the client's database");
+            tracing::warn!(client = %self.settings.name, cause, fix, "no connection to the client's database");
         }
     }
 
     /// Drops every connection that waits: the server they belong to has gone.
     fn forget_idle(&self) {
-        self.pool.retain(|_, _| false);
+        if let Some(built) = self.built.get() {
+            built.pool.retain(|_, _| false);
+        }
     }
 
     /// Says that prepared statements are older than the tables they read: no connection of now is used again.
     fn outdated(&self) {
-        self.generation.fetch_add(1, Ordering::Relaxed);
+        if let Some(built) = self.built.get() {
+            built.generation.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Says that the database did not answer in time.
@@ -257,9 +309,15 @@ impl Sessions {
 
     /// How the pool is doing.
     pub(crate) fn status(&self) -> BackendStatus {
-        let status = self.pool.status();
+        let connected = self.connected.load(Ordering::Relaxed);
+        let Some(built) = self.built.get() else {
+            let max =
+                if self.raw { self.settings.max_raw_connections } else { self.settings.max_connections };
+            return BackendStatus { connected, max: max.max(1), ..BackendStatus::default() };
+        };
+        let status = built.pool.status();
         BackendStatus {
-            connected: self.connected.load(Ordering::Relaxed),
+            connected,
             open: status.size,
             idle: status.available,
             max: status.max_size,

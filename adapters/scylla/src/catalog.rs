@@ -89,9 +89,11 @@ impl SchemaSource for ScyllaSource {
         let settings = self.link.settings();
         let rules = CqlRules {
             allow_filtering: settings.allow_filtering,
+            database_order: settings.database_order,
             max_filtered_rows: settings.max_filtered_rows,
             max_consistency: settings.max_consistency.unwrap_or(settings.consistency),
             max_timeout: settings.timeout(),
+            max_fetch_size: settings.page_size.unsigned_abs(),
         };
         outcome.map(|schema| Catalog(Arc::new(schema.speaking(Dialect::Cql(rules)))))
     }

@@ -82,6 +82,8 @@ pub(crate) fn late(after: Duration, intent: Intent) -> PortError {
 
 fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
     let kind = match &error {
+        // Nothing was carried out, whatever it was.
+        error if forgets(error) => PortErrorKind::Exhausted,
         RequestAttemptError::DbError(error, text) => database(error, text, intent),
         RequestAttemptError::BrokenConnectionError(_) => match intent {
             Intent::Read => PortErrorKind::Unavailable,
@@ -91,10 +93,28 @@ fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
         _ => PortErrorKind::Internal,
     };
     let health = match &error {
+        // It answers.
+        error if forgets(error) => Some(Health::Doubtful),
         RequestAttemptError::DbError(error, _) => doubt(error),
         _ => None,
     };
     PortError { port: PORT, kind, source: Some(error.into()), health }
+}
+
+/// Whether the server did not know the statement that it was to carry out, and so did nothing.
+fn forgets(error: &RequestAttemptError) -> bool {
+    matches!(
+        error,
+        RequestAttemptError::DbError(DbError::Unprepared { .. }, _)
+            | RequestAttemptError::RepreparedIdChanged { .. }
+            | RequestAttemptError::RepreparedIdMissingInBatch
+    )
+}
+
+/// Whether the statement failed because the server had forgotten it: it was not carried out.
+pub(crate) fn is_forgotten(error: &PortError) -> bool {
+    let cause = error.source.as_deref().and_then(|source| source.downcast_ref::<RequestAttemptError>());
+    cause.is_some_and(forgets)
 }
 
 /// What an answer says about the database where that is not as much as its kind does. A node that answers is there;
@@ -108,6 +128,7 @@ fn doubt(error: &DbError) -> Option<Health> {
         | DbError::WriteTimeout { .. }
         | DbError::Unavailable { .. }
         | DbError::Overloaded
+        | DbError::TruncateError
         | DbError::RateLimitReached { .. } => Some(Health::Doubtful),
         // It takes nobody, whatever is asked.
         _ => None,
@@ -129,16 +150,17 @@ fn database(error: &DbError, text: &str, intent: Intent) -> PortErrorKind {
     };
     let reason = match error {
         DbError::SyntaxError => Reason::Syntax,
-        DbError::Invalid | DbError::ConfigError | DbError::AlreadyExists { .. } | DbError::TruncateError => {
-            Reason::Statement
-        }
+        DbError::Invalid | DbError::ConfigError | DbError::AlreadyExists { .. } => Reason::Statement,
         DbError::FunctionFailure { .. } => Reason::Raised,
         DbError::Unauthorized => Reason::Privilege,
         // The coordinator asked nobody.
         DbError::Unavailable { .. } | DbError::IsBootstrapping | DbError::AuthenticationError => {
             return PortErrorKind::Unavailable;
         }
-        DbError::Overloaded | DbError::RateLimitReached { .. } => return unknown_outcome,
+        // The statement is a good one; a node was away, or has not emptied the table yet.
+        DbError::Overloaded | DbError::RateLimitReached { .. } | DbError::TruncateError => {
+            return unknown_outcome;
+        }
         DbError::ReadTimeout { .. } => return PortErrorKind::TimedOut,
         DbError::ReadFailure { .. } => return PortErrorKind::Unavailable,
         DbError::WriteTimeout { .. } | DbError::WriteFailure { .. } => return PortErrorKind::Lost,
@@ -195,7 +217,12 @@ mod tests {
         assert_eq!(kind(write, Intent::Write), PortErrorKind::Lost);
         assert_eq!(kind(DbError::Overloaded, Intent::Read), PortErrorKind::Unavailable);
         assert_eq!(kind(DbError::Overloaded, Intent::Write), PortErrorKind::Lost);
+        assert_eq!(kind(DbError::TruncateError, Intent::Write), PortErrorKind::Lost);
         assert_eq!(kind(DbError::ServerError, Intent::Read), PortErrorKind::Internal);
+        let forgotten = || DbError::Unprepared { statement_id: Vec::new().into() };
+        for intent in [Intent::Read, Intent::Write] {
+            assert_eq!(kind(forgotten(), intent), PortErrorKind::Exhausted, "nothing was carried out");
+        }
         for (error, reason, code) in [
             (DbError::SyntaxError, Reason::Syntax, "0x2000"),
             (DbError::Invalid, Reason::Statement, "0x2200"),

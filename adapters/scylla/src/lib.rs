@@ -7,6 +7,7 @@ mod failure;
 mod render;
 mod session;
 mod settings;
+mod statements;
 mod tls;
 mod value;
 

@@ -5,14 +5,15 @@ mod tests;
 
 use athena_domain::plan::Output;
 use athena_domain::plan::cql::{
-    Batch, CqlCount, CqlDelete, CqlInsert, CqlRead, CqlUpdate, CqlValue, Existing, Restriction, Test,
+    CqlCount, CqlDelete, CqlInsert, CqlRead, CqlUpdate, CqlValue, Existing, Restriction, Test,
 };
 use athena_domain::query::Stamp;
 use athena_domain::schema::Relation;
 use scylla::frame::response::result::{CollectionType, ColumnType};
 use scylla::serialize::SerializationError;
+use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::value::SerializeValue;
-use scylla::serialize::writers::{CellWriter, WrittenCellProof};
+use scylla::serialize::writers::{CellWriter, RowWriter, WrittenCellProof};
 
 use crate::value::{Bound, OtherType};
 
@@ -53,6 +54,36 @@ impl SerializeValue for Marker<'_> {
                 builder.finish().map_err(SerializationError::new)
             }
         }
+    }
+}
+
+/// The values of one of several statements that have a text in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Values<'a> {
+    pub row: &'a [CqlValue],
+    /// What stands behind them, the same for every one.
+    pub shared: &'a [Marker<'a>],
+}
+
+impl SerializeRow for Values<'_> {
+    fn serialize(
+        &self,
+        context: &RowSerializationContext<'_>,
+        writer: &mut RowWriter<'_>,
+    ) -> Result<(), SerializationError> {
+        let columns = context.columns();
+        if columns.len() != self.row.len() + self.shared.len() {
+            return Err(SerializationError::new(OtherType));
+        }
+        let values = self.row.iter().map(Marker::One).chain(self.shared.iter().copied());
+        for (value, column) in values.zip(columns) {
+            value.serialize(column.typ(), writer.make_cell_writer())?;
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.row.is_empty() && self.shared.is_empty()
     }
 }
 
@@ -99,6 +130,19 @@ impl<'a> Statement<'a> {
     pub(crate) fn count(count: &'a CqlCount, restrictions: &'a [Restriction]) -> Self {
         let mut statement = Self::begin("SELECT COUNT(*)");
         statement.from(&count.relation, restrictions);
+        if count.filtering {
+            statement.text.push_str(" ALLOW FILTERING");
+        }
+        statement
+    }
+
+    /// Some column of at most `rows` rows that one of the counts of a plan is of, where they are counted as they come.
+    pub(crate) fn counted(count: &'a CqlCount, restrictions: &'a [Restriction], rows: u64) -> Self {
+        let mut statement = Self::begin("SELECT ");
+        statement.first_of_key(&count.relation);
+        statement.from(&count.relation, restrictions);
+        statement.text.push_str(" LIMIT ?");
+        statement.markers.push(Marker::Limit(i32::try_from(rows).unwrap_or(i32::MAX)));
         if count.filtering {
             statement.text.push_str(" ALLOW FILTERING");
         }
@@ -182,11 +226,16 @@ impl<'a> Statement<'a> {
     /// Whether a row is there, by its key.
     pub(crate) fn presence(relation: &'a Relation, key: &'a [Restriction]) -> Self {
         let mut statement = Self::begin("SELECT ");
-        if let Some(column) = relation.primary_key.first() {
-            statement.name(&relation.columns[*column].name);
-        }
+        statement.first_of_key(relation);
         statement.from(relation, key);
         statement
+    }
+
+    /// A column that no row is without.
+    fn first_of_key(&mut self, relation: &Relation) {
+        if let Some(column) = relation.primary_key.first() {
+            self.name(&relation.columns[*column].name);
+        }
     }
 
     fn using(&mut self, stamp: Stamp) {
@@ -199,10 +248,15 @@ impl<'a> Statement<'a> {
         }
     }
 
+    /// Each column once and in the table's order: in whatever order a caller names them, it is one statement. The
+    /// answer is read by the columns' names.
     fn columns(&mut self, relation: &Relation, outputs: &[Output]) {
-        for (index, output) in outputs.iter().enumerate() {
+        let mut columns: Vec<usize> = outputs.iter().map(|output| output.column).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        for (index, column) in columns.into_iter().enumerate() {
             self.separate(index, ", ");
-            self.name(&relation.columns[output.column].name);
+            self.name(&relation.columns[column].name);
         }
     }
 
@@ -283,10 +337,4 @@ impl<'a> Statement<'a> {
         }
         self.text.push('"');
     }
-}
-
-/// Whether the rows of an insert are written by one batch.
-pub(crate) fn is_batch(insert: &CqlInsert) -> bool {
-    // A row that stays as it is must not keep its neighbours from being written.
-    insert.batch != Batch::Single && insert.rows.len() > 1 && insert.existing != Existing::Stays
 }

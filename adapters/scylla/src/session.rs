@@ -10,12 +10,10 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use athena_application::ports::{BackendStatus, PortError, PortErrorKind};
 use scylla::client::PoolSize;
-use scylla::client::caching_session::{CachingSession, CachingSessionBuilder};
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
-use scylla::statement::Statement;
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
@@ -26,9 +24,7 @@ use crate::backend::effort::level;
 use crate::backend::pages::{Pages, RowSizes};
 use crate::failure::{PORT, no_session, unprepared};
 use crate::settings::ScyllaSettings;
-
-/// Prepared statements that are kept.
-const CACHED_STATEMENTS: usize = 1024;
+use crate::statements::Statements;
 
 /// How often the log is told that a database is still out of reach.
 const REMINDER: Duration = Duration::from_secs(60);
@@ -46,7 +42,8 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// A session, and when it was used last.
 pub(crate) struct Session {
-    inner: CachingSession,
+    driver: scylla::client::session::Session,
+    statements: Statements,
     opened: Instant,
     /// Milliseconds after `opened`.
     used: AtomicU64,
@@ -55,9 +52,18 @@ pub(crate) struct Session {
 
 impl Session {
     /// Prepares a statement, or takes it as it was prepared before.
-    pub(crate) async fn prepare(&self, text: String, page_size: i32) -> Result<PreparedStatement, PortError> {
-        let statement = Statement::new(text).with_page_size(page_size);
-        self.inner.add_prepared_statement(&statement).await.map_err(unprepared)
+    pub(crate) async fn prepare(&self, text: String) -> Result<PreparedStatement, PortError> {
+        match self.statements.get(&text) {
+            Some(prepared) => Ok(prepared),
+            None => self.prepare_anew(text).await,
+        }
+    }
+
+    /// Prepares a statement, whether or not it was before.
+    pub(crate) async fn prepare_anew(&self, text: String) -> Result<PreparedStatement, PortError> {
+        let prepared = self.driver.prepare(text.as_str()).await.map_err(unprepared)?;
+        self.statements.put(text, &prepared);
+        Ok(prepared)
     }
 
     /// The pages of the answer to a statement, of `most` rows at most.
@@ -66,7 +72,7 @@ impl Session {
     }
 
     pub(crate) fn driver(&self) -> &scylla::client::session::Session {
-        self.inner.get_session()
+        &self.driver
     }
 
     /// Whether any node is connected. The driver tries again by itself, with pauses that grow to ten seconds.
@@ -223,10 +229,9 @@ impl Link {
         if settings.tls.is_some() {
             builder = builder.tls_context(Some(self.tls().await?));
         }
-        let session = builder.build().await.map_err(no_session)?;
-        let inner = CachingSessionBuilder::new(session).max_capacity(CACHED_STATEMENTS).build();
+        let driver = builder.build().await.map_err(no_session)?;
         let (opened, used, row_sizes) = (Instant::now(), AtomicU64::new(0), RowSizes::new());
-        Ok(Arc::new(Session { inner, opened, used, row_sizes }))
+        Ok(Arc::new(Session { driver, statements: Statements::new(), opened, used, row_sizes }))
     }
 
     /// Reads the files of encryption, anew for every session.

@@ -35,6 +35,8 @@ pub struct ScyllaSettings {
     pub(crate) page_size: i32,
     /// Whether requests may make the server read rows only to leave them out.
     pub(crate) allow_filtering: bool,
+    /// Whether ranges and sorts take the server's order of types that SQL sorts otherwise.
+    pub(crate) database_order: bool,
     /// Time the database may spend on one page or write (`timeout_ms`); the URI can only shorten it.
     pub statement_timeout: Duration,
     /// Longest wait for a session.

@@ -21,6 +21,10 @@ impl SchemaReader for OpenSchema {
         Some(self.0.clone())
     }
 
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
+    }
+
     async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {
         Ok(self.0.clone())
     }

@@ -1,4 +1,4 @@
-//! Asks every database whether it answers: all at start, lost ones with growing pauses for ever, others rarely, and
+//! Asks every database whether it answers: all soon after the start, lost ones with growing pauses for ever, others rarely, and
 //! whenever a circuit breaker wants to know.
 
 mod diary;
@@ -26,6 +26,13 @@ const PROMPT: Duration = Duration::from_millis(250);
 
 /// Databases whose answer is waited for, in any case.
 const MOST: usize = 1024;
+
+/// New databases that are asked at once; of many more, one each [`SPREAD`], so that whoever has just started has its
+/// hands free for requests, and a server that holds them all is not knocked at by a crowd.
+const NEW_AT_ONCE: u32 = 32;
+
+/// Between two further ones.
+const SPREAD: Duration = Duration::from_millis(4);
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -161,13 +168,15 @@ fn refresh(diary: &mut Diary, registry: &ClientRegistry, bell: &Arc<Bell>) {
     let clients = registry.snapshot();
     diary
         .keep(|key| clients.get(key).is_some_and(|client| matches!(client.state, ClientState::Ready { .. })));
+    let (now, mut new) = (Instant::now(), 0_u32);
     for (key, client) in clients.iter() {
         let ClientState::Ready { backend, circuit, .. } = &client.state else { continue };
         let is_known = diary
             .find(key)
             .is_some_and(|known| std::ptr::addr_eq(known.backend.as_ptr(), Arc::as_ptr(backend)));
         if !is_known {
-            diary.begin(key, backend, WORRIED.0);
+            diary.begin(key, backend, WORRIED.0, now + SPREAD * new.saturating_sub(NEW_AT_ONCE));
+            new = new.saturating_add(1);
             circuit.ring(bell, key);
         }
         wanted(diary, registry, key);

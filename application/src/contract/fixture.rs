@@ -90,6 +90,7 @@ fn relation(
         columns: columns.into_iter().enumerate().map(column).collect(),
         primary_key: key,
         unique,
+        inherited: false,
         cql: None,
     }
 }

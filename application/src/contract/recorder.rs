@@ -22,6 +22,8 @@ pub struct Recorder {
     pub full: bool,
     /// Says stop when flushed.
     pub stop_on_flush: bool,
+    /// Takes note of no more bytes beside the rows than that.
+    pub most_beside: Option<u64>,
     /// Never returns from a flush.
     pub hang_on_flush: bool,
     pub(super) cells: Vec<String>,
@@ -88,6 +90,11 @@ impl RowStream for Recorder {
         }
         self.stopped = self.stop_on_flush;
         if self.stopped { Flow::Stop } else { Flow::More }
+    }
+
+    fn keep(&mut self, bytes: u64) -> bool {
+        self.stopped |= self.most_beside.is_some_and(|most| bytes > most);
+        !self.stopped
     }
 }
 

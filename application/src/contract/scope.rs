@@ -14,8 +14,8 @@ use crate::ports::{Backend, Reason, SchemaReader};
 fn key() -> ApiKey {
     let filter = r#"{"contract_places":[{"eq_column":"land","eq_value":"scope-a"}]}"#;
     ApiKey {
-        rights: RightSet::new(["*"]),
-        scope: Scope::from_parts(None, None, None, Some(filter)).expect("a scope"),
+        rights: RightSet::new(["*"]).into(),
+        scope: Scope::from_parts(None, None, None, Some(filter)).expect("a scope").into(),
         ..ApiKey::new(1, "")
     }
 }

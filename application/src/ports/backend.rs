@@ -18,6 +18,13 @@ pub trait RowStream: RowSink {
 
     /// Tells which places slow readers have, where they are bounded. Called before the first row.
     fn mind(&mut self, _readers: &Arc<SlowReaders>) {}
+
+    /// Takes note of how many bytes the backend keeps for the answer beside the rows that it hands on. False when they
+    /// are more than the answer may have, or than there is memory for: the backend MUST then end as after
+    /// [`Flow::Stop`], and MUST NOT have changed anything.
+    fn keep(&mut self, _bytes: u64) -> bool {
+        true
+    }
 }
 
 /// What a statement did.

@@ -112,6 +112,18 @@ pub struct LoadedAccess {
     pub policy: Vec<PolicyRecord>,
 }
 
+impl LoadedAccess {
+    /// Everything in `store` at once, where there is little of it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn read(store: &(impl KeyStore + ?Sized)) -> Result<Self, PortError> {
+        let mut keys = Vec::new();
+        let policy = store.load(&mut |key| keys.push(key)).await?;
+        Ok(Self { keys, policy })
+    }
+}
+
 /// Why a change of keys was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyStoreError {
@@ -129,13 +141,15 @@ pub enum KeyStoreError {
 /// API keys, where they are kept.
 #[async_trait::async_trait]
 pub trait KeyStore: Send + Sync + 'static {
-    /// Everything that decides about requests, in one consistent reading.
+    /// Everything that decides about requests, in one consistent reading: hands over the keys that are not archived, one
+    /// by one, and answers with the policy for everybody and for single clients.
     ///
     /// - MUST fail when the store says nothing for long: whoever follows its changes waits for this.
+    /// - MUST NOT hold what it has handed over: there may be many thousands.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    async fn load(&self) -> Result<LoadedAccess, PortError>;
+    /// When the store cannot be read; what was handed over until then counts for nothing.
+    async fn load(&self, take: &mut (dyn FnMut(LoadedKey) + Send)) -> Result<Vec<PolicyRecord>, PortError>;
 
     /// Keys that are not archived, newest first.
     ///

@@ -234,13 +234,15 @@ impl<'a> LogEntry<'a> {
         self.auth.as_ref().filter(|auth| auth.authenticated).and_then(|auth| auth.key.as_ref())
     }
 
-    /// Key in the registry of live connections (contract 19.4), of a caller who reached the gateway by the name `origin`:
-    /// known clients only, verified identities only, and nobody who was turned away for the want of one.
+    /// Whether the caller stands in the registry of live connections (contract 19.4): known clients only, and nobody who
+    /// was turned away for the want of an identity.
+    pub fn is_registered(&self) -> bool {
+        self.client.is_some() && self.status != 401
+    }
+
+    /// Key in that registry of a caller who reached the gateway by the name `origin`; verified identities only.
     pub fn registry_key(&self, origin: &str) -> Option<String> {
-        let client = self.client.as_deref()?;
-        if self.status == 401 {
-            return None;
-        }
+        let client = self.client.as_deref().filter(|_| self.is_registered())?;
         let address = self.address.as_deref().unwrap_or(NOT_FOUND);
         let identity = self.verified_key().map_or("ANON", |key| &key.public_id);
         Some(format!("{client}|{address}|{origin}|{identity}"))

@@ -13,6 +13,9 @@ pub trait SchemaReader: Send + Sync + 'static {
     /// The last reading, without waiting.
     fn loaded(&self) -> Option<Arc<Schema>>;
 
+    /// Whether there is one. To ask is no use of the database: nothing is kept fresh for it.
+    fn has_reading(&self) -> bool;
+
     /// Reads again, unless somebody else has since `seen` was read; several callers share one reading.
     ///
     /// - MAY answer `seen` itself when a reading is so recent that a caller must be able to force no

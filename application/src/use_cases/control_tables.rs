@@ -28,7 +28,7 @@ const MOST: usize = 1_000;
 /// Databases that were found to keep no control tables, so that calls of functions, which might touch any table, cost
 /// no further exchange each.
 #[derive(Default)]
-pub struct Apart(Mutex<HashMap<usize, Known>>);
+pub(crate) struct Apart(Mutex<HashMap<usize, Known>>);
 
 /// The database, so that no other one comes to its address while it is remembered, and until when it is.
 type Known = (Weak<dyn Backend>, Instant);
@@ -37,6 +37,13 @@ impl Apart {
     fn holds(&self, backend: &Arc<dyn Backend>) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&place(backend)).is_some_and(|(_, until)| Instant::now() < *until)
+    }
+
+    /// Databases that it remembers.
+    pub(crate) fn len(&self) -> usize {
+        let now = Instant::now();
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().filter(|(database, until)| database.strong_count() > 0 && now < *until).count()
     }
 
     fn add(&self, backend: &Arc<dyn Backend>) {
@@ -63,12 +70,14 @@ impl Gateway {
         context: &Context,
         schema: &Schema,
     ) -> Result<bool, Error> {
-        if self.apart.holds(&target.backend) {
+        let is_known = self.caches.apart.holds(&target.backend);
+        self.caches.looked_for_control_tables(is_known);
+        if is_known {
             return Ok(true);
         }
         let keeps = self.keeps_control_tables(target, context, schema).await?;
         if !keeps {
-            self.apart.add(&target.backend);
+            self.caches.apart.add(&target.backend);
         }
         Ok(!keeps)
     }

@@ -77,7 +77,8 @@ impl Fetch {
         let (filtered, count) = (select.filters(), counted?);
         let max_bytes = (style.format == RowFormat::Json).then_some(self.gateway.limits.max_response_bytes);
         let (gateway, trail) = (self.gateway.clone(), context.trail.clone());
-        let body = answer::stream(style, framing, max_bytes, &trail, move |mut sink| async move {
+        let body = answer::stream(style, framing, max_bytes, &trail, move |sink| async move {
+            let mut sink = sink.beside(&gateway.memory);
             let mut outcome = target.execute(&select, &mut sink, &context).await;
             if outcome.as_ref().is_err_and(is_stale) && sink.rows() == 0 {
                 let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(&request, style.format);
@@ -213,6 +214,8 @@ pub(super) struct Gather {
     pub rows: GatherRows,
     bytes: u64,
     max_bytes: u64,
+    /// What the backend keeps beside them.
+    beside: u64,
     held: Held,
     /// Whether slow readers hold the memory that the rows need.
     pub crowded: bool,
@@ -221,7 +224,7 @@ pub(super) struct Gather {
 impl Gather {
     pub(super) fn new(gateway: &Gateway) -> Self {
         let (max_bytes, held) = (gateway.limits.max_response_bytes, gateway.memory.nothing());
-        Self { rows: GatherRows::default(), bytes: 0, max_bytes, held, crowded: false }
+        Self { rows: GatherRows::default(), bytes: 0, max_bytes, beside: 0, held, crowded: false }
     }
 
     /// The rows, unless they were too large, and what their answer holds of the memory.
@@ -252,7 +255,7 @@ impl RowSink for Gather {
     fn end_row(&mut self) -> Flow {
         self.rows.end_row();
         // The answer holds each row twice: on its page, and in its group.
-        self.crowded = !self.held.reach(2 * self.bytes);
+        self.crowded = !self.held.reach(2 * self.bytes + self.beside);
         if self.crowded || self.bytes > self.max_bytes { Flow::Stop } else { Flow::More }
     }
 }
@@ -261,5 +264,11 @@ impl RowSink for Gather {
 impl RowStream for Gather {
     async fn flush(&mut self) -> Flow {
         Flow::More
+    }
+
+    fn keep(&mut self, bytes: u64) -> bool {
+        self.beside = bytes;
+        self.crowded |= !self.held.reach(2 * self.bytes + bytes);
+        !self.crowded
     }
 }

@@ -39,6 +39,10 @@ impl SchemaReader for Unasked {
         Some(self.0.clone())
     }
 
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
+    }
+
     async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {
         Ok(self.0.clone())
     }
@@ -57,7 +61,7 @@ async fn planned(mode: Mode, key: ApiKey) -> (usize, bool) {
         budgets: Arc::default(),
         cursors: Arc::new(Cursors::new(None, Duration::from_secs(1))),
         direct: None,
-        apart: Default::default(),
+        caches: Default::default(),
         memory: Default::default(),
     };
     let database = Arc::new(Unasked(Arc::new(Schema::default())));
@@ -76,14 +80,14 @@ async fn planned(mode: Mode, key: ApiKey) -> (usize, bool) {
 
 #[tokio::test]
 async fn a_request_with_a_good_key_is_planned_once() {
-    let good = || ApiKey { rights: RightSet::new(["*"]), ..ApiKey::new(1, "") };
+    let good = || ApiKey { rights: RightSet::new(["*"]).into(), ..ApiKey::new(1, "") };
     for mode in [Mode::Off, Mode::Warn, Mode::Enforce] {
         assert_eq!(planned(mode, good()).await, (1, false), "{mode:?}");
     }
     // A plan under the limits of a key is not the one that is run where keys are not demanded.
     let scope =
         Scope::from_parts(Some(&["query".to_owned()]), None, Some(r#"{"things": ["id"]}"#), None).unwrap();
-    assert_eq!(planned(Mode::Off, ApiKey { scope, ..good() }).await, (2, false));
+    assert_eq!(planned(Mode::Off, ApiKey { scope: scope.into(), ..good() }).await, (2, false));
     // What would be refused is noted, and planned without the key.
     assert_eq!(planned(Mode::Off, ApiKey::new(1, "")).await, (2, true));
     assert_eq!(planned(Mode::Enforce, ApiKey::new(1, "")).await, (1, true));

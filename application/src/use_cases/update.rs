@@ -129,4 +129,8 @@ impl RowStream for Judge<'_> {
     async fn flush(&mut self) -> Flow {
         Flow::More
     }
+
+    fn keep(&mut self, bytes: u64) -> bool {
+        self.rows.keep(bytes)
+    }
 }

@@ -1,7 +1,7 @@
 //! What inserts, updates and deletes share: the whole answer is kept until the database has agreed.
 
 use athena_domain::RequestError;
-use athena_domain::plan::{Operation, Plan, Planner};
+use athena_domain::plan::{CqlPlan, Operation, Plan, Planner};
 use athena_domain::rows::{RowFormat, RowStyle};
 use bytes::Bytes;
 
@@ -9,6 +9,7 @@ use super::fetch::{slow_readers, tally};
 use super::{Context, Gateway, Target, is_stale};
 use crate::answer::{ChunkSink, Framing};
 use crate::error::Error;
+use crate::ports::{PortError, PortErrorKind};
 
 /// Rows that a write returned.
 #[derive(Debug)]
@@ -58,14 +59,23 @@ impl Gateway {
     ) -> Result<Written, Error> {
         let style = RowStyle { format: RowFormat::Json, strip_nulls };
         // A write of one row has no transaction to undo: its answer goes out whatever its size.
-        let max_bytes = undoable(plan).then_some(self.limits.max_response_bytes);
+        let max_bytes = bounded(plan).then_some(self.limits.max_response_bytes);
         let mut sink = ChunkSink::whole(style, Framing::BARE, max_bytes);
         if max_bytes.is_some() {
             sink = sink.holding(&self.memory);
         }
         let outcome = target.execute(plan, &mut sink, context).await;
+        if let (Operation::Cql(_), Ok(done)) = (&plan.operation, &outcome)
+            && (sink.crowded || sink.overflowed)
+            && done.affected > 0
+        {
+            // Nothing undoes it.
+            let cause =
+                format!("{} rows were written, which together are too large to be shown", done.affected);
+            return Err(PortError::new("reader", PortErrorKind::Lost).caused_by(cause).into());
+        }
         if sink.crowded {
-            // The write was undone.
+            // The write was undone, or has not begun.
             return Err(slow_readers().into());
         }
         let done = outcome?;
@@ -82,16 +92,20 @@ impl Gateway {
     }
 }
 
-/// Whether the write runs in a transaction that can be rolled back.
-fn undoable(plan: &Plan) -> bool {
+/// Whether the answer of the write has a bound. What runs in a transaction is rolled back behind it; several rows of
+/// a database that has none could be of any size together.
+fn bounded(plan: &Plan) -> bool {
     match &plan.operation {
         Operation::Insert(insert) => insert.guard.needs_transaction(),
         Operation::Update(update) => update.guard.needs_transaction(),
         Operation::Delete(delete) => delete.guard.needs_transaction(),
+        Operation::Cql(CqlPlan::Insert(insert)) => insert.rows.len() > 1,
+        Operation::Cql(CqlPlan::Update(update)) => update.rows.len() > 1,
+        Operation::Cql(CqlPlan::Delete(delete)) => delete.rows.len() > 1,
         Operation::Select(_)
         | Operation::Count(_)
         | Operation::Call(_)
         | Operation::Raw(_)
-        | Operation::Cql(_) => false,
+        | Operation::Cql(CqlPlan::Read(_) | CqlPlan::Count(_)) => false,
     }
 }

@@ -43,7 +43,7 @@ impl Bench {
         let registry = clients.map(|(known, state)| Client::new(name(known), state));
         let gateway = Gateway {
             direct: None,
-            apart: Default::default(),
+            caches: Default::default(),
             memory: Default::default(),
             registry: Arc::new(ClientRegistry::new(registry)),
             limits,
@@ -123,6 +123,7 @@ pub fn users() -> Table {
         ],
         primary_key: [0].into(),
         unique: vec![unique("users_pkey", 0), unique("users_mail_key", 1)],
+        inherited: false,
         cql: None,
     };
     let rows = r#"[{"id":1,"mail":"ada@x","team":"red","score":1.50},{"id":2,"mail":"bob@x","team":"red","score":2.25},

@@ -241,6 +241,22 @@ async fn a_silent_database_is_asked_ever_more_rarely_and_never_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crowd_of_new_databases_is_asked_bit_by_bit() {
+    let names: Vec<String> = (0..1000).map(|number| format!("client-{number}")).collect();
+    let config: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &**name)).collect();
+    let bench = bench(&config);
+    let watching = tokio::spawn(bench.catalog.clone().watch_over());
+    let asked = || names.iter().filter(|uri| !bench.databases.at(uri)[0].asked().is_empty()).count();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!((16..50).contains(&asked()), "a few at once: {}", asked());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!((200..400).contains(&asked()), "some within a second: {}", asked());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(asked(), 1000);
+    watching.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_silent_databases_hide_nobody() {
     let silent: Vec<String> = (0..100).map(|number| format!("silent-{number}")).collect();
     let config: Vec<(&str, &str)> = silent.iter().map(|name| (&**name, &**name)).collect();

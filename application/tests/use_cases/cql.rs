@@ -54,9 +54,11 @@ impl Cql {
         let relations = vec![Relation::of_cql("ks", "users", columns, table)];
         let rules = CqlRules {
             allow_filtering,
+            database_order: false,
             max_filtered_rows: 1000,
             max_consistency: Consistency::LocalQuorum,
             max_timeout: std::time::Duration::from_secs(30),
+            max_fetch_size: 1000,
         };
         Arc::new(Schema::new(relations, HashMap::new(), vec!["ks".into()]).speaking(Dialect::Cql(rules)))
     }
@@ -73,7 +75,7 @@ impl Cql {
             cursors: Default::default(),
             budgets: Default::default(),
             direct: None,
-            apart: Default::default(),
+            caches: Default::default(),
             memory: Default::default(),
         })
     }
@@ -90,6 +92,10 @@ impl Cql {
 impl SchemaReader for Cql {
     fn loaded(&self) -> Option<Arc<Schema>> {
         Some(self.known.lock().unwrap().clone())
+    }
+
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
     }
 
     async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {

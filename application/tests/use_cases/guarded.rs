@@ -97,6 +97,10 @@ impl SchemaReader for Moody {
         self.known.lock().unwrap().clone()
     }
 
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
+    }
+
     async fn refresh(&self, seen: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {
         if let Some(seen) = seen {
             return Ok(seen.clone());

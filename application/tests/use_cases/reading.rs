@@ -41,6 +41,7 @@ async fn a_table_created_since_is_found() {
         columns: vec![column("name", "text", TypeKind::Text)],
         primary_key: [].into(),
         unique: Vec::new(),
+        inherited: false,
         cql: None,
     };
     bench.database.create_table(Table::new(relation).with_rows(r#"[{"name":"red"}]"#).unwrap());
@@ -90,6 +91,7 @@ fn reordered() -> Table {
         columns: Vec::new(),
         primary_key: [1].into(),
         unique: Vec::new(),
+        inherited: false,
         cql: None,
     };
     relation.columns.push(column("mail", "text", TypeKind::Text));

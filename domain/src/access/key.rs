@@ -1,6 +1,6 @@
 //! API keys as they are asked on every request: verified secrets, rights and scope, read once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,7 +15,7 @@ use super::scope::Scope;
 pub type KeyId = i64;
 
 /// An API key that is not archived.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct ApiKey {
     /// Number in the store.
     pub id: KeyId,
@@ -34,11 +34,11 @@ pub struct ApiKey {
     /// From when on it may not be used.
     pub expires_at: Option<SystemTime>,
     /// Lower-case names of the clients it is bound to.
-    pub clients: Option<HashSet<Box<str>>>,
-    /// Rights.
-    pub rights: RightSet,
-    /// What it is limited to.
-    pub scope: Scope,
+    pub clients: Option<Arc<[Box<str>]>>,
+    /// Rights; keys that have the same may share them.
+    pub rights: Arc<RightSet>,
+    /// What it is limited to; keys that are limited alike may share it.
+    pub scope: Arc<Scope>,
     /// How much it may do.
     pub budget: Option<Budget>,
 }
@@ -56,8 +56,8 @@ impl ApiKey {
             is_active: true,
             expires_at: None,
             clients: None,
-            rights: RightSet::default(),
-            scope: Scope::default(),
+            rights: Arc::default(),
+            scope: Arc::default(),
             budget: None,
         }
     }
@@ -74,11 +74,16 @@ impl ApiKey {
 
     /// Whether it may be used for the client, by its lower-case name.
     pub fn is_for(&self, client_key: Option<&str>) -> bool {
-        match (&self.clients, client_key) {
-            (None, _) => true,
-            (Some(bound), Some(key)) => bound.contains(key),
-            (Some(_), None) => false,
+        match client_key {
+            _ if self.clients.is_none() => true,
+            Some(key) => self.names(key),
+            None => false,
         }
+    }
+
+    /// Whether it is bound to the client, by its lower-case name, among others or alone.
+    pub fn names(&self, client_key: &str) -> bool {
+        self.clients.as_ref().is_some_and(|bound| bound.iter().any(|name| **name == *client_key))
     }
 }
 

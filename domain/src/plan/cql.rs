@@ -5,8 +5,10 @@ mod access;
 mod condition;
 mod counter;
 mod demand;
+mod known;
 mod members;
 mod moment;
+mod order;
 mod raw;
 mod read;
 mod rows;
@@ -138,6 +140,8 @@ pub struct CqlCount {
     pub reads: Vec<Vec<Restriction>>,
     /// Whether every count needs `ALLOW FILTERING`.
     pub filtering: bool,
+    /// More rows than that are not counted: the count is refused.
+    pub most: Option<u64>,
 }
 
 /// What becomes of a row that is already there.

@@ -156,7 +156,7 @@ pub(super) fn pins_one_row(relation: &Relation, filter: &Filter) -> bool {
     collect_pinned(filter, &mut pinned);
     let fixed =
         |columns: &[usize]| !columns.is_empty() && columns.iter().all(|column| pinned.contains(column));
-    relation.unique.iter().any(|index| index.total && fixed(&index.columns))
+    !relation.inherited && relation.unique.iter().any(|index| index.total && fixed(&index.columns))
 }
 
 fn collect_pinned(filter: &Filter, pinned: &mut Vec<usize>) {

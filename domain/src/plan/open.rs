@@ -141,6 +141,7 @@ impl Planner<'_> {
             columns,
             primary_key: Box::default(),
             unique: Vec::new(),
+            inherited: false,
             cql: None,
         })
     }

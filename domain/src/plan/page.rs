@@ -120,10 +120,14 @@ fn of_another_kind() -> RequestError {
 }
 
 fn no_identity(relation: &Relation) -> RequestError {
-    let message = format!(
-        "'{}' has no primary key and no unique index without nulls, so that no cursor could tell its rows apart",
-        relation.name
-    );
+    let name = &relation.name;
+    let reason = match relation.inherited {
+        true => format!(
+            "other tables inherit from '{name}', and a key of one says nothing of the rows of another"
+        ),
+        false => format!("'{name}' has no primary key and no unique index without nulls"),
+    };
+    let message = format!("{reason}, so that no cursor could tell its rows apart");
     RequestError::field(RequestCode::NotSupportedByBackend, "cursor", message)
         .hint("page with current_page and page_size, or read it whole with Accept: application/x-ndjson")
 }

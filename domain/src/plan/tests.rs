@@ -31,6 +31,7 @@ fn schema() -> Schema {
             column("total", "numeric", TypeKind::Numeric),
         ],
         primary_key: Box::new([0]),
+        inherited: false,
         cql: None,
         unique: vec![
             UniqueIndex { name: "users_pkey".into(), columns: Box::new([0]), total: true, constraint: true },
@@ -319,6 +320,9 @@ fn writes_that_tell_of_the_row_are_of_cql() {
         assert_eq!(refused("update", &change.replace(r#","if":[]"#, rest)), field);
     }
     assert_eq!(refused("delete", r#"{"table_name":"users","resource_id":1,"timestamp":5}"#), "timestamp");
+    let sized = fetch(r#"{"table_name":"users","fetch_size":5}"#, RowFormat::Json).unwrap_err();
+    assert_eq!(sized.field.as_deref(), Some("fetch_size"));
+    assert_eq!(sized.code, RequestCode::NotSupportedByBackend);
     for (rest, field) in [(r#","consistency":"one""#, "consistency"), (r#","timeout_ms":5"#, "timeout_ms")] {
         let error = fetch(&format!(r#"{{"table_name":"users"{rest}}}"#), RowFormat::Json).unwrap_err();
         assert_eq!((error.code, error.field.as_deref()), (RequestCode::NotSupportedByBackend, Some(field)));

@@ -23,6 +23,12 @@ pub(super) fn allowed(tuning: Tuning, dialect: Dialect) -> Result<(), RequestErr
                 "the time of a statement is the same for every request of this client",
                 "leave `timeout_ms` out, or let the client's connection URI say statement_timeout_secs",
             ),
+            (
+                "fetch_size",
+                tuning.fetch_size.is_some(),
+                "rows come one after the other here, and nobody waits for a page of them",
+                "leave `fetch_size` out",
+            ),
         ];
         return match told.iter().find(|(_, given, ..)| *given) {
             Some((field, _, reason, fix)) => {
@@ -43,6 +49,12 @@ pub(super) fn allowed(tuning: Tuning, dialect: Dialect) -> Result<(), RequestErr
         let fix = "ask for less, or let the client's connection URI say timeout_ms, which \
                    `limits.statement_timeout_secs` bounds";
         return Err(RequestError::invalid("timeout_ms", message).hint(fix));
+    }
+    if let Some(asked) = tuning.fetch_size.filter(|asked| *asked > rules.max_fetch_size) {
+        let message =
+            format!("`fetch_size` is {asked}, and this client allows {} at most", rules.max_fetch_size);
+        let fix = "ask for less, or let the client's connection URI say page_size";
+        return Err(RequestError::invalid("fetch_size", message).hint(fix));
     }
     Ok(())
 }

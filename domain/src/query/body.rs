@@ -4,15 +4,13 @@
 //! per object; a typed `Deserialize` could not name the nearest known field. This reader borrows the
 //! body and hands out one level at a time.
 
-mod level;
+mod walk;
 
 use std::borrow::Cow;
 
-use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
-use level::{Elements, Entries};
-
+use self::walk::Walk;
 use super::identifier::MAX_IDENTIFIER_BYTES;
 use super::value::Value;
 use crate::error::{RequestCode, RequestError, excerpt};
@@ -177,7 +175,7 @@ impl<'a> JsonText<'a> {
     pub fn each(
         self,
         field: &str,
-        take: impl FnMut(usize, JsonText<'a>) -> Result<(), RequestError>,
+        mut take: impl FnMut(usize, JsonText<'a>) -> Result<(), RequestError>,
     ) -> Result<(), RequestError> {
         if !self.is_array() {
             return Err(RequestError::invalid(
@@ -185,13 +183,10 @@ impl<'a> JsonText<'a> {
                 format!("`{field}` must be an array, not {}", self.kind()),
             ));
         }
-        let (mut reader, mut refusal) = (serde_json::Deserializer::from_str(self.0), None);
-        let elements = Elements { take, refusal: &mut refusal };
-        let outcome = reader.deserialize_seq(elements);
-        match refusal {
-            Some(refusal) => Err(refusal),
-            None => outcome.map_err(|fault| unreadable(field, &fault)),
+        for (index, element) in Walk::inside(self.0).enumerate() {
+            take(index, JsonText(element))?;
         }
+        Ok(())
     }
 
     /// The fields of the object at `field` (empty for the body itself).
@@ -200,6 +195,14 @@ impl<'a> JsonText<'a> {
     /// [`RequestCode::InvalidField`] when it is not an object, [`RequestCode::InvalidJson`] when it
     /// names one field twice: taking either could drop a filter.
     pub fn expect_object(self, field: &str) -> Result<Object<'a>, RequestError> {
+        Ok(Object { path: field.to_owned(), fields: self.expect_fields(field)?, known: Vec::new() })
+    }
+
+    /// The same with nothing around the fields, for objects that take any.
+    ///
+    /// # Errors
+    /// As [`JsonText::expect_object`].
+    pub fn expect_fields(self, field: &str) -> Result<Vec<Field<'a>>, RequestError> {
         if !self.is_object() {
             let what = if field.is_empty() { "the body".to_owned() } else { format!("`{field}`") };
             return Err(RequestError::invalid(
@@ -207,19 +210,20 @@ impl<'a> JsonText<'a> {
                 format!("{what} must be a JSON object, not {}", self.kind()),
             ));
         }
-        let mut reader = serde_json::Deserializer::from_str(self.0);
-        let fields = reader.deserialize_map(Entries).map_err(|fault| unreadable(field, &fault))?;
-        let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            let name = join(field, &excerpt(twice[0]));
+        let mut walk = Walk::inside(self.0);
+        let mut fields: Vec<Field<'a>> = Vec::with_capacity(8);
+        while let (Some(name), Some(value)) = (walk.next(), walk.next()) {
+            fields.push((name_of(name).map_err(|fault| unreadable(field, &fault))?, JsonText(value)));
+        }
+        if let Some(twice) = twice(&fields) {
+            let name = join(field, &excerpt(twice));
             return Err(RequestError::field(
                 RequestCode::InvalidJson,
                 &name,
                 format!("`{name}` is given twice; give it once"),
             ));
         }
-        Ok(Object { path: field.to_owned(), fields, known: Vec::new() })
+        Ok(fields)
     }
 
     /// The value with every digit.
@@ -247,11 +251,38 @@ pub(crate) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
+/// A field of an object.
+pub type Field<'a> = (Cow<'a, str>, JsonText<'a>);
+
+/// The name that is written like this, with its quotes.
+fn name_of(text: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    match JsonText(text).string() {
+        Some(name) => Ok(name),
+        None => serde_json::from_str(text).map(Cow::Owned),
+    }
+}
+
+/// Fields up to which each is held against every other one, which is done sooner than sorting them.
+const FEW_FIELDS: usize = 12;
+
+/// A name that more than one of the fields has.
+fn twice<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
+    if fields.len() <= FEW_FIELDS {
+        let earlier = |(at, (name, _)): (usize, &'f Field<'_>)| {
+            fields[..at].iter().any(|(before, _)| before == name).then_some(name.as_ref())
+        };
+        return fields.iter().enumerate().find_map(earlier);
+    }
+    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
 /// The fields of a JSON object, taken one by one; what nobody took is refused by [`Object::finish`].
 #[derive(Debug)]
 pub struct Object<'a> {
     path: String,
-    fields: Vec<(Cow<'a, str>, JsonText<'a>)>,
+    fields: Vec<Field<'a>>,
     known: Vec<&'static str>,
 }
 
@@ -303,7 +334,7 @@ impl<'a> Object<'a> {
     }
 
     /// The fields that are left, in no particular order.
-    pub fn rest(self) -> Vec<(Cow<'a, str>, JsonText<'a>)> {
+    pub fn rest(self) -> Vec<Field<'a>> {
         self.fields
     }
 

@@ -66,7 +66,7 @@ impl FetchRequest {
             grouping: take_grouping(&mut body)?,
             count: take_count(&mut body)?,
             head: body.take_bool("head")?.unwrap_or(false),
-            tuning: Tuning::take(&mut body)?,
+            tuning: Tuning::take_of_read(&mut body)?,
         };
         body.finish(decoding)?;
         if request.window.cursor.is_some() {

@@ -1,6 +1,7 @@
 //! Names of tables and columns as callers may write them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::{RequestCode, RequestError};
 
@@ -8,9 +9,9 @@ use crate::error::{RequestCode, RequestError};
 /// A longer one would be cut and hit another name, so it is refused.
 pub const MAX_IDENTIFIER_BYTES: usize = 63;
 
-/// A name that is `[A-Za-z_][A-Za-z0-9_]*` and short enough to be kept whole.
+/// A name that is `[A-Za-z_][A-Za-z0-9_]*` and short enough to be kept whole. Copies share it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identifier(Box<str>);
+pub struct Identifier(Arc<str>);
 
 impl Identifier {
     /// Reads an identifier found at `field`.

@@ -1,5 +1,7 @@
 //! PUT `/gateway/insert`.
 
+use std::fmt;
+
 use super::body::{Decoding, JsonText, Object};
 use super::columns::{MAX_COLUMNS, Selection};
 use super::condition::{self, Condition};
@@ -18,8 +20,34 @@ pub struct Assignment {
     pub column: Identifier,
     /// Value; JSON null is SQL NULL.
     pub value: Value,
+    /// Where it stands in the body.
+    pub place: Place,
+}
+
+impl Assignment {
     /// Path of the value in the body, for messages.
-    pub field: Box<str>,
+    pub fn field(&self) -> String {
+        format!("{}.{}", self.place, self.column)
+    }
+}
+
+/// An object of column → value in a body. It becomes a path only where a message tells of it: there is one for every
+/// value, and hardly one is ever read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The object that a field of the body holds.
+    Field(&'static str),
+    /// One of the objects in the array that a field of the body holds.
+    Element(&'static str, usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(field) => f.write_str(field),
+            Self::Element(field, index) => write!(f, "{field}[{index}]"),
+        }
+    }
 }
 
 /// Most rows of one insert that hold no value: three bytes each, they would make a short body many rows.
@@ -161,13 +189,13 @@ fn parse_rows(payload: JsonText<'_>) -> Result<Vec<Row>, RequestError> {
         )
     };
     let rows: Vec<Row> = if payload.is_array() {
-        let (mut rows, mut empty) = (Vec::new(), 0);
+        let (mut rows, mut empty) = (Vec::<Row>::new(), 0);
         payload.each("insert_body", |index, entry| {
-            let field = format!("insert_body[{index}]");
+            let place = Place::Element("insert_body", index);
             if !entry.is_object() {
-                return Err(invalid(&field, "every element of the array must be an object"));
+                return Err(invalid(&place.to_string(), "every element of the array must be an object"));
             }
-            let row = parse_assignments(entry, &field)?;
+            let row = assignments(entry, place, rows.last().map_or(&[], |row| &row[..]))?;
             empty += usize::from(row.is_empty());
             if empty > MAX_EMPTY_ROWS {
                 let reason =
@@ -196,23 +224,41 @@ fn parse_rows(payload: JsonText<'_>) -> Result<Vec<Row>, RequestError> {
     Ok(rows)
 }
 
-/// Reads an object of column → value.
-pub(super) fn parse_assignments(object: JsonText<'_>, field: &str) -> Result<Vec<Assignment>, RequestError> {
-    let fields = object.expect_object(field)?.rest();
-    refuse_too_many(fields.len(), field)?;
+/// Reads the object of column → value that a field of the body holds.
+pub(super) fn parse_assignments(
+    object: JsonText<'_>,
+    field: &'static str,
+) -> Result<Vec<Assignment>, RequestError> {
+    assignments(object, Place::Field(field), &[])
+}
+
+/// Reads an object of column → value. Mostly it has the columns of the row before, whose names it then shares.
+pub(super) fn assignments(
+    object: JsonText<'_>,
+    place: Place,
+    before: &[Assignment],
+) -> Result<Row, RequestError> {
+    // What fails is read again with its path.
+    let fields = object.expect_fields("").or_else(|_| object.expect_fields(&place.to_string()))?;
+    refuse_too_many(fields.len(), place)?;
     let mut assignments = Vec::with_capacity(fields.len());
-    for (name, value) in fields {
-        // As long as it becomes: there is one for every value, and hardly one is ever read.
-        let path = [field, ".", &name].concat();
-        let column = Identifier::parse(&name, &path)?;
-        assignments.push(Assignment { column, value: value.value(&path)?, field: path.into() });
+    for (index, (name, value)) in fields.into_iter().enumerate() {
+        let path = || format!("{place}.{name}");
+        let column = match before.get(index) {
+            Some(known) if known.column.as_str() == name => known.column.clone(),
+            _ if Identifier::is_valid(&name) => Identifier::parse(&name, "")?,
+            _ => Identifier::parse(&name, &path())?,
+        };
+        let value = value.value("").or_else(|_| value.value(&path()))?;
+        assignments.push(Assignment { column, value, place });
     }
     Ok(assignments)
 }
 
 /// Refuses more columns than any table has: each is looked for among all others.
-pub(super) fn refuse_too_many(columns: usize, field: &str) -> Result<(), RequestError> {
+pub(super) fn refuse_too_many(columns: usize, object: Place) -> Result<(), RequestError> {
     if columns > MAX_COLUMNS {
+        let field = object.to_string();
         let message = format!("`{field}` sets {columns} columns; a table has {MAX_COLUMNS} at most");
         return Err(RequestError::field(RequestCode::InvalidPayload, field, message));
     }

@@ -23,8 +23,9 @@ impl DatabaseKind {
     pub fn is(self, system: &str) -> bool {
         match self {
             Self::Postgres => system == "postgresql",
-            Self::Cql => matches!(system, "cassandra" | "scylladb"),
-            Self::Supabase => matches!(system, "supabase" | "postgrest"),
+            Self::Cql => system == "cassandra",
+            // What is behind Supabase is a PostgreSQL; SQL reaches it over that one's own protocol.
+            Self::Supabase => matches!(system, "postgrest" | "postgresql"),
         }
     }
 }
@@ -149,13 +150,14 @@ mod tests {
     #[test]
     fn kinds_know_their_systems() {
         let kinds = [DatabaseKind::Postgres, DatabaseKind::Cql, DatabaseKind::Supabase];
-        let check = |system: &str, expected: Option<DatabaseKind>| {
-            assert_eq!(kinds.into_iter().find(|kind| kind.is(system)), expected, "{system}");
+        let check = |system: &str, expected: &[DatabaseKind]| {
+            let of: Vec<_> = kinds.into_iter().filter(|kind| kind.is(system)).collect();
+            assert_eq!(of, expected, "{system}");
         };
-        check("postgresql", Some(DatabaseKind::Postgres));
-        check("cassandra", Some(DatabaseKind::Cql));
-        check("supabase", Some(DatabaseKind::Supabase));
-        check("other_sql", None);
+        check("postgresql", &[DatabaseKind::Postgres, DatabaseKind::Supabase]);
+        check("cassandra", &[DatabaseKind::Cql]);
+        check("postgrest", &[DatabaseKind::Supabase]);
+        check("other_sql", &[]);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use super::body::Object;
 use crate::error::RequestError;
 use crate::schema::Consistency;
 
+/// Most rows that can be asked for at once.
+const MAX_FETCH_SIZE: u64 = 10_000;
+
 /// Longest time that can be asked for.
 const MAX_TIMEOUT_MS: u64 = 86_400_000;
 
@@ -16,6 +19,8 @@ pub struct Tuning {
     pub consistency: Option<Consistency>,
     /// How long one page or one write may take.
     pub timeout: Option<Duration>,
+    /// Most rows that the database sends at once; of reads only.
+    pub fetch_size: Option<u32>,
 }
 
 impl Tuning {
@@ -38,7 +43,23 @@ impl Tuning {
                 Err(RequestError::invalid(body.path("timeout_ms"), message))
             }
         });
-        Ok(Self { consistency: consistency.transpose()?, timeout: timeout.transpose()? })
+        Ok(Self { consistency: consistency.transpose()?, timeout: timeout.transpose()?, fetch_size: None })
+    }
+
+    /// The same of a read, which may also say `fetch_size`.
+    ///
+    /// # Errors
+    /// As [`Self::take`]; no number of rows.
+    pub fn take_of_read(body: &mut Object<'_>) -> Result<Self, RequestError> {
+        let fetch_size = match body.take_count("fetch_size")? {
+            None => None,
+            Some(rows @ 1..=MAX_FETCH_SIZE) => u32::try_from(rows).ok(),
+            Some(_) => {
+                let message = format!("`fetch_size` must be a whole number from 1 to {MAX_FETCH_SIZE}");
+                return Err(RequestError::invalid(body.path("fetch_size"), message));
+            }
+        };
+        Ok(Self { fetch_size, ..Self::take(body)? })
     }
 }
 
@@ -52,10 +73,11 @@ mod tests {
     fn what_is_asked_for_is_read_or_refused() {
         let take = |text: &str| {
             let mut body = JsonText::parse(text.as_bytes()).unwrap().expect_object("").unwrap();
-            Tuning::take(&mut body)
+            Tuning::take_of_read(&mut body)
         };
         assert_eq!(take("{}"), Ok(Tuning::default()));
-        let all = take(r#"{"consistency":"Local_Quorum","timeout_ms":1500}"#).unwrap();
+        let all = take(r#"{"consistency":"Local_Quorum","timeout_ms":1500,"fetch_size":50}"#).unwrap();
+        assert_eq!(all.fetch_size, Some(50));
         assert_eq!(
             (all.consistency, all.timeout),
             (Some(Consistency::LocalQuorum), Some(Duration::from_millis(1500)))
@@ -70,6 +92,9 @@ mod tests {
             r#"{"timeout_ms":0}"#,
             r#"{"timeout_ms":86400001}"#,
             r#"{"timeout_ms":"x"}"#,
+            r#"{"fetch_size":0}"#,
+            r#"{"fetch_size":10001}"#,
+            r#"{"fetch_size":1.5}"#,
         ] {
             assert!(take(bad).is_err(), "{bad}");
         }

@@ -7,7 +7,7 @@ use super::columns::{MAX_COLUMNS, Selection};
 use super::condition::Condition;
 use super::fetch::{self, Count};
 use super::identifier::{Identifier, RelationName};
-use super::insert::{Assignment, parse_assignments, refuse_too_many};
+use super::insert::{Assignment, Place, assignments, parse_assignments, refuse_too_many};
 use super::stamp::Stamp;
 use super::tuning::Tuning;
 use crate::error::{RequestCode, RequestError};
@@ -121,7 +121,7 @@ fn take_payload(body: &mut Object<'_>) -> Result<(Vec<Assignment>, Selection), R
             let mut merged: Vec<Assignment> = Vec::new();
             let mut places: HashMap<Identifier, usize> = HashMap::new();
             for (index, entry) in entries.into_iter().enumerate() {
-                for assignment in parse_assignments(entry, &format!("columns[{index}]"))? {
+                for assignment in assignments(entry, Place::Element("columns", index), &[])? {
                     match places.get(&assignment.column) {
                         Some(&place) => merged[place] = assignment,
                         None => {
@@ -130,7 +130,7 @@ fn take_payload(body: &mut Object<'_>) -> Result<(Vec<Assignment>, Selection), R
                         }
                     }
                 }
-                refuse_too_many(merged.len(), "columns")?;
+                refuse_too_many(merged.len(), Place::Field("columns"))?;
             }
             set = Some((merged, "columns"));
         }

@@ -26,10 +26,14 @@ pub struct CqlRules {
     pub allow_filtering: bool,
     /// Most rows that such a read may return.
     pub max_filtered_rows: u64,
+    /// Whether ranges and sorts take the database's order of types that SQL sorts otherwise.
+    pub database_order: bool,
     /// The most replicas that a request may wait for.
     pub max_consistency: Consistency,
     /// The longest time that a request may ask for one page or one write.
     pub max_timeout: Duration,
+    /// Most rows that a request may have sent at once.
+    pub max_fetch_size: u32,
 }
 
 /// How many replicas have to agree; those that wait for more come later.
@@ -168,6 +172,7 @@ impl Relation {
             columns,
             primary_key,
             unique: vec![unique],
+            inherited: false,
             cql: Some(table),
         }
     }

@@ -39,7 +39,7 @@ fn what_the_url_leaves_open_is_filled_in() {
 
 #[test]
 fn several_hosts_share_what_is_filled_in() {
-    let of = |url| of(Scylla, url).max_connections(7);
+    let of = |url: &str| of(Scylla, url).max_connections(7);
     check(of("cql://u:p@h1:9042,h2/ks").database("other"), "cql://u:p@h1:9042,h2/ks?max_concurrent=7");
     check(
         of("h1,h2:9043,[::1],[::2]:9044").port(9999).user("u").key("p@/").database("ks"),
@@ -54,7 +54,7 @@ fn several_hosts_share_what_is_filled_in() {
 
 #[test]
 fn a_cql_database_is_encrypted_when_that_is_demanded() {
-    let of = |url| of(Scylla, url).max_connections(7);
+    let of = |url: &str| of(Scylla, url).max_connections(7);
     check(of("h/ks"), "cql://h/ks?max_concurrent=7");
     check(of("h/ks").ssl(false), "cql://h/ks?max_concurrent=7");
     check(of("h/ks").ssl(true), "cql://h/ks?tls=true&max_concurrent=7");

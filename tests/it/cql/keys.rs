@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{eq, op, with};
-use crate::harness::Gateway;
+use crate::harness::{CLIENT, Gateway};
 
 const TABLES: &str = "
     CREATE TABLE rates (p decimal, c int, PRIMARY KEY (p, c));
@@ -23,6 +23,59 @@ const TABLES: &str = "
 async fn fetch(gateway: &Gateway, table: &str, columns: &str, conditions: Value) -> crate::harness::Answer {
     let body = json!({"table_name": table, "columns": columns, "conditions": conditions});
     gateway.fetch(&body.to_string()).await
+}
+
+/// What SQL sorts otherwise: the database's own order is another one indeed, and comes only where its owner takes it.
+#[tokio::test]
+async fn the_databases_own_order_is_its_owners_to_take() {
+    let tables = "CREATE TABLE visits (id int, at timeuuid, PRIMARY KEY (id, at));
+        CREATE TABLE people (id int, who uuid, PRIMARY KEY (id, who));
+        CREATE TABLE hosts (id int, host inet, PRIMARY KEY (id, host));\n"
+        .replace("        ", "");
+    // In the order of their digits, and of version 4 before version 6.
+    let at = [
+        "10000000-0000-1009-8000-000000000001",
+        "20000000-0000-1001-8000-000000000002",
+        "30000000-0000-1005-8000-000000000003",
+    ];
+    let who = [
+        "10000000-0000-4000-8000-000000000001",
+        "20000000-0000-1000-8000-000000000002",
+        "30000000-0000-4000-8000-000000000003",
+    ];
+    let hosts = ["192.168.0.1", "1::1", "2001:db8::1"];
+    let Some((gateway, keyspace)) = with(&tables, "").await else { return };
+    let uri = format!("{}?database_order=true", keyspace.uri());
+    let owner = Gateway::over(&[(CLIENT, &uri)], "").await;
+    for (table, column, values, order, above) in [
+        ("visits", "at", at, [1, 2, 0], vec![2, 0]),
+        ("people", "who", who, [1, 0, 2], vec![0, 2]),
+        ("hosts", "host", hosts, [1, 2, 0], vec![2, 0]),
+    ] {
+        for value in values {
+            let row = json!({"id": 1, column: value});
+            gateway.insert(&json!({"table_name": table, "insert_body": row}).to_string()).await.ok();
+        }
+        let found = |answer: crate::harness::Answer| -> Vec<usize> {
+            let place = |row: &Value| values.iter().position(|value| *value == row[column]).unwrap();
+            answer.rows().as_array().unwrap().iter().map(place).collect()
+        };
+        let sorted = json!({"table_name": table, "conditions": [eq("id", 1)], "sort_by": {"field": column}})
+            .to_string();
+        let ranged = |operator: &str| {
+            json!({"table_name": table, "conditions": [eq("id", 1), op(operator, column, values[1])]})
+                .to_string()
+        };
+        let refused = gateway.fetch(&sorted).await.refused(400, "not_supported_by_backend");
+        assert!(refused["details"]["fix"].as_str().unwrap().contains("database_order=true"), "{refused}");
+        gateway.fetch(&ranged("gt")).await.refused(400, "not_supported_by_backend");
+        assert_eq!(found(owner.fetch(&sorted).await), order, "{table}");
+        assert_eq!(found(owner.fetch(&ranged("gt")).await), above, "{table}");
+        // What is not equal is on either side of it in any order.
+        let mut others = found(gateway.fetch(&ranged("neq")).await);
+        others.sort_unstable();
+        assert_eq!(others, [0, 2], "{table}");
+    }
 }
 
 #[tokio::test]

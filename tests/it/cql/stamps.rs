@@ -1,5 +1,7 @@
 //! Values that end by themselves, values with a date of their own, and counters.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
 use super::with;
@@ -79,6 +81,15 @@ async fn what_was_written_later_stays() {
     assert_eq!(delete(3_600, json!({"head": true})).await.ok()["deleted_count"], 0);
     assert_eq!(put(13, 4_000).await, 13);
     assert_eq!(delete(5_000, json!({"head": true})).await.ok()["deleted_count"], 1);
+    // What is dated far ahead would keep all later writes from having an effect.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as i64;
+    for ahead in [now + 2 * 3_600_000_000, i64::MAX] {
+        let more = json!({"on_conflict": "id", "timestamp": ahead});
+        let refused = insert(&gateway, json!({"id": 1, "age": 14}), more).await.refused(400, "invalid_field");
+        assert_eq!(refused["details"]["field"], "timestamp", "{refused}");
+        delete(ahead, json!({})).await.refused(400, "invalid_field");
+    }
+    assert_eq!(put(15, now).await, 15);
     // What looks is dated by the database.
     for more in [json!({}), json!({"if_not_exists": true}), json!({"update_body": {}})] {
         let mut more = more;

@@ -79,6 +79,37 @@ async fn a_request_may_have_less_time_and_not_more() {
 }
 
 #[tokio::test]
+async fn a_request_says_how_many_rows_come_at_once_within_bounds() {
+    let Some(keyspace) = TestKeyspace::with(TABLES).await else { return };
+    let proxy = keyspace.proxied().await;
+    let gateway = Gateway::over(&[(CLIENT, &format!("{}?page_size=200", proxy.uri()))], "").await;
+    for id in 0..100 {
+        keyspace.run(&format!("INSERT INTO users (id, age) VALUES ({id}, 1)")).await;
+    }
+    // What it takes to ask for the rows, which is more for every page of them.
+    let asked = async |size: Option<u32>| {
+        let before = proxy.asked_bytes();
+        let mut body = json!({"table_name": "users"});
+        if let Some(size) = size {
+            body["fetch_size"] = json!(size);
+        }
+        let rows = gateway.fetch(&body.to_string()).await.rows();
+        assert_eq!(rows.as_array().map(Vec::len), Some(100), "{rows}");
+        proxy.asked_bytes() - before
+    };
+    // The first one prepares the statement, and learns how large the rows are.
+    asked(None).await;
+    let (whole, singly) = (asked(Some(200)).await, asked(Some(1)).await);
+    assert!(singly > 20 * whole, "{singly} and {whole} bytes");
+    for (size, text) in [(201, "200 at most"), (10_001, "from 1 to 10000"), (0, "from 1 to 10000")] {
+        let body = json!({"table_name": "users", "fetch_size": size});
+        let refused = gateway.fetch(&body.to_string()).await.refused(400, "invalid_field");
+        assert!(refused["error"].as_str().unwrap().contains(text), "{refused}");
+        assert_eq!(refused["details"]["field"], "fetch_size");
+    }
+}
+
+#[tokio::test]
 async fn other_databases_have_none_of_it() {
     let gateway = Gateway::with("CREATE TABLE users (id int PRIMARY KEY, age int)").await;
     for more in [json!({"consistency": "one"}), json!({"timeout_ms": 100})] {
@@ -86,4 +117,6 @@ async fn other_databases_have_none_of_it() {
             answer.refused(400, "not_supported_by_backend");
         }
     }
+    let sized = gateway.fetch(r#"{"table_name":"users","fetch_size":10}"#).await;
+    sized.refused(400, "not_supported_by_backend");
 }

@@ -1,6 +1,6 @@
 //! Every type of CQL goes out and comes back without loss (contract 29.5).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::with;
 
@@ -98,8 +98,10 @@ async fn every_type_comes_back_as_it_was_sent() {
 
 #[tokio::test]
 async fn values_that_are_none_are_refused_by_name() {
-    let tables = "CREATE TABLE v (id int PRIMARY KEY, t timestamp, u timeuuid, l list<int>, d duration, v vector<float, 2>);\n";
-    let Some((gateway, _keyspace)) = with(tables, "").await else { return };
+    let tables = "CREATE TYPE place (name text, no int);
+CREATE TABLE v (id int PRIMARY KEY, t timestamp, u timeuuid, l list<int>, d duration, v vector<float, 2>, p place, s set<decimal>, n varint);\n";
+    let Some((gateway, keyspace)) = with(tables, "").await else { return };
+    let long = "9".repeat(500_000);
     for (column, value) in [
         ("id", "1.5"),
         ("id", "3000000000"),
@@ -109,6 +111,10 @@ async fn values_that_are_none_are_refused_by_name() {
         ("l", r#"{"a":1}"#),
         ("d", r#""P1M-1D""#),
         ("v", "[1]"),
+        ("p", "{}"),
+        ("p", r#"{"name":null}"#),
+        ("s", "[7,7.0]"),
+        ("n", long.as_str()),
     ] {
         let id = if column == "id" { "" } else { r#""id":1,"# };
         let body = format!(r#"{{"table_name":"v","insert_body":{{{id}"{column}":{value}}}}}"#);
@@ -117,4 +123,8 @@ async fn values_that_are_none_are_refused_by_name() {
         assert!(refusal.text.contains(column), "{body}: {}", refusal.text);
     }
     assert_eq!(gateway.fetch(r#"{"table_name":"v"}"#).await.rows(), json!([]));
+    // What the database itself makes of a type without a value, and of one number written twice.
+    keyspace.run("INSERT INTO v (id, p, s) VALUES (1, {name: null, no: null}, {7, 7.0})").await;
+    let row = &gateway.fetch(r#"{"table_name":"v","columns":["p","s"]}"#).await.rows()[0];
+    assert_eq!((&row["p"], row["s"].as_array().map(Vec::len)), (&Value::Null, Some(1)), "{row}");
 }

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
+use athena_test_support::TestKeyspace;
+
 use super::with;
+use crate::harness::{CLIENT, Gateway};
 
 const TABLES: &str = "
     CREATE TABLE users (id int PRIMARY KEY, name text, age int);
@@ -80,4 +83,33 @@ async fn updates_and_deletes_touch_what_is_there() {
         gateway.fetch(r#"{"table_name":"users","columns":"id"}"#).await.rows().as_array().unwrap().len(),
         2
     );
+}
+
+/// Rows of a write are held until all of them are there, so that they have the bound of an answer.
+#[tokio::test]
+async fn rows_of_a_write_are_held_within_the_bound_of_an_answer() {
+    let Some(keyspace) = TestKeyspace::with(TABLES).await else { return };
+    let limits = "limits: {max_response_bytes: 2500}";
+    let gateway = Gateway::over(&[(CLIENT, &keyspace.uri())], limits).await;
+    let row = |b: u8| json!({"a": 1, "b": b, "v": "x".repeat(1000)});
+    let upsert =
+        json!({"table_name": "pairs", "on_conflict": ["a", "b"], "insert_body": [row(1), row(2), row(3)]});
+    // They are written, and nothing takes them back.
+    let lost = gateway.insert(&upsert.to_string()).await;
+    assert_eq!(lost.status, 503, "{}", lost.text);
+    assert!(lost.text.contains("may have been carried out"), "{}", lost.text);
+    let keys = r#"{"table_name":"pairs","columns":"b","conditions":[{"eq_column":"a","eq_value":1}]}"#;
+    let all = json!([{"b": 1}, {"b": 2}, {"b": 3}]);
+    assert_eq!(gateway.fetch(keys).await.rows(), all);
+    // Rows that are removed are read before, and nothing is removed when they are too large.
+    let delete = |b: &[u8]| {
+        let b = json!({"operator": "in", "column": "b", "value": b});
+        json!({"table_name": "pairs", "conditions": [{"eq_column": "a", "eq_value": 1}, b]}).to_string()
+    };
+    let refused = gateway.delete(&delete(&[1, 2, 3])).await;
+    assert!(refused.status == 413 || refused.status == 400, "{} {}", refused.status, refused.text);
+    assert!(refused.text.contains("max_response_bytes"), "{}", refused.text);
+    assert_eq!(gateway.fetch(keys).await.rows(), all);
+    gateway.delete(&delete(&[1, 2])).await.ok();
+    assert_eq!(gateway.fetch(keys).await.rows(), json!([{"b": 3}]));
 }

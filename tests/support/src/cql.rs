@@ -9,6 +9,7 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use tokio::sync::OnceCell;
 
+use crate::forgetful::Forgetful;
 use crate::proxy::TcpProxy;
 
 /// How long a statement may take: on a loaded machine a table takes its time.
@@ -99,6 +100,11 @@ impl TestKeyspace {
     /// Puts a proxy in front of the server, through which faults can be made; connect to its [`TcpProxy::uri`].
     pub async fn proxied(&self) -> TcpProxy {
         TcpProxy::in_front_of_keyspace(&self.contact, &self.name).await
+    }
+
+    /// Puts something in front of the server that forgets prepared statements when it is told to.
+    pub async fn forgetful(&self) -> Forgetful {
+        Forgetful::before(&self.contact, &self.name).await
     }
 
     /// Where the gateway connects.

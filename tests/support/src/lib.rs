@@ -9,6 +9,7 @@
 mod cassandra;
 mod cql;
 mod database;
+mod forgetful;
 mod pgbouncer;
 mod postgrest;
 mod private;
@@ -20,6 +21,7 @@ mod server;
 pub use cassandra::PrivateCassandra;
 pub use cql::TestKeyspace;
 pub use database::TestDatabase;
+pub use forgetful::Forgetful;
 pub use pgbouncer::PgBouncer;
 pub use postgrest::{Fault, Postgrest, Preferences, Reply, Request};
 pub use private::PrivateCluster;

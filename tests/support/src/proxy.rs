@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -41,6 +41,7 @@ struct Shared {
     /// The mode the listener has brought about.
     listening: watch::Sender<bool>,
     open: AtomicUsize,
+    asked_bytes: AtomicU64,
 }
 
 enum Upstream {
@@ -83,6 +84,7 @@ impl TcpProxy {
             cuts: cuts_seen,
             listening: watch::Sender::new(true),
             open: AtomicUsize::new(0),
+            asked_bytes: AtomicU64::new(0),
         });
         Self {
             accepting: tokio::spawn(accept(Arc::clone(&shared), listener, address)),
@@ -132,6 +134,12 @@ impl TcpProxy {
     #[must_use]
     pub fn open(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes went to the server so far.
+    #[must_use]
+    pub fn asked_bytes(&self) -> u64 {
+        self.shared.asked_bytes.load(Ordering::SeqCst)
     }
 }
 
@@ -219,15 +227,23 @@ where
     let (client_read, client_write) = tokio::io::split(client);
     let (server_read, server_write) = tokio::io::split(server);
     tokio::select! {
-        () = one_way(shared, client_read, server_write) => {}
-        () = one_way(shared, server_read, client_write) => {}
+        () = one_way(shared, client_read, server_write, Some(&shared.asked_bytes)) => {}
+        () = one_way(shared, server_read, client_write, None) => {}
     }
 }
 
-async fn one_way(shared: &Shared, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+async fn one_way(
+    shared: &Shared,
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    count: Option<&AtomicU64>,
+) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         wait_to_pass(shared).await;
+        if let Some(count) = count {
+            count.fetch_add(length as u64, Ordering::SeqCst);
+        }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

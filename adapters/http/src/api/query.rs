@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use athena_application::use_cases::{Call, Query};
 use athena_application::{Framing, Gateway};
-use athena_domain::query::{CallRequest, RawRequest, SqlRequest};
+use athena_domain::query::{CallRequest, DatabaseKind, RawRequest, SqlRequest};
 use athena_domain::rows::RowFormat;
+use poem::http::StatusCode;
 use poem::{Body, Request, Response};
 use poem_openapi::OpenApi;
 
@@ -120,7 +121,8 @@ impl QueryApi {
         let framing = Framing { open: SQL_OPEN, ..Framing::BARE };
         let (client, driver) = (&admitted.client, Some(body.driver));
         let outcome = self.query.run(client, &body.statement, driver, framing, admitted.context).await;
-        let queried = outcome.map_err(|error| error::from_application(error, scene))?;
+        let kind = body.driver.kind;
+        let queried = outcome.map_err(|error| in_words_of(kind, error::from_application(error, scene)))?;
         Ok(sql_answer(queried, &body))
     }
 
@@ -136,4 +138,24 @@ impl QueryApi {
         let outcome = self.call.run(&admitted.client, &body, admitted.context).await;
         Ok(call_answer(&outcome.map_err(|error| error::from_application(error, scene))?))
     }
+}
+
+/// A failure of the database, under the titles that a kind of database has on `/query/sql` (contract 11).
+fn in_words_of(kind: DatabaseKind, mut failure: Box<Failure>) -> Box<Failure> {
+    let text = failure.error.take().unwrap_or_else(|| failure.message.clone());
+    let (title, error) = match (kind, failure.code, failure.status) {
+        (DatabaseKind::Cql, "connection_error", _) => (
+            "Athena server is not reachable",
+            format!("Connection error: {text}. Ensure ScyllaDB is running on the configured port."),
+        ),
+        (DatabaseKind::Cql, _, StatusCode::INTERNAL_SERVER_ERROR) => {
+            ("Query execution failed", format!("Athena error: {text}"))
+        }
+        (DatabaseKind::Supabase, _, StatusCode::INTERNAL_SERVER_ERROR) => {
+            ("Query execution failed", format!("Supabase error: {text}"))
+        }
+        _ => return failure.error(text),
+    };
+    failure.message = title.into();
+    failure.error(error)
 }

@@ -30,7 +30,7 @@ pub fn refused(judgement: &Judgement, client: &ClientName) -> Box<Failure> {
         AuthReason::Expired => unauthorized("Expired API key", "The API key has expired."),
         AuthReason::ClientMismatch => {
             let bound = judgement.key.as_ref().and_then(|key| key.clients.as_ref());
-            let mut names: Vec<&str> = bound.into_iter().flatten().map(AsRef::as_ref).collect();
+            let mut names: Vec<&str> = bound.into_iter().flat_map(|names| names.iter()).map(AsRef::as_ref).collect();
             names.sort_unstable();
             Failure::new(StatusCode::FORBIDDEN, code, "authorization", "API key client mismatch").error(format!(
                 "The API key is scoped to client '{}', not '{client}'.",

@@ -168,6 +168,7 @@ fn schema() -> Arc<Schema> {
                 column("note", "text", TypeKind::Text),
             ],
             primary_key: [0].into(),
+            inherited: false,
             cql: None,
             unique: vec![UniqueIndex {
                 name: "pkey".into(),
@@ -189,6 +190,10 @@ fn schema() -> Arc<Schema> {
 impl SchemaReader for Script {
     fn loaded(&self) -> Option<Arc<Schema>> {
         Some(schema())
+    }
+
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
     }
 
     async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {
@@ -215,12 +220,18 @@ impl SchemaReader for CqlScript {
         let relations = vec![Relation::of_cql("ks", "items", columns, table)];
         let rules = CqlRules {
             allow_filtering: true,
+            database_order: false,
             max_filtered_rows: 100,
             max_consistency: athena_domain::schema::Consistency::LocalQuorum,
             max_timeout: std::time::Duration::from_secs(30),
+            max_fetch_size: 1000,
         };
         let schema = Schema::new(relations, HashMap::new(), vec!["ks".into()]);
         Some(Arc::new(schema.speaking(Dialect::Cql(rules))))
+    }
+
+    fn has_reading(&self) -> bool {
+        self.loaded().is_some()
     }
 
     async fn refresh(&self, _: Option<&Arc<Schema>>, _: Instant) -> Result<Arc<Schema>, PortError> {
@@ -269,7 +280,7 @@ pub fn server(settings: &HttpSettings) -> (App, Arc<AtomicBool>) {
     };
     let gateway = Gateway {
         direct: None,
-        apart: Default::default(),
+        caches: Default::default(),
         memory: Default::default(),
         registry: Arc::new(registry),
         limits,

@@ -51,6 +51,7 @@ fn relations(
                 columns: Vec::new(),
                 primary_key: Box::default(),
                 unique: Vec::new(),
+                inherited: row.inherited,
                 cql: None,
             });
             (relations.len() - 1, Vec::new())

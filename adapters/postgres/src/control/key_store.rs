@@ -5,9 +5,10 @@ mod rights;
 mod statement;
 
 use athena_application::ports::{
-    KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedAccess, LoadedKey, PortError, StoredSecret,
+    KeyFields, KeyRecord, KeyStore, KeyStoreError, LoadedKey, PolicyRecord, PortError, StoredSecret,
 };
 use athena_domain::access::NewCredential;
+use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Connection as _, Postgres, Row as _};
@@ -147,7 +148,7 @@ async fn grant(connection: &mut PgConnection, key: i64, rights: &[String]) -> Re
 
 #[async_trait::async_trait]
 impl KeyStore for PostgresKeyStore {
-    async fn load(&self) -> Result<LoadedAccess, PortError> {
+    async fn load(&self, take: &mut (dyn FnMut(LoadedKey) + Send)) -> Result<Vec<PolicyRecord>, PortError> {
         // The rights of all keys are gathered once, not key by key: there may be many thousands.
         const SQL: &str = "\
             SELECT k.id, k.api_keys_id::text AS external_id, k.public_id, k.name, k.description, k.client_name, \
@@ -160,18 +161,21 @@ impl KeyStore for PostgresKeyStore {
                 FROM api_key_right_grants g JOIN api_key_rights r ON r.id = g.right_id GROUP BY g.api_key_id \
             ) g ON g.api_key_id = k.id \
             WHERE k.archived_at IS NULL";
-        let read = self.database.in_time(|connection| {
-            Box::pin(async {
-                let mut transaction =
-                    connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-                let rows = sqlx::query(SQL).fetch_all(&mut *transaction).await?;
-                let keys = rows.iter().map(loaded).collect::<Result<_, _>>()?;
-                let policy = policy::all(&mut transaction).await?;
-                transaction.commit().await?;
-                Ok(LoadedAccess { keys, policy })
-            })
-        });
-        read.await
+        let work = async {
+            let mut held = self.database.hold().await?;
+            let mut transaction = held.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            {
+                let mut rows = sqlx::query(SQL).fetch(&mut *transaction);
+                while let Some(row) = rows.try_next().await? {
+                    take(loaded(&row)?);
+                }
+            }
+            let policy = policy::all(&mut transaction).await?;
+            transaction.commit().await?;
+            held.done();
+            Ok(policy)
+        };
+        self.database.patiently(async { work.await.map_err(|error: sqlx::Error| self.failed(error)) }).await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, PortError> {

@@ -2,6 +2,7 @@
 
 mod counts;
 mod origins;
+mod tally;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
 
 use self::origins::Origins;
+use self::tally::Tally;
 use super::ControlDatabase;
 use super::log_copy::{self, Rows};
 
@@ -113,9 +115,10 @@ async fn write(
         sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
         return Ok(());
     }
+    let tally = Tally::of(batch.entries, part, origins);
     if part != Part::Requests {
-        let known = counts::keys(&mut *connection, batch.entries).await?;
-        if batch.entries.iter().any(|entry| entry.auth.as_ref().is_some_and(|auth| auth.logged)) {
+        let known = counts::keys(&mut *connection, &tally).await?;
+        if tally.has_authentications {
             let row = |rows: &mut Rows, number, entry: &LogEntry<'_>| {
                 log_copy::authentication(rows, entry, batch.id, number, &known);
             };
@@ -125,14 +128,14 @@ async fn write(
     if part != Part::Keys {
         let row = |rows: &mut Rows, _, entry: &LogEntry<'_>| log_copy::request(rows, entry);
         copy(connection, log_copy::REQUESTS, batch.entries, row).await?;
-        if batch.entries.iter().any(|entry| entry.operation.is_some()) {
+        if tally.has_operations {
             let row = |rows: &mut Rows, _, entry: &LogEntry<'_>| log_copy::operation(rows, entry);
             copy(connection, log_copy::OPERATIONS, batch.entries, row).await?;
         }
-        counts::clients(&mut *connection, batch.entries).await?;
-        counts::tables(&mut *connection, batch.entries).await?;
-        counts::connections(&mut *connection, batch.entries, origins).await?;
-        counts::seen_clients(&mut *connection, batch.entries).await?;
+        counts::clients(&mut *connection, &tally).await?;
+        counts::tables(&mut *connection, &tally).await?;
+        counts::connections(&mut *connection, &tally).await?;
+        counts::seen_clients(&mut *connection, &tally).await?;
     }
     sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
     Ok(())

@@ -13,7 +13,7 @@ impl Sessions {
             return;
         }
         let sessions = Arc::downgrade(self);
-        let period = (self.idle_timeout / 4).max(Duration::from_millis(250));
+        let period = (self.settings.idle_timeout / 4).max(Duration::from_millis(250));
         let task = tokio::spawn(async move {
             loop {
                 let Some(this) = sessions.upgrade() else { return };
@@ -31,9 +31,9 @@ impl Sessions {
 
     /// Closes connections that nobody used for a while, but for as many as are to be kept.
     fn close_idle(&self) {
-        let (idle, mut kept) = (self.idle_timeout, 0);
-        self.pool.retain(|session, _| {
-            let keep = session.last_used.elapsed() < idle || kept < self.min_connections;
+        let (idle, least, mut kept) = (self.settings.idle_timeout, self.min_connections(), 0);
+        self.built().pool.retain(|session, _| {
+            let keep = session.last_used.elapsed() < idle || kept < least;
             kept += usize::from(keep);
             keep
         });
@@ -41,13 +41,14 @@ impl Sessions {
 
     /// Opens connections up to the number that is to be kept.
     async fn fill(&self) {
-        if self.pool.status().size >= self.min_connections {
+        let (built, least) = (self.built(), self.min_connections());
+        if built.pool.status().size >= least {
             return;
         }
         // All are held until the last is open: one that is given back would be handed out again.
-        let mut held = Vec::with_capacity(self.min_connections);
-        for _ in 0..self.min_connections {
-            match self.pool.timeout_get(&self.timeouts).await {
+        let mut held = Vec::with_capacity(least);
+        for _ in 0..least {
+            match built.pool.timeout_get(&built.timeouts).await {
                 Ok(object) => held.push(object),
                 // The next round tries again.
                 Err(_) => return,
@@ -57,12 +58,13 @@ impl Sessions {
 
     /// Whether no connection is left, so that nobody has to look after them.
     fn has_rested(&self) -> bool {
-        if self.pool.status().size > 0 {
+        let pool = &self.built().pool;
+        if pool.status().size > 0 {
             return false;
         }
         self.keeping.store(false, Ordering::SeqCst);
         // A connection that was opened in between found a keeper that was about to leave.
-        self.pool.status().size == 0 || self.keeping.swap(true, Ordering::SeqCst)
+        pool.status().size == 0 || self.keeping.swap(true, Ordering::SeqCst)
     }
 }
 

@@ -36,7 +36,7 @@ impl Running {
     }
 
     pub(super) async fn begin(&mut self, begin: Begin) -> Result<(), sqlx::Error> {
-        if self.sessions.opening.is_none() {
+        if !self.sessions.behind_transaction_pooler() {
             if let Some(text) = begin.text() {
                 sqlx::raw_sql(text).execute(self.connection()).await?;
                 self.open = true;
@@ -44,7 +44,7 @@ impl Running {
             return Ok(());
         }
         let sessions = self.sessions.clone();
-        if let Some(opening) = &sessions.opening {
+        if let Some(opening) = &sessions.built().opening {
             let process = opening.begin(self.connection(), begin).await?;
             self.session().process = Some(process);
             self.open = true;
@@ -55,7 +55,7 @@ impl Running {
     /// Sends what ends the transaction. From here on the pooler may lend its server process to somebody
     /// else, so that there is nothing left that may be stopped.
     pub(crate) async fn end(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
-        if self.sessions.opening.is_some() {
+        if self.sessions.behind_transaction_pooler() {
             self.session().process = None;
         }
         sqlx::raw_sql(text).execute(self.connection()).await?;
@@ -159,7 +159,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
-            self.sessions.canceller.stop(object);
+            self.sessions.built().canceller.stop(object);
         }
     }
 }

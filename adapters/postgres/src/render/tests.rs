@@ -32,6 +32,7 @@ fn schema() -> Schema {
             column("rank", "integer", TypeKind::Int(32)),
         ],
         primary_key: Box::new([0]),
+        inherited: false,
         cql: None,
         unique: vec![UniqueIndex {
             name: "t_pkey".into(),

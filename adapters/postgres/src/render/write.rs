@@ -5,7 +5,7 @@ use athena_domain::plan::{
 };
 use athena_domain::schema::Relation;
 
-use super::{Rendered, Statement};
+use super::{Rendered, Statement, Unencodable};
 
 impl Statement {
     pub(super) fn insert(&mut self, plan: &InsertPlan) -> Rendered {
@@ -25,6 +25,7 @@ impl Statement {
                 self.sql.push(')');
             }
             InsertSource::Columns(columns) => self.columns_of_text(plan, columns)?,
+            InsertSource::Cql(_) => return Err(Unencodable("rows for CQL".into())),
             InsertSource::Rows(rows) => {
                 self.persistent = false;
                 for (index, row) in rows.iter().enumerate() {

@@ -20,17 +20,21 @@ pub(super) struct Effort {
     pub consistency: Consistency,
     /// How many of them agree on what is there, where a write depends on it.
     pub serial: SerialConsistency,
+    /// Most rows that the server sends at once.
+    pub fetch_size: i32,
 }
 
 impl Effort {
     /// The effort of a plan's statements until `deadline`.
     pub(super) fn of(plan: &Plan, settings: &ScyllaSettings, deadline: Instant) -> Self {
         let most = settings.timeout();
+        let asked = plan.tuning.fetch_size.and_then(|rows| i32::try_from(rows).ok());
         Self {
             deadline,
             timeout: plan.tuning.timeout.map_or(most, |asked| asked.min(most)),
             consistency: level(plan.tuning.consistency.unwrap_or(settings.consistency)),
             serial: settings.serial(),
+            fetch_size: asked.map_or(settings.page_size, |asked| asked.min(settings.page_size)),
         }
     }
 
@@ -46,6 +50,17 @@ impl Effort {
             SerialConsistency::LocalSerial => Consistency::LocalSerial,
         };
         Self { consistency, ..self }
+    }
+
+    /// The same for a read that sees what a conditional write of this effort sees and does. A quorum that is read has met
+    /// the one that was written; fewer may miss it, and then those that agree on such writes are asked.
+    pub(super) fn after_own_conditional_write(self) -> Self {
+        match self.consistency {
+            Consistency::LocalOne | Consistency::One | Consistency::Two | Consistency::Three => {
+                self.after_conditional_writes()
+            }
+            _ => self,
+        }
     }
 
     /// How long the next exchange may take.
@@ -65,5 +80,34 @@ pub(crate) fn level(level: schema::Consistency) -> Consistency {
         schema::Consistency::Quorum => Consistency::Quorum,
         schema::Consistency::EachQuorum => Consistency::EachQuorum,
         schema::Consistency::All => Consistency::All,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_was_written_with_a_condition_is_read_by_enough_to_see_it() {
+        let read = |consistency, serial| {
+            let effort = Effort {
+                deadline: Instant::now(),
+                timeout: Duration::from_secs(1),
+                consistency,
+                serial,
+                fetch_size: 1,
+            };
+            effort.after_own_conditional_write().consistency
+        };
+        let (whole, local) = (SerialConsistency::Serial, SerialConsistency::LocalSerial);
+        for few in [Consistency::LocalOne, Consistency::One, Consistency::Two, Consistency::Three] {
+            assert_eq!(read(few, local), Consistency::LocalSerial, "{few:?}");
+            assert_eq!(read(few, whole), Consistency::Serial, "{few:?}");
+        }
+        for enough in
+            [Consistency::LocalQuorum, Consistency::Quorum, Consistency::EachQuorum, Consistency::All]
+        {
+            assert_eq!(read(enough, local), enough);
+        }
     }
 }

@@ -12,9 +12,15 @@ use scylla::statement::prepared::PreparedStatement;
 
 use super::effort::Effort;
 use super::{ScyllaBackend, stale};
-use crate::failure::{Intent, PORT, failed, late};
+use crate::failure::{Intent, PORT, failed, is_forgotten, late};
 use crate::render::Statement;
 use crate::session::Session;
+
+/// How often a statement is prepared once more in one exchange.
+const REMINDERS: u32 = 6;
+
+/// How long the second time waits; each further one waits as much longer.
+const REMINDER_PAUSE: Duration = Duration::from_millis(10);
 
 /// A page, and where the next one begins.
 pub(super) type Page = (QueryResult, Option<PagingState>);
@@ -28,11 +34,43 @@ impl ScyllaBackend {
         intent: Intent,
         effort: Effort,
     ) -> Result<PreparedStatement, PortError> {
-        let prepare = session.prepare(text, self.link.settings().page_size);
+        self.ready(session.prepare(text), intent, effort).await
+    }
+
+    /// Prepares a statement once more that the server has forgotten, though the driver has just prepared it again: its
+    /// memory for statements is full, and others have taken the place of this one meanwhile. It was not carried out.
+    ///
+    /// # Errors
+    /// `forgotten`, when that has happened too often.
+    pub(super) async fn remembered(
+        &self,
+        session: &Session,
+        text: &str,
+        intent: Intent,
+        effort: Effort,
+        times: &mut u32,
+        forgotten: PortError,
+    ) -> Result<PreparedStatement, PortError> {
+        *times += 1;
+        if *times > REMINDERS {
+            return Err(forgotten);
+        }
+        // Others who were forgotten at the same time must not drive each other out for ever.
+        tokio::time::sleep(REMINDER_PAUSE.saturating_mul(*times - 1).min(effort.patience())).await;
+        self.ready(session.prepare_anew(text.to_owned()), intent, effort).await
+    }
+
+    async fn ready(
+        &self,
+        prepare: impl Future<Output = Result<PreparedStatement, PortError>>,
+        intent: Intent,
+        effort: Effort,
+    ) -> Result<PreparedStatement, PortError> {
         let mut prepared = match tokio::time::timeout_at(effort.deadline, prepare).await {
             Ok(prepared) => prepared?,
             Err(_) => return Err(PortError::new(PORT, PortErrorKind::TimedOut)),
         };
+        prepared.set_page_size(self.link.settings().page_size);
         // What changes nothing may be asked again, of another node too.
         prepared.set_is_idempotent(intent == Intent::Read);
         prepared.set_consistency(effort.consistency);
@@ -50,11 +88,23 @@ impl ScyllaBackend {
         intent: Intent,
         effort: Effort,
     ) -> Result<Page, PortError> {
-        let patience = effort.patience();
-        prepared.set_request_timeout(Some(patience));
-        let asked = session.driver().execute_single_page(prepared, values, from);
-        let (result, more) = finish(asked, intent, patience).await?;
-        Ok((result, next(more)))
+        let mut times = 0;
+        loop {
+            let patience = effort.patience();
+            prepared.set_request_timeout(Some(patience));
+            let asked = session.driver().execute_single_page(prepared, values, from.clone());
+            match finish(asked, intent, patience).await {
+                Ok((result, more)) => return Ok((result, next(more))),
+                Err(error) if is_forgotten(&error) => {
+                    let text = prepared.get_statement();
+                    let page_size = prepared.get_page_size();
+                    let anew = self.remembered(session, text, intent, effort, &mut times, error).await?;
+                    *prepared = anew;
+                    prepared.set_page_size(page_size);
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Prepares and runs a statement whose answer is one page.

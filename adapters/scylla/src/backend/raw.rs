@@ -59,7 +59,7 @@ impl ScyllaBackend {
         effort: Effort,
         done: &mut Done,
     ) -> Result<(), PortError> {
-        let mut pages = session.pages(&raw.query, self.link.settings().page_size);
+        let mut pages = session.pages(&raw.query, effort.fetch_size);
         let mut statement = Statement::new(ended(&raw.query));
         statement.set_is_idempotent(intent == Intent::Read);
         statement.set_consistency(effort.consistency);
@@ -90,7 +90,7 @@ impl ScyllaBackend {
         done: &mut Done,
     ) -> Result<(), PortError> {
         let (text, order) = markers(&ended(&raw.query));
-        let mut pages = session.pages(&text, self.link.settings().page_size);
+        let mut pages = session.pages(&text, effort.fetch_size);
         let mut prepared = self.prepared(session, text, intent, effort).await?;
         let values = self::values(params, &order, &prepared)?;
         let values: Vec<Marker<'_>> = values.iter().map(Marker::One).collect();

@@ -13,6 +13,9 @@ use super::stale;
 use crate::failure::PORT;
 use crate::value::{Scratch, cell};
 
+/// What a key takes that is remembered, besides its bytes.
+const KEY_BYTES: u64 = 48;
+
 /// Hands rows on.
 pub(super) struct Answer<'a> {
     relation: &'a Relation,
@@ -22,6 +25,8 @@ pub(super) struct Answer<'a> {
     /// Positions in `outputs` of what tells rows apart.
     distinct: &'a [usize],
     seen: HashSet<Box<[u8]>>,
+    /// Bytes of `seen`.
+    seen_bytes: u64,
     /// Rows to be left out.
     skip: u64,
     /// Rows that may still be handed on.
@@ -40,6 +45,7 @@ impl<'a> Answer<'a> {
             every: false,
             distinct: &[],
             seen: HashSet::new(),
+            seen_bytes: 0,
             skip: 0,
             left: u64::MAX,
             scratch: Scratch::new(big_numbers_as_text),
@@ -102,8 +108,16 @@ impl<'a> Answer<'a> {
                 let column = column.map_err(unreadable)?;
                 values.push((column.spec.typ(), column.slice.map(|slice| slice.as_slice())));
             }
-            if !self.distinct.is_empty() && !self.seen.insert(self.key(&places, &values)) {
-                continue;
+            if !self.distinct.is_empty() {
+                let key = self.key(&places, &values);
+                let bytes = key.len() as u64 + KEY_BYTES;
+                if !self.seen.insert(key) {
+                    continue;
+                }
+                self.seen_bytes += bytes;
+                if !sink.keep(self.seen_bytes) {
+                    return Ok(Flow::Stop);
+                }
             }
             if self.skip > 0 {
                 self.skip -= 1;

@@ -13,8 +13,8 @@ use super::ScyllaBackend;
 use super::effort::Effort;
 use super::exchange::finish;
 use super::rows::{Answer, rows, unreadable};
-use crate::failure::{Intent, PORT};
-use crate::render::{Marker, Statement, is_batch};
+use crate::failure::{Intent, PORT, is_forgotten};
+use crate::render::{Statement, Values};
 use crate::session::Session;
 
 /// The column that tells whether a conditional write was carried out.
@@ -30,7 +30,7 @@ impl ScyllaBackend {
     ) -> Result<Done, PortError> {
         let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
-        if is_batch(insert) {
+        if insert.batch != Batch::Single {
             self.batch(&session, insert, effort).await?;
             done.statements = 1;
             done.affected = insert.rows.len() as u64;
@@ -58,7 +58,12 @@ impl ScyllaBackend {
         if insert.returning.is_empty() {
             return Ok(done);
         }
-        let effort = if done.applied == Some(false) { effort.after_conditional_writes() } else { effort };
+        let effort = match insert.existing {
+            // It is another's write that is shown.
+            _ if done.applied == Some(false) => effort.after_conditional_writes(),
+            Existing::Refuses | Existing::Stays | Existing::Told => effort.after_own_conditional_write(),
+            Existing::Changes => effort,
+        };
         let keys: Vec<Vec<Restriction>> = insert.rows.iter().map(|row| insert.key(row)).collect();
         let keys: Vec<&[Restriction]> = keys.iter().map(|key| &key[..]).collect();
         let shown = Shown { outputs: &insert.returning, visible: insert.visible.as_deref() };
@@ -77,16 +82,22 @@ impl ScyllaBackend {
         let Some(first) = insert.rows.first() else { return Ok(()) };
         // Every row has the same columns, so that one text serves them all; what stands behind the values does too.
         let Statement { text, markers } = Statement::insert(insert, first);
-        let ready = self.prepared(session, text, Intent::Write, effort).await?;
+        let mut ready = self.prepared(session, text, Intent::Write, effort).await?;
         let shared = &markers[first.len()..];
-        let mut values = Vec::with_capacity(insert.rows.len());
-        for row in &insert.rows {
-            values.push(row.iter().map(Marker::One).chain(shared.iter().copied()).collect::<Vec<_>>());
-            batch.append_statement(ready.clone());
-        }
-        let patience = effort.patience();
-        batch.set_request_timeout(Some(patience));
-        let result = finish(session.driver().batch(&batch, &values), Intent::Write, patience).await?;
+        let values: Vec<Values<'_>> = insert.rows.iter().map(|row| Values { row, shared }).collect();
+        let mut times = 0;
+        let result = loop {
+            batch.statements = vec![ready.clone().into(); values.len()];
+            let patience = effort.patience();
+            batch.set_request_timeout(Some(patience));
+            match finish(session.driver().batch(&batch, &values), Intent::Write, patience).await {
+                Err(error) if is_forgotten(&error) => {
+                    let text = ready.get_statement();
+                    ready = self.remembered(session, text, Intent::Write, effort, &mut times, error).await?;
+                }
+                outcome => break outcome?,
+            }
+        };
         if insert.existing == Existing::Refuses && !applied(&result_rows(result)?)? {
             return Err(duplicate(&insert.relation));
         }
@@ -113,7 +124,7 @@ impl ScyllaBackend {
                 changed.push(&key[..]);
             }
         }
-        let mut effort = effort;
+        let mut effort = if update.added { effort } else { effort.after_own_conditional_write() };
         if update.told {
             done.applied = Some(done.affected > 0);
             if done.affected == 0 {
@@ -134,23 +145,13 @@ impl ScyllaBackend {
     ) -> Result<Done, PortError> {
         let session = self.link.session(effort.deadline).await?;
         let mut done = Done::default();
+        let Some(before) = self.before(&session, delete, sink, effort, &mut done).await? else {
+            return Ok(done);
+        };
+        let mut before = before.into_iter();
         let mut removed = Vec::new();
         for key in &delete.rows {
-            // Afterwards nobody can read it.
-            let before = match &delete.returning[..] {
-                [] if delete.timestamp.is_none() => None,
-                [] => Some(Statement::presence(&delete.relation, key)),
-                outputs => Some(Statement::row(&delete.relation, outputs, key, delete.visible())),
-            };
-            let before = match before {
-                None => None,
-                Some(statement) => {
-                    let result = self.once(&session, statement, Intent::Read, effort).await;
-                    let result = result.map_err(|error| after(error, done.affected))?;
-                    done.statements += 1;
-                    Some(rows(result)?)
-                }
-            };
+            let before = before.next();
             let statement = Statement::delete(delete, key);
             let result = self.once(&session, statement, Intent::Write, effort).await;
             let result = result.map_err(|error| after(error, done.affected))?;
@@ -195,6 +196,40 @@ impl ScyllaBackend {
         answer.announce(sink);
         done.rows = answer.rows;
         Ok(done)
+    }
+
+    /// What the rows of a removal are before it, as afterwards nobody can read them; nothing where it does not matter,
+    /// and `None` when they are too large to be kept, all of them before the first one is removed.
+    async fn before(
+        &self,
+        session: &Session,
+        delete: &CqlDelete,
+        sink: &mut dyn RowStream,
+        effort: Effort,
+        done: &mut Done,
+    ) -> Result<Option<Vec<QueryRowsResult>>, PortError> {
+        if delete.returning.is_empty() && delete.timestamp.is_none() {
+            return Ok(Some(Vec::new()));
+        }
+        let effort = match delete.timestamp {
+            None => effort.after_own_conditional_write(),
+            Some(_) => effort,
+        };
+        let (mut before, mut bytes) = (Vec::with_capacity(delete.rows.len()), 0);
+        for key in &delete.rows {
+            let statement = match &delete.returning[..] {
+                [] => Statement::presence(&delete.relation, key),
+                outputs => Statement::row(&delete.relation, outputs, key, delete.visible()),
+            };
+            let row = rows(self.once(session, statement, Intent::Read, effort).await?)?;
+            done.statements += 1;
+            bytes += row.rows_bytes_size() as u64;
+            before.push(row);
+            if !sink.keep(bytes) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(before))
     }
 
     /// Reads what was written and hands it on.

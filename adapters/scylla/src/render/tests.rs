@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use athena_domain::plan::Output;
+use athena_domain::plan::cql::Batch;
 use athena_domain::schema::{Clustering, Column, ColumnType, CqlTable, CqlType};
 
 use super::*;
@@ -60,6 +61,11 @@ fn one() -> CqlValue {
 fn reads() {
     let mut plan = read();
     assert_eq!(Statement::read(&plan, &[]).text, r#"SELECT "At", "odd""name" FROM "k"."t""#);
+    // In whatever order a caller names columns, and however often, it is one statement.
+    let mut turned = plan.clone();
+    turned.outputs.reverse();
+    turned.outputs.extend(plan.outputs.clone());
+    assert_eq!(Statement::read(&turned, &[]).text, Statement::read(&plan, &[]).text);
     plan.every = true;
     assert_eq!(Statement::read(&plan, &[]).text, r#"SELECT * FROM "k"."t""#);
     // What tells rows apart is asked for beside the rest.
@@ -93,12 +99,15 @@ fn reads() {
 
 #[test]
 fn counts() {
-    let count = CqlCount { relation: relation(), reads: Vec::new(), filtering: true };
+    let count = CqlCount { relation: relation(), reads: Vec::new(), filtering: true, most: Some(10) };
     let tests = [is(0, Test::Eq(one()))];
     assert_eq!(
         Statement::count(&count, &tests).text,
         r#"SELECT COUNT(*) FROM "k"."t" WHERE "id" = ? ALLOW FILTERING"#
     );
+    let counted = Statement::counted(&count, &tests, 11);
+    assert_eq!(counted.text, r#"SELECT "id" FROM "k"."t" WHERE "id" = ? LIMIT ? ALLOW FILTERING"#);
+    assert_eq!(counted.markers.last(), Some(&Marker::Limit(11)));
 }
 
 #[test]
@@ -118,12 +127,6 @@ fn inserts() {
     assert_eq!(statement.markers.len(), 3);
     insert.existing = Existing::Changes;
     assert!(Statement::insert(&insert, &insert.rows[0]).text.ends_with("VALUES (?, ?, ?)"));
-    insert.batch = Batch::Logged;
-    assert!(!is_batch(&insert));
-    insert.rows.push(insert.rows[0].clone());
-    assert!(is_batch(&insert));
-    insert.existing = Existing::Stays;
-    assert!(!is_batch(&insert));
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn a_uri_names_nodes_and_keyspace() {
     assert_eq!(settings.keyspace, "shop");
     assert_eq!(settings.place(), "cql [2001:db8::1]:9044,[::1]:9042,db1:9043,db2:9042/shop");
     assert_eq!(settings.consistency, Consistency::LocalQuorum);
-    assert!(!settings.allow_filtering);
+    assert!(!settings.allow_filtering && !settings.database_order);
     for scheme in ["scylla", "cassandra", "CQL"] {
         assert!(ScyllaSettings::from_uri(&format!("{scheme}://h/k")).unwrap().credentials.is_none());
     }
@@ -20,7 +20,7 @@ fn a_uri_names_nodes_and_keyspace() {
 #[test]
 fn options_are_read() {
     let settings = ScyllaSettings::from_uri(
-        "cql://h/k?consistency=ONE&datacenter=dc1&page_size=50&timeout_ms=1500&allow_filtering=true&tls=false\
+        "cql://h/k?consistency=ONE&datacenter=dc1&page_size=50&timeout_ms=1500&allow_filtering=true&database_order=true&tls=false\
          &max_concurrent=3&queue_length=0&queue_wait_ms=20&max_consistency=all",
     )
     .unwrap();
@@ -32,7 +32,7 @@ fn options_are_read() {
     assert_eq!(settings.datacenter.as_deref(), Some("dc1"));
     assert_eq!(settings.page_size, 50);
     assert_eq!(settings.timeout(), Duration::from_millis(1500));
-    assert!(settings.allow_filtering);
+    assert!(settings.allow_filtering && settings.database_order);
     assert_eq!((settings.max_concurrent, settings.queue_length), (Some(3), Some(0)));
     assert_eq!(settings.queue_wait, Some(Duration::from_millis(20)));
     let serial = |options: &str| ScyllaSettings::from_uri(&format!("cql://h/k?{options}")).unwrap().serial();

@@ -15,7 +15,7 @@ use self::encryption::{Encryption, Mode};
 use super::ScyllaSettings;
 
 /// Options, as errors list them.
-const OPTIONS: &str = "consistency, max_consistency, serial_consistency, datacenter, page_size, timeout_ms, allow_filtering, tls, sslmode, \
+const OPTIONS: &str = "consistency, max_consistency, serial_consistency, datacenter, page_size, timeout_ms, allow_filtering, database_order, tls, sslmode, \
                        sslrootcert, sslcert, sslkey, max_concurrent, \
                        queue_length, queue_wait_ms, circuit_breaker_threshold, circuit_breaker_timeout_secs, \
                        circuit_breaker_check_interval_secs";
@@ -90,6 +90,7 @@ pub(super) fn read(uri: &str) -> Result<ScyllaSettings, InvalidUri> {
         datacenter: None,
         page_size: 1000,
         allow_filtering: false,
+        database_order: false,
         statement_timeout: Duration::from_secs(30),
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(300),
@@ -141,6 +142,7 @@ fn take(
             settings.timeout = Some(Duration::from_millis(number(name, value, 1..=86_400_000)? as u64));
         }
         "allow_filtering" => settings.allow_filtering = truth(name, value)?,
+        "database_order" => settings.database_order = truth(name, value)?,
         "tls" => encryption.mode(if truth(name, value)? { Mode::Full } else { Mode::Off })?,
         "sslmode" => encryption.mode(match value {
             "disable" => Mode::Off,

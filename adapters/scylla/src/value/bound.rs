@@ -39,6 +39,12 @@ fn scalar<'b>(
     native: &NativeType,
     writer: CellWriter<'b>,
 ) -> Result<WrittenCellProof<'b>, SerializationError> {
+    if let (CqlValue::Decimal { unscaled, scale }, NativeType::Decimal) = (value, native) {
+        let mut builder = writer.into_value_builder();
+        builder.append_bytes(&scale.to_be_bytes());
+        builder.append_bytes(unscaled);
+        return builder.finish().map_err(SerializationError::new);
+    }
     let put = |bytes: &[u8]| writer.set_value(bytes).map_err(SerializationError::new);
     match (value, native) {
         (CqlValue::Text(text), NativeType::Text | NativeType::Ascii) => put(text.as_bytes()),
@@ -54,9 +60,6 @@ fn scalar<'b>(
             put(&i8::try_from(*number).map_err(|_| other_type())?.to_be_bytes())
         }
         (CqlValue::Varint(bytes), NativeType::Varint) => put(bytes),
-        (CqlValue::Decimal { unscaled, scale }, NativeType::Decimal) => {
-            put(&[&scale.to_be_bytes()[..], unscaled].concat())
-        }
         (CqlValue::Float(number), NativeType::Double) => put(&number.to_be_bytes()),
         (CqlValue::Float(number), NativeType::Float) => put(&(*number as f32).to_be_bytes()),
         (CqlValue::Uuid(id), NativeType::Uuid | NativeType::Timeuuid) => put(id),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod away;
+mod forgotten;
 mod pages;
 mod raw;
 mod reads;

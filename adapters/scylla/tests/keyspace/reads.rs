@@ -36,6 +36,9 @@ async fn rows_come_page_by_page() {
     let mut both = read(&table, vec![above(95), above(90)]);
     both.distinct = vec![0, 1];
     assert_eq!(run(both.clone()).await.0.rows, 10);
+    // What tells them apart is kept, and counts.
+    let few = super::sink(|sink| sink.most_beside = Some(200));
+    assert_eq!(bench.run_into(CqlPlan::Read(both.clone()), few).await.unwrap().0.rows, 2);
     (both.skip, both.limit) = (2, Some(5));
     let (done, sink) = run(both).await;
     assert_eq!((done.rows, done.statements), (5, 2));
@@ -51,7 +54,12 @@ async fn rows_come_page_by_page() {
     let (_, sink) = run(read(&table, vec![vec![is(0, 9)]])).await;
     assert_eq!((sink.rows.len(), sink.labels()), (0, vec!["part", "n"]));
 
-    let count = CqlCount { relation: table, reads: vec![vec![is(0, 1)], vec![is(0, 2)]], filtering: false };
+    let count = CqlCount {
+        relation: table,
+        reads: vec![vec![is(0, 1)], vec![is(0, 2)]],
+        filtering: false,
+        most: None,
+    };
     assert_eq!(bench.run(CqlPlan::Count(count)).await.unwrap().0.count, Some(200));
 }
 

@@ -8,7 +8,7 @@ use athena_domain::plan::cql::{
 use athena_domain::query::Stamp;
 use athena_domain::schema::PRIMARY_KEY;
 
-use super::{Bench, is, numbers, outputs, read};
+use super::{Bench, is, numbers, outputs, read, sink};
 
 #[tokio::test]
 async fn rows_are_written_once() {
@@ -31,8 +31,33 @@ async fn rows_are_written_once() {
     assert_eq!((done.affected, sink.rows.len()), (2, 2));
     let (done, _) = write(&[(1, 1), (2, 1)], Existing::Changes, Batch::Logged).await.unwrap();
     assert_eq!((done.affected, done.rows), (2, 2));
-    let (done, sink) = write(&[(1, 1), (3, 1)], Existing::Stays, Batch::Logged).await.unwrap();
+    let (done, sink) = write(&[(1, 1), (3, 1)], Existing::Stays, Batch::Single).await.unwrap();
     assert_eq!((done.rows, sink.rows.len()), (2, 2));
+}
+
+#[tokio::test]
+async fn rows_too_large_to_be_shown_are_not_removed() {
+    let Some(bench) = Bench::new("").await else { return };
+    let table = bench.table("numbers").await;
+    let rows = [(1, 1), (1, 2), (1, 3)];
+    bench.run(numbers(&table, &rows, Existing::Changes, Batch::Partition)).await.unwrap();
+    let delete = || {
+        CqlPlan::Delete(CqlDelete {
+            relation: table.clone(),
+            rows: rows.iter().map(|(part, n)| vec![is(0, *part), is(1, *n)]).collect(),
+            condition: Vec::new(),
+            timestamp: None,
+            told: false,
+            returning: outputs(&table),
+        })
+    };
+    // Each row takes 16 bytes: two integers with their lengths.
+    let (done, told) = bench.run_into(delete(), sink(|sink| sink.most_beside = Some(40))).await.unwrap();
+    assert_eq!((done.affected, told.rows.len()), (0, 0));
+    assert_eq!(bench.run(CqlPlan::Read(read(&table, vec![vec![]]))).await.unwrap().0.rows, 3);
+    let (done, told) = bench.run_into(delete(), sink(|sink| sink.most_beside = Some(64))).await.unwrap();
+    assert_eq!((done.affected, told.rows.len()), (3, 3));
+    assert_eq!(bench.run(CqlPlan::Read(read(&table, vec![vec![]]))).await.unwrap().0.rows, 0);
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ use athena_domain::schema::Relation;
 use super::{Call, Inexpressible, Method, Target, cannot, filter};
 
 pub(super) fn insert(plan: &InsertPlan) -> Result<Call, Inexpressible> {
+    if matches!(plan.source, InsertSource::Cql(_)) {
+        return cannot("PostgREST is not told of rows for CQL", "plan the rows for SQL");
+    }
     let relation = &plan.relation;
     let mut target = Target::new(relation);
     let names: Vec<&str> = plan.columns.iter().map(|column| &*relation.columns[*column].name).collect();
@@ -83,6 +86,7 @@ fn is_inserted(plan: &InsertPlan, column: usize, bind: &Bind) -> bool {
         InsertSource::Rows(rows) => {
             rows.iter().all(|row| row.get(place).and_then(Option::as_ref).is_some_and(same))
         }
+        InsertSource::Cql(_) => false,
     }
 }
 
@@ -164,6 +168,8 @@ fn rows(names: &[&str], source: &InsertSource) -> Vec<u8> {
             };
             array(rows.len(), row, &mut body);
         }
+        // Refused before.
+        InsertSource::Cql(_) => {}
     }
     body
 }

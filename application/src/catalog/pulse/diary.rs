@@ -29,10 +29,9 @@ pub(super) struct Diary {
 }
 
 impl Diary {
-    /// Notes a database that is to be asked at once, in the place of whichever had its name.
-    pub fn begin(&mut self, key: &str, backend: &Arc<dyn Backend>, pause: Duration) {
+    /// Notes a database that is to be asked from `due` on, in the place of whichever had its name.
+    pub fn begin(&mut self, key: &str, backend: &Arc<dyn Backend>, pause: Duration, due: Instant) {
         self.strike(key);
-        let due = Instant::now();
         let backend = Arc::downgrade(backend);
         self.usual.insert((due, key.into()));
         self.appointments
@@ -125,7 +124,7 @@ mod tests {
         let nobody: Arc<dyn Backend> = Arc::new(Nobody);
         let mut diary = Diary::default();
         for key in ["a", "b", "c"] {
-            diary.begin(key, &nobody, Duration::ZERO);
+            diary.begin(key, &nobody, Duration::ZERO, Instant::now());
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         let now = Instant::now();

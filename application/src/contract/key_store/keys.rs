@@ -5,10 +5,10 @@ use time::{Duration, OffsetDateTime};
 
 use super::{AccessStore, NOBODY, credential, named, words};
 use crate::contract::canonical;
-use crate::ports::{KeyFields, KeyStoreError, LoadedKey, StoredSecret};
+use crate::ports::{KeyFields, KeyStoreError, LoadedAccess, LoadedKey, StoredSecret};
 
 async fn loaded(store: &impl AccessStore, public_id: &str) -> Option<LoadedKey> {
-    let all = store.load().await.expect("a reading");
+    let all = LoadedAccess::read(store).await.expect("a reading");
     all.keys.into_iter().find(|key| key.record.public_id == public_id)
 }
 

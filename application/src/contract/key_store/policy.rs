@@ -3,6 +3,7 @@
 use athena_domain::access::Mode;
 
 use super::AccessStore;
+use crate::ports::LoadedAccess;
 
 pub(super) async fn names_of_clients_meet(store: &impl AccessStore) {
     let first = store.set_client(" Demo ", Mode::Enforce).await.expect("a policy");
@@ -27,7 +28,7 @@ pub(super) async fn modes_are_kept(store: &impl AccessStore) {
         assert_eq!(store.set_global(mode).await.expect("a policy").mode, mode);
         assert_eq!(global().await, mode);
         assert_eq!(store.set_client("demo", mode).await.expect("a policy").mode, mode);
-        let loaded = store.load().await.expect("a reading").policy;
+        let loaded = LoadedAccess::read(store).await.expect("a reading").policy;
         let of = |client: Option<&str>| {
             loaded.iter().find(|policy| policy.client_name.as_deref() == client).map(|policy| policy.mode)
         };

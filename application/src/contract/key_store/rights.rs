@@ -1,7 +1,7 @@
 //! Rights that can be granted.
 
 use super::{AccessStore, NOBODY, credential, named, words};
-use crate::ports::KeyStoreError;
+use crate::ports::{KeyStoreError, LoadedAccess};
 
 pub(super) async fn rights_are_named_once(store: &impl AccessStore) {
     let names = async || -> Vec<String> {
@@ -36,7 +36,7 @@ pub(super) async fn a_removed_right_is_taken_from_every_key(store: &impl AccessS
     assert_eq!(rights().await, ["gateway.write", "invoices.read"], "a new name for the same grant");
     assert!(store.delete_right(&right.id).await.expect("a removal"));
     assert_eq!(rights().await, ["gateway.write"]);
-    let loaded = store.load().await.expect("a reading");
+    let loaded = LoadedAccess::read(store).await.expect("a reading");
     let loaded = loaded.keys.iter().find(|loaded| loaded.record.id == key.id).expect("the key");
     assert_eq!(loaded.record.rights, ["gateway.write"]);
 }

@@ -7,6 +7,7 @@ use athena_domain::access::{NewCredential, RANDOM_BYTES};
 use tokio::task::JoinSet;
 
 use super::{AccessStore, credential, named, words};
+use crate::ports::LoadedAccess;
 
 pub(super) async fn no_update_is_lost<S: AccessStore>(store: Arc<S>) {
     const WRITERS: usize = 20;
@@ -35,7 +36,7 @@ pub(super) async fn rights_are_replaced_at_once<S: AccessStore>(store: Arc<S>) {
         let (store, id, sets, done) = (store.clone(), key.id.clone(), sets.clone(), done.clone());
         tasks.spawn(async move {
             while !done.load(Ordering::Relaxed) {
-                let loaded = store.load().await.expect("a reading").keys;
+                let loaded = LoadedAccess::read(&*store).await.expect("a reading").keys;
                 let seen = loaded.into_iter().find(|loaded| loaded.record.id == id).expect("the key");
                 assert!(sets.contains(&seen.record.rights), "half a set: {:?}", seen.record.rights);
                 tokio::task::yield_now().await;
@@ -77,7 +78,7 @@ pub(super) async fn rotations_stand_in_line<S: AccessStore>(store: Arc<S>) {
     while let Some(hash) = rotations.join_next().await {
         made.push(hash.expect("a rotation that does not panic"));
     }
-    let loaded = store.load().await.expect("a reading").keys;
+    let loaded = LoadedAccess::read(&*store).await.expect("a reading").keys;
     let held = loaded.into_iter().find(|loaded| loaded.record.id == key.id).expect("the key");
     let previous = held.previous.expect("the secret before").hash;
     assert!(made.contains(&held.secret.hash) && made.contains(&previous), "two of the new ones");

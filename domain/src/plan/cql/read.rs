@@ -6,6 +6,7 @@ use std::str::FromStr;
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 
+use super::members::identity;
 use super::{CqlValue, moment};
 use crate::error::RequestError;
 use crate::plan::{number, refusal};
@@ -75,8 +76,9 @@ fn scalar(value: &Value, ty: &CqlType) -> Option<CqlValue> {
         CqlType::Counter if is_number => word.parse().ok().map(CqlValue::Int),
         CqlType::Varint if is_number => {
             let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
+            // Before they are read: that takes the square of their number.
             let whole = digits.len() <= MAX_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-            let number = BigInt::from_str(word).ok().filter(|_| whole)?;
+            let number = whole.then(|| BigInt::from_str(word).ok()).flatten()?;
             Some(CqlValue::Varint(number.to_signed_bytes_be().into()))
         }
         CqlType::Decimal if is_number => decimal(word),
@@ -193,7 +195,7 @@ fn compound(value: &Value, ty: &CqlType, field: &str) -> Result<CqlValue, Reques
             not_empty(pairs.is_empty(), *frozen, ty, field)?;
             Ok(CqlValue::Map(pairs))
         }
-        CqlType::Udt { fields, .. } => {
+        CqlType::Udt { frozen, fields, .. } => {
             let given = json.expect_object(field).map_err(|_| refuse(value, ty, field))?.rest();
             if let Some((name, _)) =
                 given.iter().find(|(name, _)| !fields.iter().any(|(known, _)| **known == **name))
@@ -208,7 +210,9 @@ fn compound(value: &Value, ty: &CqlType, field: &str) -> Result<CqlValue, Reques
                     None => Ok(CqlValue::Null),
                 }
             };
-            fields.iter().map(of).collect::<Result<_, _>>().map(CqlValue::Udt)
+            let values: Vec<CqlValue> = fields.iter().map(of).collect::<Result<_, _>>()?;
+            not_empty(values.iter().all(|value| *value == CqlValue::Null), *frozen, ty, field)?;
+            Ok(CqlValue::Udt(values))
         }
         _ => listed(elements(json)?, ty, field),
     }
@@ -273,7 +277,7 @@ fn not_twice<'a>(
 ) -> Result<(), RequestError> {
     let mut seen = HashSet::new();
     for member in members {
-        if !seen.insert(format!("{member:?}")) {
+        if !seen.insert(identity(member)) {
             return Err(refusal::of_value(
                 field,
                 format!("'{field}' has one {what} twice, which its type cannot keep"),
@@ -283,7 +287,8 @@ fn not_twice<'a>(
     Ok(())
 }
 
-/// A collection without elements is null as soon as it is written, unless it is frozen.
+/// A collection without elements, or a user-defined type without values, is null as soon as it is written, unless it is
+/// frozen.
 fn not_empty(empty: bool, frozen: bool, ty: &CqlType, field: &str) -> Result<(), RequestError> {
     if empty && !frozen {
         let message = format!(

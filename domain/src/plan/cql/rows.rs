@@ -52,7 +52,8 @@ pub(super) fn keys(
         .iter()
         .map(|column| (*column, columns.iter().position(|written| written == column)))
         .collect();
-    let (mut seen, mut partitions) = (HashSet::new(), HashSet::new());
+    let (mut seen, mut partitions) = (HashSet::with_capacity(rows.len()), HashSet::new());
+    let mut last: Option<Vec<_>> = None;
     for (nth, row) in rows.iter().enumerate() {
         let mut key = Vec::with_capacity(places.len());
         for (column, place) in &places {
@@ -77,8 +78,10 @@ pub(super) fn keys(
                 }
             }
         }
-        if !partitions.contains(&key[..table.partition.len()]) {
-            partitions.insert(key[..table.partition.len()].to_vec());
+        // Rows mostly come partition by partition.
+        let partition = &key[..table.partition.len()];
+        if last.as_deref() != Some(partition) {
+            partitions.extend(last.replace(partition.to_vec()));
         }
         if !seen.insert(key) {
             let twice = format!("row {nth} has the primary key of an earlier one");
@@ -88,5 +91,6 @@ pub(super) fn keys(
             });
         }
     }
+    partitions.extend(last);
     Ok(partitions.len())
 }

@@ -1,8 +1,11 @@
 //! An ordinary plan → a plan for CQL that means the same, or the reason why there is none and what to do instead.
 
+use std::time::Duration;
+
 use super::access::{Access, access};
+use super::order::{ranges, sortable};
 use super::write::Writes;
-use super::{CqlCount, CqlPage, CqlPlan, CqlRead, refuse};
+use super::{CqlCount, CqlPage, CqlPlan, CqlRead, known, refuse};
 use crate::error::RequestError;
 use crate::limits::Limits;
 use crate::plan::{CountPlan, Operation, Order, Output, SelectPlan};
@@ -17,13 +20,17 @@ pub(in crate::plan) fn stage(
     operation: Operation,
     rules: CqlRules,
     limits: &Limits,
+    since_1970: Duration,
 ) -> Result<Operation, RequestError> {
+    ranges(&operation, rules)?;
+    known::columns(&operation)?;
+    let writes = Writes { limits, since_1970 };
     Ok(Operation::Cql(match operation {
         Operation::Select(select) => CqlPlan::Read(read(select, rules, limits)?),
         Operation::Count(plan) => CqlPlan::Count(count(plan, rules)?),
-        Operation::Insert(insert) => CqlPlan::Insert(Writes { limits }.insert(insert)?),
-        Operation::Update(update) => CqlPlan::Update(Writes { limits }.update(update)?),
-        Operation::Delete(delete) => CqlPlan::Delete(Writes { limits }.delete(delete)?),
+        Operation::Insert(insert) => CqlPlan::Insert(writes.insert(insert)?),
+        Operation::Update(update) => CqlPlan::Update(writes.update(update)?),
+        Operation::Delete(delete) => CqlPlan::Delete(writes.delete(delete)?),
         Operation::Cql(_) | Operation::Call(_) | Operation::Raw(_) => return Ok(operation),
     }))
 }
@@ -43,7 +50,7 @@ fn read(select: SelectPlan, rules: CqlRules, limits: &Limits) -> Result<CqlRead,
     let relation = select.relation;
     let keys = table(&relation)?;
     let access = access(&relation, keys, &select.filter, rules)?;
-    let reversed = order(&relation, keys, &access, &select.order)?;
+    let reversed = order(&relation, keys, &access, &select.order, rules)?;
     window(select.offset, select.limit, limits)?;
     if access.filtering {
         capped(select.limit, rules)?;
@@ -114,6 +121,7 @@ fn order(
     table: &CqlTable,
     access: &Access,
     order: &[Order],
+    rules: CqlRules,
 ) -> Result<bool, RequestError> {
     // A column with one value has no part in an order.
     let order: Vec<&Order> = order.iter().filter(|key| !access.fixed.contains(&key.column)).collect();
@@ -160,6 +168,7 @@ fn order(
                 ));
             }
         }
+        sortable(relation, key.column, rules)?;
     }
     Ok(reversed.unwrap_or(false))
 }
@@ -210,5 +219,6 @@ fn count(plan: CountPlan, rules: CqlRules) -> Result<CqlCount, RequestError> {
             "count the alternatives in requests of their own".to_owned(),
         ));
     }
-    Ok(CqlCount { reads: access.reads, filtering: access.filtering, relation: plan.relation })
+    let most = access.filtering.then_some(rules.max_filtered_rows);
+    Ok(CqlCount { reads: access.reads, filtering: access.filtering, most, relation: plan.relation })
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::demand::{Demand, Incomparable};
 use super::members::Members;
 use super::work::Work;
-use super::{CqlValue, Test, refuse};
+use super::{CqlValue, Test, known, refuse};
 use crate::error::RequestError;
 use crate::plan::bind::Datum;
 use crate::plan::{Bind, Filter};
@@ -311,6 +311,7 @@ impl Reading<'_> {
     }
 
     fn is(&self, column: usize, test: IsTest, holds: bool) -> Result<Vec<Term>, RequestError> {
+        known::asked(self.relation, column)?;
         let name = &self.relation.columns[column].name;
         let of = |demand: Demand| vec![Term::from([(column, demand)])];
         let equal = |flag| Demand::among(Members::one(CqlValue::Bool(flag)));

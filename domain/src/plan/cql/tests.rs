@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 mod conditional;
+mod foreign;
 mod keys;
 mod properties;
 mod reads;
@@ -143,7 +144,42 @@ fn notes() -> Relation {
     Relation::of_cql("ks", "notes", columns, CqlTable { partition: Box::new([0]), ..CqlTable::default() })
 }
 
-fn schema(allow_filtering: bool) -> Schema {
+/// `PRIMARY KEY (id, at, who, host)` with types that CQL and SQL sort differently.
+fn visits() -> Relation {
+    let columns = vec![
+        column("id", CqlType::Int(32)),
+        column("at", CqlType::TimeUuid),
+        column("who", CqlType::Uuid),
+        column("host", CqlType::Inet),
+        column("pair", CqlType::Tuple(vec![CqlType::Int(32), CqlType::Text].into())),
+        column("path", CqlType::List { frozen: true, element: Arc::new(CqlType::Int(32)) }),
+        column("n", CqlType::Int(32)),
+    ];
+    let table = CqlTable {
+        partition: Box::new([0]),
+        clustering: Box::new([
+            clustering(1, true),
+            clustering(2, false),
+            clustering(3, false),
+            clustering(5, false),
+            clustering(4, false),
+        ]),
+        ..CqlTable::default()
+    };
+    Relation::of_cql("ks", "visits", columns, table)
+}
+
+/// A table with a column of a type of the server's own.
+fn odd() -> Relation {
+    let columns = vec![
+        column("id", CqlType::Int(32)),
+        column("v", CqlType::Int(32)),
+        column("mark", CqlType::Custom("org.example.Mark".into())),
+    ];
+    Relation::of_cql("ks", "odd", columns, CqlTable { partition: Box::new([0]), ..CqlTable::default() })
+}
+
+fn schema(allow_filtering: bool, database_order: bool) -> Schema {
     let hits = Relation::of_cql(
         "ks",
         "hits",
@@ -158,15 +194,17 @@ fn schema(allow_filtering: bool) -> Schema {
     };
     let view = Relation::of_cql("ks", "by_name", users().columns, view);
     Schema::new(
-        vec![events(), users(), hits, view, rates(), scales(), notes()],
+        vec![events(), users(), hits, view, rates(), scales(), notes(), visits(), odd()],
         HashMap::new(),
         vec!["ks".into()],
     )
     .speaking(Dialect::Cql(CqlRules {
         allow_filtering,
+        database_order,
         max_filtered_rows: 1000,
         max_consistency: Consistency::LocalQuorum,
         max_timeout: std::time::Duration::from_secs(30),
+        max_fetch_size: 1000,
     }))
 }
 
@@ -174,12 +212,13 @@ fn schema(allow_filtering: bool) -> Schema {
 #[derive(Clone, Copy, Default)]
 struct Asking<'a> {
     allow_filtering: bool,
+    database_order: bool,
     authority: Option<Authority<'a>>,
 }
 
 impl Asking<'_> {
     fn plan<T>(&self, plan: impl FnOnce(Planner<'_>) -> Result<T, RequestError>) -> Result<T, RequestError> {
-        let (schema, limits) = (schema(self.allow_filtering), limits());
+        let (schema, limits) = (schema(self.allow_filtering, self.database_order), limits());
         let options = PlanOptions::default();
         plan(Planner { schema: &schema, limits: &limits, options: &options, authority: self.authority })
     }

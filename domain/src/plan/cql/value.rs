@@ -84,6 +84,9 @@ impl CqlValue {
                 (false, false) => a.total_cmp(b),
                 (a, b) => a.cmp(&b),
             }),
+            // Which of two others comes first depends on more than their bytes.
+            (Self::Uuid(a), Self::Uuid(b)) if a == b => Some(Ordering::Equal),
+            (Self::Inet(a), Self::Inet(b)) if a == b => Some(Ordering::Equal),
             (Self::Varint(a), Self::Varint(b)) => Some(integer(a).cmp(&integer(b))),
             (Self::Decimal { unscaled: a, scale: of_a }, Self::Decimal { unscaled: b, scale: of_b }) => {
                 Some(Decimal::of(a, *of_a).cmp(&Decimal::of(b, *of_b)))
@@ -137,12 +140,9 @@ impl CqlValue {
         }
     }
 
-    /// Appends what tells it from others of its type: the same for decimals that differ in their zeros only.
+    /// Appends what tells it from others of its type: the same for decimals that differ in their zeros only, and for
+    /// sets and maps whatever the order of what they hold.
     pub(super) fn tell(&self, out: &mut Vec<u8>) {
-        fn part(bytes: &[u8], out: &mut Vec<u8>) {
-            out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-            out.extend_from_slice(bytes);
-        }
         match self {
             Self::Null => out.push(0),
             Self::Unset => out.push(1),
@@ -172,26 +172,38 @@ impl CqlValue {
             }
             Self::Inet(IpAddr::V4(address)) => part(&address.octets(), out),
             Self::Inet(IpAddr::V6(address)) => part(&address.octets(), out),
-            Self::List(parts)
-            | Self::Set(parts)
-            | Self::Tuple(parts)
-            | Self::Vector(parts)
-            | Self::Udt(parts) => {
+            Self::List(parts) | Self::Tuple(parts) | Self::Vector(parts) | Self::Udt(parts) => {
                 out.extend_from_slice(&(parts.len() as u64).to_be_bytes());
                 for one in parts {
                     out.push(u8::from(matches!(one, Self::Null)));
                     one.tell(out);
                 }
             }
-            Self::Map(pairs) => {
-                out.extend_from_slice(&(pairs.len() as u64).to_be_bytes());
-                for (key, value) in pairs {
-                    key.tell(out);
-                    value.tell(out);
-                }
-            }
+            Self::Set(parts) => unordered(parts.iter().map(|one| told([one])), out),
+            Self::Map(pairs) => unordered(pairs.iter().map(|(key, value)| told([key, value])), out),
         }
     }
+}
+
+/// Appends bytes with their number, so that what follows cannot be taken for a part of them.
+fn part(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// What tells one member of a set or map from others.
+fn told<const N: usize>(values: [&CqlValue; N]) -> Vec<u8> {
+    let mut out = Vec::new();
+    values.iter().for_each(|value| value.tell(&mut out));
+    out
+}
+
+/// Appends what tells a set or map of these members from others.
+fn unordered(members: impl Iterator<Item = Vec<u8>>, out: &mut Vec<u8>) {
+    let mut members: Vec<Vec<u8>> = members.collect();
+    members.sort_unstable();
+    out.extend_from_slice(&(members.len() as u64).to_be_bytes());
+    members.iter().for_each(|member| part(member, out));
 }
 
 /// A decimal as `0.digits × 10^exponent`. With its digits written out, two of very different scales are compared

@@ -2,10 +2,12 @@
 //! (`IF`) is of one row, or of one partition; nothing that was written can be undone.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::access::{can_be_found, may_be_there, restrictions};
 use super::condition::{can_be_asked, demanded};
 use super::demand::Demand;
+use super::known::row_that_is_there;
 use super::members::{Identity, Members, identity};
 use super::rows::{existing, invalid, keys};
 use super::scope::{in_scope, stays_in_scope, visible};
@@ -19,11 +21,17 @@ use crate::plan::bind::Datum;
 use crate::plan::{Bind, DeletePlan, Filter, Guard, InsertPlan, InsertSource, UpdatePlan};
 use crate::schema::{CqlTable, Relation};
 
+/// How far ahead of the gateway's clock a write may be dated. Clocks differ; but what is dated later than the writes
+/// after it keeps every one of them from having an effect, and none says so.
+const MAX_AHEAD: Duration = Duration::from_secs(3600);
+
 /// Most rows of one write.
 const MAX_ROWS: usize = 100;
 
 pub(super) struct Writes<'a> {
     pub limits: &'a Limits,
+    /// The time that it is.
+    pub since_1970: Duration,
 }
 
 impl Writes<'_> {
@@ -31,10 +39,11 @@ impl Writes<'_> {
         let relation = plan.relation;
         let table = writable(&relation)?;
         can_be_kept(plan.guard)?;
-        let rows = match plan.source {
-            InsertSource::Row(row) => vec![row.into_iter().map(Some).collect()],
-            InsertSource::Rows(rows) => rows,
-            InsertSource::Columns(_) => return Err(invalid("its rows cannot be written")),
+        let mut rows = match plan.source {
+            InsertSource::Cql(rows) => rows,
+            InsertSource::Row(_) | InsertSource::Rows(_) | InsertSource::Columns(_) => {
+                return Err(invalid("its rows cannot be written"));
+            }
         };
         self.not_too_many(rows.len())?;
         if let Some(most) = plan.guard.max_affected.filter(|most| rows.len() as u64 > *most) {
@@ -48,6 +57,7 @@ impl Writes<'_> {
             true => Existing::Told,
             false => existing(&relation, plan.conflict.as_ref())?,
         };
+        row_that_is_there(&relation, existing)?;
         if plan.stamp.timestamp.is_some() && existing != Existing::Changes {
             return Err(refuse(
                 "timestamp",
@@ -56,6 +66,7 @@ impl Writes<'_> {
                 "write it as an upsert, with `on_conflict` on the primary key, or leave `timestamp` out".to_owned(),
             ));
         }
+        self.not_ahead(plan.stamp.timestamp)?;
         let several = rows.len() > 1;
         if several && plan.columns.iter().any(|column| table.statics.contains(column)) {
             return Err(refuse(
@@ -65,18 +76,14 @@ impl Writes<'_> {
             ));
         }
         let keeps_nulls = |column: usize| existing == Existing::Changes || table.statics.contains(&column);
-        let mut values = Vec::with_capacity(rows.len());
-        for row in rows {
-            let cells =
-                plan.columns.iter().zip(row).map(|(column, cell)| match cell.map(|bind| bind.datum) {
-                    Some(Datum::Cql(CqlValue::Null)) | None if keeps_nulls(*column) => CqlValue::Null,
-                    Some(Datum::Cql(CqlValue::Null)) | None => CqlValue::Unset,
-                    Some(Datum::Cql(value)) => value,
-                    Some(_) => CqlValue::Unset,
-                });
-            values.push(cells.collect::<Vec<_>>());
+        for row in &mut rows {
+            for (column, value) in plan.columns.iter().zip(row) {
+                if *value == CqlValue::Null && !keeps_nulls(*column) {
+                    *value = CqlValue::Unset;
+                }
+            }
         }
-        let partitions = keys(&relation, table, existing, &plan.columns, &values)?;
+        let partitions = keys(&relation, table, existing, &plan.columns, &rows)?;
         let batch = match (several, partitions, existing) {
             (false, ..) => Batch::Single,
             (true, 1, Existing::Refuses | Existing::Changes) => Batch::Partition,
@@ -101,13 +108,13 @@ impl Writes<'_> {
             }
         };
         if let Some(check) = &plan.check {
-            in_scope(&relation, table, check, existing, &plan.columns, &values)?;
+            in_scope(&relation, table, check, existing, &plan.columns, &rows)?;
         }
         let visible = visible(&relation, plan.check.as_ref())?;
         Ok(CqlInsert {
             visible,
             columns: plan.columns,
-            rows: values,
+            rows,
             existing,
             batch,
             stamp: plan.stamp,
@@ -198,6 +205,7 @@ impl Writes<'_> {
                 "name the rows by their primary keys only, or leave `timestamp` out".to_owned(),
             ));
         }
+        self.not_ahead(plan.timestamp)?;
         Ok(CqlDelete {
             rows,
             condition,
@@ -206,6 +214,21 @@ impl Writes<'_> {
             returning: plan.returning,
             relation,
         })
+    }
+
+    /// Checks that a write is not dated so late that those after it would do nothing.
+    fn not_ahead(&self, timestamp: Option<i64>) -> Result<(), RequestError> {
+        let latest = (self.since_1970 + MAX_AHEAD).as_micros();
+        if timestamp.is_some_and(|micros| i128::from(micros) > latest as i128) {
+            let message = format!(
+                "`timestamp` is more than {} seconds ahead of now; until then no other write of these values would have \
+                 an effect",
+                MAX_AHEAD.as_secs()
+            );
+            let fix = "give microseconds since 1970, not later than now, or leave `timestamp` out";
+            return Err(RequestError::invalid("timestamp", message).hint(fix));
+        }
+        Ok(())
     }
 
     fn not_too_many(&self, rows: usize) -> Result<(), RequestError> {

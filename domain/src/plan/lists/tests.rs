@@ -18,6 +18,7 @@ fn relation() -> Relation {
         columns: vec![column("n", "int4", TypeKind::Int(32)), column("t", "text", TypeKind::Text)],
         primary_key: Box::default(),
         unique: Vec::new(),
+        inherited: false,
         cql: None,
     }
 }

@@ -7,7 +7,7 @@ use crate::access::{ApiKey, AuthReason, RightSet, Scope};
 use crate::query::RawRequest;
 
 fn key(rights: &[&str], scope: Scope) -> ApiKey {
-    ApiKey { rights: RightSet::new(rights.iter().copied()), scope, ..ApiKey::new(1, "") }
+    ApiKey { rights: RightSet::new(rights.iter().copied()).into(), scope: scope.into(), ..ApiKey::new(1, "") }
 }
 
 fn scope(tables: Option<&str>, columns: Option<&str>, filters: Option<&str>) -> Scope {

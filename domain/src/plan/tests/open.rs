@@ -26,7 +26,7 @@ fn plan(route: &str, body: &str) -> Result<Operation, RequestError> {
 
 fn key(columns: Option<&str>, filters: Option<&str>) -> ApiKey {
     let scope = Scope::from_parts(None, None, columns, filters).unwrap();
-    ApiKey { rights: RightSet::new(["*"]), scope, ..ApiKey::new(1, "") }
+    ApiKey { rights: RightSet::new(["*"]).into(), scope: scope.into(), ..ApiKey::new(1, "") }
 }
 
 fn names(relation: &Relation, outputs: &[Output]) -> Vec<String> {
@@ -248,7 +248,7 @@ fn more_names_than_a_table_has_columns_are_refused_at_once() {
     // Who may not use the table is told that, not how many columns one has.
     let nothing = key(None, None);
     let other = ApiKey {
-        scope: Scope::from_parts(None, Some(&["other".to_owned()]), None, None).unwrap(),
+        scope: Scope::from_parts(None, Some(&["other".to_owned()]), None, None).unwrap().into(),
         ..nothing
     };
     let body = format!(r#"{{"table_name":"t","insert_body":[{}]}}"#, rows.join(","));

@@ -65,6 +65,9 @@ pub struct FetchBody {
     consistency: Option<String>,
     /// CQL: milliseconds that one page or one write may take; no more than the client's own time.
     timeout_ms: Option<u64>,
+    /// CQL: most rows that the database sends at once, from 1 to what the client's connection URI allows (`page_size`).
+    /// It changes nothing in the answer, but how much is waited for and held at a time.
+    fetch_size: Option<u64>,
 }
 
 impl Example for FetchBody {

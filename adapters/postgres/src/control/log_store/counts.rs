@@ -3,14 +3,11 @@
 //! One statement a table; rows are locked in the order of their keys, so that batches of several gateways
 //! wait for each other instead of locking each other out.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
 use athena_application::ports::{LogEntry, NOT_FOUND};
 use sqlx::postgres::PgConnection;
 
 use super::KnownKeys;
-use super::origins::Origins;
+use super::tally::{OfClient, Tally};
 
 /// `to_timestamp` goes through a double, which loses microseconds.
 macro_rules! time {
@@ -20,18 +17,8 @@ macro_rules! time {
 }
 
 /// Notes when the keys of a batch were used last, and tells which of them exist: the log refers to them.
-pub(super) async fn keys(
-    connection: &mut PgConnection,
-    entries: &[LogEntry<'_>],
-) -> Result<KnownKeys, sqlx::Error> {
-    let mut used: BTreeMap<i64, Option<i64>> = BTreeMap::new();
-    for entry in entries {
-        let Some(key) = entry.auth.as_ref().and_then(|auth| auth.key.as_ref()) else { continue };
-        let latest = used.entry(key.id).or_default();
-        if entry.verified_key().is_some() {
-            *latest = (*latest).max(Some(entry.at));
-        }
-    }
+pub(super) async fn keys(connection: &mut PgConnection, tally: &Tally<'_>) -> Result<KnownKeys, sqlx::Error> {
+    let used = &tally.keys;
     if used.is_empty() {
         return Ok(KnownKeys::new());
     }
@@ -56,41 +43,13 @@ pub(super) async fn keys(
     Ok(known.into_iter().collect())
 }
 
-#[derive(Default)]
-struct OfClient {
-    total: i64,
-    good: i64,
-    failed: i64,
-    cached: i64,
-    operations: i64,
-    request: Option<i64>,
-    operation: Option<i64>,
-}
-
 /// Adds to `client_statistics`. Must come before [`tables`]: a refresh locks them in this order.
-pub(super) async fn clients(
-    connection: &mut PgConnection,
-    entries: &[LogEntry<'_>],
-) -> Result<(), sqlx::Error> {
-    let mut counts: BTreeMap<&str, OfClient> = BTreeMap::new();
-    for entry in entries {
-        let Some(client) = entry.client.as_deref() else { continue };
-        let of = counts.entry(client).or_default();
-        of.total += 1;
-        of.good += i64::from(entry.succeeded());
-        of.failed += i64::from(entry.failed());
-        of.cached += i64::from(entry.cached);
-        of.request = of.request.max(Some(entry.at));
-        if entry.operation.is_some() {
-            of.operations += 1;
-            of.operation = of.operation.max(Some(entry.at));
-        }
-    }
+pub(super) async fn clients(connection: &mut PgConnection, tally: &Tally<'_>) -> Result<(), sqlx::Error> {
+    let counts = &tally.clients;
     if counts.is_empty() {
         return Ok(());
     }
     let column = |value: fn(&OfClient) -> i64| counts.values().map(value).collect::<Vec<_>>();
-    let time = |value: fn(&OfClient) -> Option<i64>| counts.values().map(value).collect::<Vec<_>>();
     sqlx::query(concat!(
         "INSERT INTO client_statistics AS kept (client_name, total_requests, successful_requests, \
          failed_requests, total_cached_requests, total_operations, last_request_at, last_operation_at) \
@@ -116,27 +75,16 @@ pub(super) async fn clients(
     .bind(column(|of| of.failed))
     .bind(column(|of| of.cached))
     .bind(column(|of| of.operations))
-    .bind(time(|of| of.request))
-    .bind(time(|of| of.operation))
+    .bind(column(|of| of.request))
+    .bind(counts.values().map(|of| of.operation).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
 /// Adds to `client_table_statistics`.
-pub(super) async fn tables(
-    connection: &mut PgConnection,
-    entries: &[LogEntry<'_>],
-) -> Result<(), sqlx::Error> {
-    let mut counts: BTreeMap<(&str, &str, &str), (i64, i64, i64)> = BTreeMap::new();
-    for entry in entries {
-        let (Some(client), Some(operation)) = (entry.client.as_deref(), &entry.operation) else { continue };
-        let Some(table) = operation.table.as_deref().filter(|table| !table.is_empty()) else { continue };
-        let (total, failed, at) = counts.entry((client, table, &operation.name)).or_default();
-        *total += 1;
-        *failed += i64::from(entry.failed());
-        *at = (*at).max(entry.at);
-    }
+pub(super) async fn tables(connection: &mut PgConnection, tally: &Tally<'_>) -> Result<(), sqlx::Error> {
+    let counts = &tally.tables;
     if counts.is_empty() {
         return Ok(());
     }
@@ -156,42 +104,25 @@ pub(super) async fn tables(
     .bind(counts.keys().map(|key| key.0).collect::<Vec<_>>())
     .bind(counts.keys().map(|key| key.1).collect::<Vec<_>>())
     .bind(counts.keys().map(|key| key.2).collect::<Vec<_>>())
-    .bind(counts.values().map(|count| count.0).collect::<Vec<_>>())
-    .bind(counts.values().map(|count| count.1).collect::<Vec<_>>())
-    .bind(counts.values().map(|count| count.2).collect::<Vec<_>>())
+    .bind(counts.values().map(|of| of.total).collect::<Vec<_>>())
+    .bind(counts.values().map(|of| of.failed).collect::<Vec<_>>())
+    .bind(counts.values().map(|of| of.last).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
 /// Adds to the registry of live connections (contract 19.4): one row a key, the latest request's values.
-pub(super) async fn connections(
-    connection: &mut PgConnection,
-    entries: &[LogEntry<'_>],
-    origins: &Mutex<Origins>,
-) -> Result<(), sqlx::Error> {
-    type Hit<'e> = (i64, &'e LogEntry<'e>, i64, &'e str);
-    let mut hits: BTreeMap<String, Hit<'_>> = BTreeMap::new();
-    for entry in entries {
-        let origin = entry.origin.as_deref().map_or(NOT_FOUND, |origin| {
-            origins.lock().unwrap_or_else(PoisonError::into_inner).kept(origin, entry.at)
-        });
-        let Some(key) = entry.registry_key(origin) else { continue };
-        let (count, last, first, _) = hits.entry(key).or_insert((0, entry, entry.at, origin));
-        *count += 1;
-        *first = (*first).min(entry.at);
-        if entry.at >= last.at {
-            *last = entry;
-        }
-    }
+pub(super) async fn connections(connection: &mut PgConnection, tally: &Tally<'_>) -> Result<(), sqlx::Error> {
+    let hits = &tally.connections;
     if hits.is_empty() {
         return Ok(());
     }
     let texts = |value: for<'a> fn(&'a LogEntry<'_>) -> Option<&'a str>| {
-        hits.values().map(|(_, last, ..)| value(last)).collect::<Vec<Option<&str>>>()
+        hits.values().map(|hits| value(hits.last)).collect::<Vec<Option<&str>>>()
     };
     let flags =
-        |value: fn(&LogEntry<'_>) -> bool| hits.values().map(|(_, last, ..)| value(last)).collect::<Vec<_>>();
+        |value: fn(&LogEntry<'_>) -> bool| hits.values().map(|hits| value(hits.last)).collect::<Vec<_>>();
     sqlx::query(concat!(
         "INSERT INTO gateway_connection_registry_realtime AS kept (registry_key, client_name, ipv4, athena_url, \
          api_key_public_id, api_key_external_id, api_key_internal_id, api_key_authenticated, \
@@ -220,20 +151,20 @@ pub(super) async fn connections(
     .bind(hits.keys().map(String::as_str).collect::<Vec<_>>())
     .bind(texts(|entry| entry.client.as_deref()))
     .bind(texts(|entry| entry.address.as_deref().or(Some(NOT_FOUND))))
-    .bind(hits.values().map(|(.., origin)| *origin).collect::<Vec<_>>())
+    .bind(hits.values().map(|hits| hits.origin).collect::<Vec<_>>())
     .bind(texts(|entry| entry.verified_key().map(|key| &*key.public_id)))
     .bind(texts(|entry| entry.verified_key().map(|key| &*key.external_id)))
-    .bind(hits.values().map(|(_, last, ..)| last.verified_key().map(|key| key.id)).collect::<Vec<_>>())
+    .bind(hits.values().map(|hits| hits.last.verified_key().map(|key| key.id)).collect::<Vec<_>>())
     .bind(flags(|entry| entry.verified_key().is_some()))
     .bind(flags(|entry| entry.auth.as_ref().is_some_and(|auth| auth.authorized)))
     .bind(texts(|entry| Some(&entry.method)))
     .bind(texts(|entry| Some(&entry.path)))
     .bind(texts(|entry| entry.user_agent.as_deref().or(Some(NOT_FOUND))))
     .bind(texts(|entry| Some(&entry.request_id)))
-    .bind(hits.values().map(|(_, last, ..)| i32::from(last.status)).collect::<Vec<_>>())
-    .bind(hits.values().map(|(count, ..)| *count).collect::<Vec<_>>())
-    .bind(hits.values().map(|(_, _, first, _)| *first).collect::<Vec<_>>())
-    .bind(hits.values().map(|(_, last, ..)| last.at).collect::<Vec<_>>())
+    .bind(hits.values().map(|hits| i32::from(hits.last.status)).collect::<Vec<_>>())
+    .bind(hits.values().map(|hits| hits.count).collect::<Vec<_>>())
+    .bind(hits.values().map(|hits| hits.first).collect::<Vec<_>>())
+    .bind(hits.values().map(|hits| hits.last.at).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
@@ -242,15 +173,9 @@ pub(super) async fn connections(
 /// Notes when clients were seen last.
 pub(super) async fn seen_clients(
     connection: &mut PgConnection,
-    entries: &[LogEntry<'_>],
+    tally: &Tally<'_>,
 ) -> Result<(), sqlx::Error> {
-    let mut seen: BTreeMap<&str, i64> = BTreeMap::new();
-    for entry in entries {
-        if let Some(client) = entry.client.as_deref() {
-            let at = seen.entry(client).or_insert(entry.at);
-            *at = (*at).max(entry.at);
-        }
-    }
+    let seen = &tally.clients;
     if seen.is_empty() {
         return Ok(());
     }
@@ -263,7 +188,7 @@ pub(super) async fn seen_clients(
          WHERE athena_clients.id = locked.id"
     ))
     .bind(seen.keys().copied().collect::<Vec<_>>())
-    .bind(seen.values().copied().collect::<Vec<_>>())
+    .bind(seen.values().map(|of| of.request).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())

@@ -179,6 +179,34 @@ fn what_does_not_fit_is_refused_by_name_and_type() {
 }
 
 #[test]
+fn a_type_without_any_value_is_null_unless_it_is_frozen() {
+    let CqlType::Udt { name, fields, .. } = address() else { panic!("a user-defined type") };
+    let loose = CqlType::Udt { frozen: false, name, fields };
+    for empty in ["{}", r#"{"street": null}"#] {
+        let error = read(&json(empty), &loose, "c").unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (RequestCode::DataException, Some("c")), "{empty}");
+        assert!(error.message.contains("write null"), "{}", error.message);
+        let nothing = CqlValue::Udt(vec![CqlValue::Null, CqlValue::Null]);
+        assert_eq!(read(&json(empty), &address(), "c"), Ok(nothing), "{empty}");
+    }
+    assert!(read(&json(r#"{"no": 7}"#), &loose, "c").is_ok());
+}
+
+#[test]
+fn too_many_digits_are_refused_before_they_are_read() {
+    let most = "9".repeat(MAX_DIGITS);
+    assert!(read(&number(&most), &CqlType::Varint, "c").is_ok());
+    // Reading so many would take minutes.
+    let more = "9".repeat(4 * 1024 * 1024);
+    let begun = std::time::Instant::now();
+    for sign in ["", "-", "+"] {
+        let error = read(&number(&format!("{sign}{more}")), &CqlType::Varint, "c").unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (RequestCode::DataException, Some("c")));
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn numbers_have_their_order() {
     let order = |a: &str, b: &str, ty: CqlType| {
         let value = |text: &str| read(&number(text), &ty, "c").unwrap();

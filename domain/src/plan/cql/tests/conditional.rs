@@ -3,7 +3,7 @@
 use super::*;
 use crate::access::{ApiKey, RightSet, Scope};
 
-const ASKING: Asking<'static> = Asking { allow_filtering: false, authority: None };
+const ASKING: Asking<'static> = Asking { allow_filtering: false, database_order: false, authority: None };
 const KEY: &str = "a eq 1; b eq 2; c eq 3; d eq 4; e eq 5";
 
 fn update(
@@ -111,7 +111,7 @@ fn an_insert_may_find_its_row() {
 }
 
 fn key(scope: Scope, rights: &[&'static str]) -> ApiKey {
-    ApiKey { rights: RightSet::new(rights.iter().copied()), scope, ..ApiKey::new(1, "") }
+    ApiKey { rights: RightSet::new(rights.iter().copied()).into(), scope: scope.into(), ..ApiKey::new(1, "") }
 }
 
 #[test]
@@ -129,11 +129,12 @@ fn the_row_that_is_there_is_shown_only_to_those_who_may_see_it() {
         let body = format!(
             r#"{{"table_name":"users","insert_body":{{"id":1,"age":1}},"if_not_exists":true{rest}}}"#
         );
-        Asking { allow_filtering: false, authority: Some(Authority::of(key)) }.insert(&body)
+        Asking { allow_filtering: false, database_order: false, authority: Some(Authority::of(key)) }
+            .insert(&body)
     };
     let change = |key: &ApiKey| {
         update(
-            Asking { allow_filtering: false, authority: Some(Authority::of(key)) },
+            Asking { allow_filtering: false, database_order: false, authority: Some(Authority::of(key)) },
             "users",
             r#"{"name":"x"}"#,
             "id eq 1",

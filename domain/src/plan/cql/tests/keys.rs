@@ -2,8 +2,8 @@
 
 use super::*;
 
-const STRICT: Asking<'static> = Asking { allow_filtering: false, authority: None };
-const LOOSE: Asking<'static> = Asking { allow_filtering: true, authority: None };
+const STRICT: Asking<'static> = Asking { allow_filtering: false, database_order: false, authority: None };
+const LOOSE: Asking<'static> = Asking { allow_filtering: true, database_order: false, authority: None };
 
 fn reads(table: &str, filter: &str) -> Result<String, RequestError> {
     let read = LOOSE.read(table, &format!(r#","conditions":{}"#, conditions(filter)))?;
@@ -82,4 +82,61 @@ fn a_row_of_static_values_alone_is_not_denied() {
     assert_eq!(refused(reads("events", "a eq 1; b eq 2; c in [1,null]")), "c");
     // Without static columns every row has its whole key.
     assert_eq!(reads("scales", "id eq 1; c is null").as_deref(), Ok(""));
+}
+
+#[test]
+fn what_sql_sorts_otherwise_is_not_ranged_or_sorted_unless_its_owner_takes_it() {
+    let owner = Asking { database_order: true, ..STRICT };
+    let at = "50554d6e-29bb-11e5-b345-feff819cdc9f";
+    let who = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+    let whole = format!(r#"id eq 1; at eq "{at}"; who eq "{who}""#);
+    // A range, also one under `not` and inside of `or`.
+    for (filter, column) in [
+        (format!(r#"id eq 1; at gt "{at}""#), "at"),
+        (format!(r#"id eq 1; at eq "{at}"; who lte "{who}""#), "who"),
+        (format!(r#"{whole}; host lt "10.0.0.1""#), "host"),
+        (format!("id eq 1; not at.lt.{at}"), "at"),
+        (format!("id eq 1; or at.lt.{at},at.gt.{at}"), "at"),
+    ] {
+        let rest = format!(r#","conditions":{}"#, conditions(&filter));
+        for asking in [STRICT, LOOSE] {
+            assert_eq!(refused(asking.read("visits", &rest)), column, "{filter}");
+            let body = format!(r#"{{"table_name":"visits"{rest}}}"#);
+            assert_eq!(refused(asking.delete(&body)), column, "{filter}");
+            let body = format!(r#"{{"table_name":"visits","columns":["id"],"count":"exact"{rest}}}"#);
+            assert_eq!(refused(asking.fetch(&body, RowFormat::Json)), column, "{filter}");
+        }
+        let read = owner.read("visits", &rest).unwrap_or_else(|error| panic!("{filter}: {error:?}"));
+        assert!(!read.filtering && !read.reads.is_empty(), "{filter}");
+    }
+    let error = STRICT
+        .read("visits", &format!(r#","conditions":{}"#, conditions(&format!(r#"id eq 1; at gt "{at}""#))))
+        .unwrap_err();
+    assert!(
+        error.message.contains("timeuuid") && error.message.contains("by their time"),
+        "{}",
+        error.message
+    );
+    assert!(error.hint.unwrap().contains("database_order=true"));
+    // What is not equal is on either side, whatever the order.
+    let rest = format!(r#","conditions":{}"#, conditions(&format!(r#"id eq 1; at neq "{at}""#)));
+    let neither = STRICT.read("visits", &rest).unwrap();
+    assert_eq!((neither.reads.len(), neither.distinct.len()), (2, 0), "no row is on both");
+    // A sort by such a column, and by one that comes behind it.
+    for (filter, sort) in [
+        ("id eq 1".to_owned(), r#"{"field":"at","direction":"desc"}"#),
+        (format!(r#"id eq 1; at eq "{at}""#), r#"{"field":"who"}"#),
+        (whole.clone(), r#"{"field":"host"}"#),
+        (format!(r#"{whole}; host eq "::1""#), r#"[{"field":"path"},{"field":"pair"}]"#),
+    ] {
+        let rest = format!(r#","conditions":{},"sort_by":{sort}"#, conditions(&filter));
+        assert_eq!(refused(STRICT.read("visits", &rest)), "sort_by", "{filter} {sort}");
+        assert!(owner.read("visits", &rest).is_ok(), "{filter} {sort}");
+    }
+    // Lists of numbers come as they do in SQL, and a column with one value has no order.
+    let rest = format!(
+        r#","conditions":{},"sort_by":[{{"field":"at"}},{{"field":"path"}}]"#,
+        conditions(&format!(r#"{whole}; host eq "::1""#))
+    );
+    assert!(STRICT.read("visits", &rest).is_ok());
 }

@@ -1,16 +1,20 @@
 //! Whatever is asked of whatever table: a plan means what the request means, and needs no leave that was not given.
 
+mod kinds;
+
 use proptest::prelude::*;
 
+use self::kinds::{Kind, typed};
 use super::*;
 use crate::query::page::Window;
 use crate::query::{CompareOp, Condition, Identifier, IsTest, RelationName, Selection, Tuning, Value};
 
 const COLUMNS: usize = 5;
 
-/// A table of five `int` columns: how many make the partition key, how many the clustering key, and the indexes.
+/// A table of five columns: their types, how many make the partition key, how many the clustering key, and the indexes.
 #[derive(Debug, Clone)]
 struct Layout {
+    kinds: Vec<Kind>,
     partition: usize,
     clustering: Vec<bool>,
     indexes: Vec<Option<IndexKind>>,
@@ -18,7 +22,8 @@ struct Layout {
 
 impl Layout {
     fn relation(&self) -> Relation {
-        let columns = (0..COLUMNS).map(|at| column(&format!("c{at}"), CqlType::Int(32))).collect();
+        let columns = self.kinds.iter().enumerate();
+        let columns = columns.map(|(at, kind)| column(&format!("c{at}"), kind.ty())).collect();
         let clustering = self
             .clustering
             .iter()
@@ -39,8 +44,24 @@ impl Layout {
 fn layout() -> impl Strategy<Value = Layout> {
     let kind =
         prop_oneof![4 => Just(None), 1 => Just(Some(IndexKind::Secondary)), 1 => Just(Some(IndexKind::Sai))];
-    (1..=2_usize, prop::collection::vec(any::<bool>(), 0..=2), prop::collection::vec(kind, COLUMNS))
-        .prop_map(|(partition, clustering, indexes)| Layout { partition, clustering, indexes })
+    let ty = prop_oneof![
+        3 => Just(Kind::Int),
+        1 => Just(Kind::Text),
+        1 => Just(Kind::Timestamp),
+        1 => Just(Kind::Uuid),
+    ];
+    (
+        prop::collection::vec(ty, COLUMNS),
+        1..=2_usize,
+        prop::collection::vec(any::<bool>(), 0..=2),
+        prop::collection::vec(kind, COLUMNS),
+    )
+        .prop_map(|(kinds, partition, clustering, indexes)| Layout {
+            kinds,
+            partition,
+            clustering,
+            indexes,
+        })
 }
 
 fn condition() -> impl Strategy<Value = Condition> {
@@ -154,14 +175,12 @@ fn holds(condition: &Condition, row: &Row) -> Option<bool> {
     }
 }
 
-/// Whether the database finds a row.
-fn finds(restrictions: &[Restriction], row: &Row) -> bool {
+/// Whether the database finds a row, by its own order.
+fn finds(layout: &Layout, restrictions: &[Restriction], row: &Row) -> bool {
     restrictions.iter().all(|restriction| {
-        let cell = row[restriction.column];
-        let int = |value: &CqlValue| match value {
-            CqlValue::Int(number) => *number,
-            other => panic!("{other:?}"),
-        };
+        let kind = layout.kinds[restriction.column];
+        let cell = row[restriction.column].map(|number| kind.place(number));
+        let int = |value: &CqlValue| kind.place(kind.number(value));
         match (&restriction.test, cell) {
             (Test::Null, cell) => cell.is_none(),
             (Test::NotNull, cell) => cell.is_some(),
@@ -189,9 +208,11 @@ fn planned<T>(
 ) -> Result<T, RequestError> {
     let rules = CqlRules {
         allow_filtering,
+        database_order: false,
         max_filtered_rows: 1000,
         max_consistency: Consistency::LocalQuorum,
         max_timeout: std::time::Duration::from_secs(30),
+        max_fetch_size: 1000,
     };
     let schema =
         Schema::new(vec![layout.relation()], HashMap::new(), vec!["ks".into()]).speaking(Dialect::Cql(rules));
@@ -207,7 +228,7 @@ fn read_of(
     let request = FetchRequest {
         relation: relation_name(),
         columns: Selection::All,
-        conditions: conditions.to_vec(),
+        conditions: conditions.iter().map(|condition| typed(&layout.kinds, condition)).collect(),
         window: Window::default(),
         sort: Vec::new(),
         strip_nulls: None,
@@ -234,7 +255,7 @@ proptest! {
         let Ok(read) = read_of(&layout, &conditions, allow_filtering) else { return Ok(()) };
         for row in rows(&layout) {
             let wanted = conditions.iter().all(|condition| holds(condition, &row) == Some(true));
-            let found = read.reads.iter().filter(|restrictions| finds(restrictions, &row)).count();
+            let found = read.reads.iter().filter(|restrictions| finds(&layout, restrictions, &row)).count();
             prop_assert_eq!(found > 0, wanted, "{:?}: {}", row, all_said(&read.relation, &read.reads));
             prop_assert!(found <= 1 || !read.distinct.is_empty(), "{:?} is found {} times", row, found);
         }
@@ -278,7 +299,7 @@ proptest! {
         let request = DeleteRequest {
             relation: relation_name(),
             resource_id: None,
-            conditions: all.clone(),
+            conditions: all.iter().map(|condition| typed(&layout.kinds, condition)).collect(),
             many: true,
             columns: Selection::All,
             strip_nulls: None,
@@ -294,14 +315,14 @@ proptest! {
         let Ok(Plan { operation: Operation::Cql(CqlPlan::Delete(delete)), .. }) = plan else { return Ok(()) };
         for row in rows(&layout) {
             let wanted = all.iter().all(|condition| holds(condition, &row) == Some(true));
-            let hits = delete.rows.iter().filter(|key| finds(key, &row)).count();
-            let met = hits == 1 && finds(&delete.condition, &row);
+            let hits = delete.rows.iter().filter(|key| finds(&layout, key, &row)).count();
+            let met = hits == 1 && finds(&layout, &delete.condition, &row);
             prop_assert!(hits <= 1);
             prop_assert_eq!(met, wanted, "{:?}", row);
         }
         // A condition never holds for what is not there.
         let nothing = vec![None; COLUMNS];
-        prop_assert!(delete.condition.is_empty() || !finds(&delete.condition, &nothing));
+        prop_assert!(delete.condition.is_empty() || !finds(&layout, &delete.condition, &nothing));
     }
 
     #[test]
@@ -318,7 +339,7 @@ proptest! {
         let request = DeleteRequest {
             relation: relation_name(),
             resource_id: None,
-            conditions: (0..keys).map(key).collect(),
+            conditions: (0..keys).map(|at| typed(&layout.kinds, &key(at))).collect(),
             many: true,
             columns: Selection::All,
             strip_nulls: None,
@@ -326,7 +347,7 @@ proptest! {
             head: false,
             max_affected: None,
             dry_run: false,
-            only_if: Some(conditions.clone()),
+            only_if: Some(conditions.iter().map(|condition| typed(&layout.kinds, condition)).collect()),
             timestamp: None,
             tuning: Tuning::default(),
         };
@@ -334,9 +355,9 @@ proptest! {
         let Ok(Plan { operation: Operation::Cql(CqlPlan::Delete(delete)), .. }) = plan else { return Ok(()) };
         for row in rows(&layout) {
             let wanted = conditions.iter().all(|condition| holds(condition, &row) == Some(true));
-            prop_assert_eq!(finds(&delete.condition, &row), wanted, "{:?}: {}", row, said(&delete.relation, &delete.condition));
+            prop_assert_eq!(finds(&layout, &delete.condition, &row), wanted, "{:?}: {}", row, said(&delete.relation, &delete.condition));
         }
         let nothing = vec![None; COLUMNS];
-        prop_assert!(delete.condition.is_empty() || !finds(&delete.condition, &nothing));
+        prop_assert!(delete.condition.is_empty() || !finds(&layout, &delete.condition, &nothing));
     }
 }

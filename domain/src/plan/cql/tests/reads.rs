@@ -2,8 +2,8 @@
 
 use super::*;
 
-const STRICT: Asking<'static> = Asking { allow_filtering: false, authority: None };
-const LOOSE: Asking<'static> = Asking { allow_filtering: true, authority: None };
+const STRICT: Asking<'static> = Asking { allow_filtering: false, database_order: false, authority: None };
+const LOOSE: Asking<'static> = Asking { allow_filtering: true, database_order: false, authority: None };
 
 fn filtered(filter: &str, rest: &str) -> String {
     format!(r#","conditions":{}{rest}"#, conditions(filter))

@@ -7,7 +7,7 @@ const MOST: u64 = 2 * work::MOST_STEPS;
 
 /// Fetches and deletes with these conditions; however it ends, it ends soon. Says whether the fetch was planned.
 fn ends_soon(filter: &str) -> bool {
-    let asking = Asking { allow_filtering: true, authority: None };
+    let asking = Asking { allow_filtering: true, database_order: false, authority: None };
     let mut planned = false;
     let taken = steps(|| {
         planned = match asking.read("events", &format!(r#","conditions":{}"#, conditions(filter))) {

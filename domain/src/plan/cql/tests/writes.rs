@@ -2,7 +2,7 @@
 
 use super::*;
 
-const ASKING: Asking<'static> = Asking { allow_filtering: false, authority: None };
+const ASKING: Asking<'static> = Asking { allow_filtering: false, database_order: false, authority: None };
 
 fn inserting(table: &str, rows: &str, rest: &str) -> Result<CqlInsert, RequestError> {
     ASKING.insert(&format!(r#"{{"table_name":"{table}","insert_body":{rows}{rest}}}"#))
@@ -255,6 +255,20 @@ fn values_are_dated_and_given_an_end_where_the_database_does_it() {
     assert_eq!(delete("id in [1,2]", r#","timestamp":7"#), Ok(Some(7)));
     assert_eq!(refused(delete("id eq 1; age eq 2", r#","timestamp":7"#)), "timestamp");
     assert_eq!(refused(delete("id eq 1", r#","timestamp":7,"if":[]"#)), "timestamp");
+    // An hour ahead of now at most, which is 1970 here: what is dated later keeps the writes after it from having an effect.
+    let (latest, later) = (3_600_000_000_i64, [3_600_000_001, i64::MAX]);
+    assert!(insert(&format!(r#"{upsert},"timestamp":{latest}"#)).is_ok());
+    assert!(delete("id eq 1", &format!(r#","timestamp":{latest}"#)).is_ok());
+    for later in later {
+        for error in [
+            insert(&format!(r#"{upsert},"timestamp":{later}"#)).unwrap_err(),
+            delete("id eq 1", &format!(r#","timestamp":{later}"#)).unwrap_err(),
+        ] {
+            assert_eq!(error.code, RequestCode::InvalidField, "{error:?}");
+            assert_eq!(error.field.as_deref(), Some("timestamp"));
+            assert!(error.hint.is_some(), "{error:?}");
+        }
+    }
     assert_eq!(delete("id eq 1", r#","ttl":7"#).unwrap_err().code, RequestCode::UnknownField);
 }
 

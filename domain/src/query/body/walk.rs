@@ -1,0 +1,102 @@
+//! Through a text that is known to be JSON, one level at a time. It was checked when it came in: here only the ends of
+//! values are looked for, and nothing is as deep as the values are.
+
+/// The values inside an array or object, one after the other; in an object every name is one too.
+#[derive(Debug, Clone)]
+pub(super) struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// The values inside `text`, which is one array or object.
+    pub fn inside(text: &'a str) -> Self {
+        Self { text, at: 1 }
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        while matches!(bytes.get(self.at)?, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':') {
+            self.at += 1;
+        }
+        let start = self.at;
+        if matches!(bytes[start], b']' | b'}') {
+            return None;
+        }
+        self.at = end(bytes, start);
+        self.text.get(start..self.at)
+    }
+}
+
+/// Where the value ends that begins at `at`.
+fn end(text: &[u8], at: usize) -> usize {
+    match text.get(at) {
+        Some(b'"') => end_of_string(text, at),
+        Some(b'{' | b'[') => end_of_nested(text, at),
+        _ => {
+            let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+            text.get(at..)
+                .and_then(|rest| rest.iter().position(ends))
+                .map_or(text.len(), |length| at + length)
+        }
+    }
+}
+
+fn end_of_string(text: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while let Some(length) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += length;
+        if text[at] == b'"' {
+            return at + 1;
+        }
+        // Whatever is escaped does not end it.
+        at += 2;
+    }
+    text.len()
+}
+
+fn end_of_nested(text: &[u8], at: usize) -> usize {
+    let (mut at, mut depth) = (at, 0_usize);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => {
+                at = end_of_string(text, at);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_of_one_level_come_in_order() {
+        let check = |text: &str, expected: &[&str]| {
+            assert_eq!(Walk::inside(text).collect::<Vec<_>>(), expected, "{text}");
+        };
+        check("[]", &[]);
+        check("{ \n}", &[]);
+        check(r#"[1,"a" , null,-1.5e3,[ ],{}]"#, &["1", r#""a""#, "null", "-1.5e3", "[ ]", "{}"]);
+        check(r#"{"a":1 ,"b" :true}"#, &[r#""a""#, "1", r#""b""#, "true"]);
+        check(r#"["\"]", "\\", "\\\"}", "é,"]"#, &[r#""\"]""#, r#""\\""#, r#""\\\"}""#, r#""é,""#]);
+        check(r#"[[["]"],{"}":"{"}],1]"#, &[r#"[["]"],{"}":"{"}]"#, "1"]);
+        let deep = format!("[{}{},2]", "[".repeat(100_000), "]".repeat(100_000));
+        check(&deep, &[&deep[1..deep.len() - 3], "2"]);
+    }
+}
