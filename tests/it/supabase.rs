@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::enforcement::Plane;
-use crate::harness::{Answer, Gateway, SUPABASE_KEY, SUPABASE_KEY_ENV};
+use crate::harness::{Answer, CLIENT, Gateway, SUPABASE_KEY, SUPABASE_KEY_ENV};
 
 const SQL: &str = r#"
     CREATE TABLE things (

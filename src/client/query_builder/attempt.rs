@@ -10,9 +10,15 @@ use crate::client::error::{AthenaError, ErrorKind};
 use crate::client::transport::Form;
 
 /// A verb that changes rows.
-pub trait Write: Verb {}
+pub trait Write: Verb {
+    /// Whether the answer tells beside the rows, and not beside `data`, what became of it.
+    #[doc(hidden)]
+    const TOLD_WITHIN: bool = false;
+}
 impl Write for Insert {}
-impl Write for Update {}
+impl Write for Update {
+    const TOLD_WITHIN: bool = true;
+}
 impl Write for Delete {}
 
 /// A write that may depend on what its row is.
@@ -30,11 +36,18 @@ pub struct Attempt {
     pub row: Option<Value>,
 }
 
+/// What is told beside the rows.
 #[derive(Deserialize)]
-struct Answer {
+struct Told {
     applied: Option<bool>,
     current: Option<Value>,
-    data: Option<Value>,
+    #[serde(alias = "data")]
+    rows: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Within {
+    data: Told,
 }
 
 impl<V: Conditional> Query<'_, V> {
@@ -75,17 +88,22 @@ impl<V: Write> Query<'_, V> {
         let client = self.client;
         let (body, _) = self.body();
         let reply = client.transport.send(V::ROUTE, &body, Form::Envelope).await?;
-        let answer: Answer = serde_json::from_slice(&reply.whole().await?).map_err(|error| {
+        let body = reply.whole().await?;
+        let told = match V::TOLD_WITHIN {
+            true => serde_json::from_slice(&body).map(|Within { data }| data),
+            false => serde_json::from_slice(&body),
+        };
+        let told: Told = told.map_err(|error| {
             AthenaError::new(ErrorKind::Row, "the answer to a write cannot be read").caused_by(error)
         })?;
-        let row = match answer.data {
+        let row = match told.rows {
             Some(Value::Array(rows)) => rows.into_iter().next(),
             row => row,
         };
         // A write that depends on nothing was carried out, or there would be an error.
-        Ok(match answer.applied.unwrap_or(true) {
+        Ok(match told.applied.unwrap_or(true) {
             true => Attempt { applied: true, row },
-            false => Attempt { applied: false, row: answer.current },
+            false => Attempt { applied: false, row: told.current },
         })
     }
 }

@@ -66,7 +66,9 @@ async fn a_write_says_whether_its_conditions_held() {
     let builder = AthenaClient::builder().backend(BackendType::Scylla).url(keyspace.contact());
     let embedded = builder.database(keyspace.name()).build().await.unwrap();
     let gateway = Gateway::over(&[(CLIENT, &keyspace.uri())], "").await;
-    let remote = AthenaClient::remote(RemoteGateway::new(gateway.base.as_str(), CLIENT)).unwrap();
+    let remote =
+        AthenaClient::remote(RemoteGateway::new(gateway.base.as_str(), CLIENT).acting_for("acme", "eu"))
+            .unwrap();
     for (id, athena) in [(1, embedded), (2, remote)] {
         let reserve = |holder: &str| {
             let row = json!({"id": id, "holder": holder, "note": null});

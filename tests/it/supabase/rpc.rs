@@ -197,3 +197,47 @@ async fn keys_need_the_right_and_the_operation() {
         assert_eq!(answer.status, status, "{}", answer.text);
     }
 }
+
+#[tokio::test]
+async fn of_several_functions_the_one_is_called_whose_types_are_the_values_own() {
+    let gateway = Gateway::with(
+        "CREATE FUNCTION kind(v int) RETURNS text LANGUAGE sql AS $$SELECT 'int'$$;
+         CREATE FUNCTION kind(v text) RETURNS text LANGUAGE sql AS $$SELECT 'text'$$;
+         CREATE FUNCTION kind(v jsonb) RETURNS text LANGUAGE sql AS $$SELECT 'jsonb'$$;
+         CREATE FUNCTION kind(v boolean, more int DEFAULT 1) RETURNS text LANGUAGE sql AS $$SELECT 'boolean'$$;
+         CREATE FUNCTION lone(v text) RETURNS text LANGUAGE sql AS $$SELECT v$$;
+         CREATE FUNCTION alike() RETURNS SETOF record LANGUAGE sql AS $$SELECT 1, 2, 'x'::text AS a$$;
+         CREATE TABLE pairs (k text, n int);
+         CREATE TABLE kept (id int PRIMARY KEY, pair pairs, list pairs[]);
+         INSERT INTO kept VALUES (1, ('a', 1), ARRAY[('b', 2)::pairs]);
+         CREATE FUNCTION sum_of(pair pairs) RETURNS int LANGUAGE sql AS $$SELECT length(pair.k) + pair.n$$;",
+    )
+    .await;
+    for (body, result) in [
+        (r#"{"function":"kind","args":{"v":5}}"#, json!("int")),
+        (r#"{"function":"kind","args":{"v":"5"}}"#, json!("text")),
+        (r#"{"function":"kind","args":{"v":{"a":1}}}"#, json!("jsonb")),
+        (r#"{"function":"kind","args":{"v":true},"read_only":true}"#, json!("boolean")),
+        (r#"{"function":"kind","args":{"v":true,"more":2}}"#, json!("boolean")),
+        (r#"{"function":"lone","args":{"v":5}}"#, json!("5")),
+        (r#"{"function":"alike"}"#, json!([{"?column?": 1, "?column?_2": 2, "a": "x"}])),
+        (r#"{"function":"sum_of","args":{"pair":{"k":"abc","n":4}}}"#, json!(7)),
+    ] {
+        assert_eq!(call(&gateway, CLIENT, body).await.ok()["data"]["result"], result, "{body}");
+    }
+    let wrong = call(&gateway, CLIENT, r#"{"function":"sum_of","args":{"pair":{"k":"a","m":4}}}"#).await;
+    assert!(wrong.status == 400 && wrong.text.contains("args.pair.m"), "{}", wrong.text);
+    let unknown = call(&gateway, CLIENT, r#"{"function":"lone","args":{"w":5}}"#).await;
+    let hint = unknown.refused(400, "undefined_function")["hint"].clone();
+    assert!(!hint.as_str().expect("a hint").contains("cast"), "{hint}");
+    // Columns of a table's row type are objects, both ways.
+    let insert =
+        r#"{"table_name":"kept","insert_body":{"id":2,"pair":{"k":"c","n":3},"list":[{"k":"d","n":4}]}}"#;
+    gateway.insert(insert).await.ok();
+    let rows = gateway.fetch(r#"{"table_name":"kept","sort_by":{"field":"id"}}"#).await.rows();
+    let expected = json!([
+        {"id": 1, "pair": {"k": "a", "n": 1}, "list": [{"k": "b", "n": 2}]},
+        {"id": 2, "pair": {"k": "c", "n": 3}, "list": [{"k": "d", "n": 4}]},
+    ]);
+    assert_eq!(rows, expected);
+}
