@@ -142,6 +142,7 @@ mod tests {
             columns: columns.iter().map(column).collect(),
             primary_key: Box::default(),
             unique: Vec::new(),
+            inherited: false,
             cql: None,
         }
     }

@@ -52,13 +52,12 @@ impl Effort {
         Self { consistency, ..self }
     }
 
-    /// The same for a read that sees what a conditional write of this effort sees and does. A quorum that is read has met
-    /// the one that was written; fewer may miss it, and then those that agree on such writes are asked.
+    /// The same for a read that sees what a conditional write of this effort sees and does. Those that are read have met
+    /// one of those that were written, where they are most of the replicas; a single one may have missed it, and then
+    /// those that agree on such writes are asked.
     pub(super) fn after_own_conditional_write(self) -> Self {
         match self.consistency {
-            Consistency::LocalOne | Consistency::One | Consistency::Two | Consistency::Three => {
-                self.after_conditional_writes()
-            }
+            Consistency::LocalOne | Consistency::One => self.after_conditional_writes(),
             _ => self,
         }
     }
@@ -100,13 +99,11 @@ mod tests {
             effort.after_own_conditional_write().consistency
         };
         let (whole, local) = (SerialConsistency::Serial, SerialConsistency::LocalSerial);
-        for few in [Consistency::LocalOne, Consistency::One, Consistency::Two, Consistency::Three] {
+        for few in [Consistency::LocalOne, Consistency::One] {
             assert_eq!(read(few, local), Consistency::LocalSerial, "{few:?}");
             assert_eq!(read(few, whole), Consistency::Serial, "{few:?}");
         }
-        for enough in
-            [Consistency::LocalQuorum, Consistency::Quorum, Consistency::EachQuorum, Consistency::All]
-        {
+        for enough in [Consistency::Two, Consistency::LocalQuorum, Consistency::Quorum, Consistency::All] {
             assert_eq!(read(enough, local), enough);
         }
     }
