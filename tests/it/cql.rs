@@ -161,7 +161,11 @@ async fn a_count_that_filters_has_an_end() {
         let body = json!({"table_name": "numbers", "conditions": conditions, "limit": 1, "count": "exact"});
         gateway.fetch(&body.to_string()).await
     };
-    let of = async |conditions: Value| count(conditions).await.ok()["data"]["count"].clone();
+    let of = async |conditions: Value| {
+        let answer = count(conditions.clone()).await;
+        assert_eq!(answer.status, 200, "{conditions}: {}", answer.text);
+        answer.json()["data"]["count"].clone()
+    };
     assert_eq!(of(json!([op("gte", "n", 7)])).await, 5);
     let refused = count(json!([op("gte", "n", 6)])).await.refused(400, "limit_exceeded");
     assert_eq!(refused["details"]["limit"], json!({"name": "max_rows", "value": 5}), "{refused}");
@@ -172,6 +176,38 @@ async fn a_count_that_filters_has_an_end() {
     assert_eq!(of(json!([{"operator": "or", "value": "n.lt.3,n.gte.10"}])).await, 5);
     // What the key answers is counted to its end.
     assert_eq!(of(json!([])).await, 12);
+}
+
+/// Cassandra begins anew where a later page has room for the whole `LIMIT`.
+#[tokio::test]
+async fn a_limit_in_the_text_gives_every_row_once() {
+    let Some((gateway, keyspace)) = with(EVENTS, "").await else { return };
+    for n in 0..60 {
+        keyspace.run(&format!("INSERT INTO numbers (part, n) VALUES ({}, {n})", n % 7)).await;
+    }
+    let text = |rows: &str| format!("SELECT part, n FROM numbers {rows} ALLOW FILTERING");
+    for (rows, params, count) in [
+        ("LIMIT 5", json!(null), 5),
+        ("LIMIT 40", json!(null), 40),
+        ("LIMIT 400", json!(null), 60),
+        ("WHERE n >= 20 LIMIT\n30", json!(null), 30),
+        ("PER PARTITION LIMIT 2 LIMIT 12", json!(null), 12),
+        ("PER PARTITION LIMIT 2", json!(null), 14),
+        ("LIMIT $1", json!([40]), 40),
+        ("WHERE n >= ? LIMIT ?", json!([20, 30]), 30),
+    ] {
+        // The first time nothing is known of the rows, the second time their size is.
+        for _ in 0..2 {
+            let mut body = json!({"query": text(rows)});
+            if !params.is_null() {
+                body["params"] = params.clone();
+            }
+            let answer = gateway.raw(&body.to_string()).await.ok();
+            let found = answer["data"].as_array().unwrap_or_else(|| panic!("{answer}"));
+            let different: std::collections::HashSet<String> = found.iter().map(Value::to_string).collect();
+            assert_eq!((found.len(), different.len()), (count, count), "{rows}: {answer}");
+        }
+    }
 }
 
 /// A type that only the server knows: nothing that holds one can be read.

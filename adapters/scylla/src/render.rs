@@ -101,6 +101,15 @@ impl<'a> Statement<'a> {
         Self { text: begun, markers: Vec::new() }
     }
 
+    /// Its `LIMIT`, `u64::MAX` when it has none.
+    pub(crate) fn limit(&self) -> u64 {
+        let of = |marker: &Marker<'_>| match marker {
+            Marker::Limit(rows) => u64::try_from(*rows).ok(),
+            _ => None,
+        };
+        self.markers.iter().find_map(of).unwrap_or(u64::MAX)
+    }
+
     /// One of the reads of a plan.
     pub(crate) fn read(read: &'a CqlRead, restrictions: &'a [Restriction]) -> Self {
         let mut statement = Self::begin("SELECT ");

@@ -95,14 +95,17 @@ async fn a_write_says_whether_its_conditions_held() {
             athena.insert("seats").payload(row).field("on_conflict", "id").timestamp(micros)
         };
         let life = Duration::from_secs(600);
-        dated("later", 2_000_000_000_000_000).ttl(life).execute().await.unwrap();
+        dated("later", 1_700_000_000_000_000).ttl(life).execute().await.unwrap();
         dated("earlier", 1_000_000_000_000_000).execute().await.unwrap();
         let kept = athena.select("seats").where_eq("id", id + 10).execute().await.unwrap();
         assert_eq!(kept.rows[0]["holder"], "later");
-        let left = athena
-            .execute_cql_with("SELECT ttl(holder) AS left FROM seats WHERE id = ?", vec![json!(id + 10)]);
-        let left = left.await.unwrap().rows[0]["left"].as_u64().unwrap();
-        assert!((1..=600).contains(&left), "{left}");
+        // CQL of one's own goes to the database itself, not to a gateway.
+        if id == 1 {
+            let left = athena
+                .execute_cql_with("SELECT ttl(holder) AS left FROM seats WHERE id = ?", vec![json!(id + 10)]);
+            let left = left.await.unwrap().rows[0]["left"].as_u64().unwrap();
+            assert!((1..=600).contains(&left), "{left}");
+        }
         let unknown =
             athena.select("seats").where_eq("id", id).consistency("most").execute().await.unwrap_err();
         assert_eq!(unknown.code.as_deref(), Some("invalid_field"));

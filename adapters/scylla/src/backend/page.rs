@@ -70,7 +70,7 @@ impl ScyllaBackend {
         'reads: while let Some(restrictions) = read.reads.get(usize::from(place.read)) {
             let session = self.link.session(effort.deadline).await?;
             let statement = Statement::read(read, restrictions);
-            let mut pages = session.pages(&statement.text, effort.fetch_size);
+            let mut pages = session.pages(&statement.text, effort.fetch_size).limited(statement.limit());
             let mut prepared = self.prepared(&session, statement.text, Intent::Read, effort).await?;
             done.statements += 1;
             loop {

@@ -39,6 +39,8 @@ impl RowSizes {
 pub(crate) struct Pages<'a> {
     /// Never more rows than that.
     most: i32,
+    /// Never more rows than that after the first page.
+    most_later: i32,
     next: i32,
     known: &'a AtomicU32,
 }
@@ -51,7 +53,21 @@ impl<'a> Pages<'a> {
             0 => FIRST_ROWS,
             bytes => fitting(bytes.into()),
         };
-        Self { most, next: next.clamp(1, most.max(1)), known }
+        Self { most, most_later: most, next: next.clamp(1, most.max(1)), known }
+    }
+
+    /// The same for a statement with a `LIMIT` of its own.
+    ///
+    /// Cassandra answers a page that has room for the whole `LIMIT` without looking where the page before it ended, so
+    /// that rows would come twice: after the first page every one must be smaller.
+    pub(crate) fn limited(self, limit: u64) -> Self {
+        let fewer = i32::try_from(limit.saturating_sub(1)).unwrap_or(i32::MAX);
+        Self { most_later: fewer.min(self.most).max(1), ..self }
+    }
+
+    /// The same where the `LIMIT` is not known: no page is larger than the first one, which was not all.
+    pub(crate) fn steady(self) -> Self {
+        Self { most_later: self.next, ..self }
     }
 
     /// Rows to ask for when so many are still wanted.
@@ -61,9 +77,11 @@ impl<'a> Pages<'a> {
 
     /// Takes note of a page.
     pub(crate) fn came(&mut self, rows: usize, bytes: usize) {
+        self.next = self.next.min(self.most_later);
         let Some(each) = (bytes as u64).checked_div(rows as u64) else { return };
         let each = u32::try_from(each).unwrap_or(u32::MAX).max(1);
-        self.next = fitting(each.into()).min(self.next.saturating_mul(GROWTH)).clamp(1, self.most.max(1));
+        self.next =
+            fitting(each.into()).min(self.next.saturating_mul(GROWTH)).clamp(1, self.most_later.max(1));
         // Large rows are forgotten slowly.
         let before = self.known.load(Ordering::Relaxed);
         self.known.store(each.max(before - before / 8), Ordering::Relaxed);
@@ -102,5 +120,28 @@ mod tests {
         assert_eq!(pages(&sizes, 100, 100), [100]);
         assert_eq!(pages(&RowSizes::new(), 100, 1 << 16), [4, 32, 32, 32]);
         assert_eq!(pages(&RowSizes::new(), 100, 0), [4, 64, 32]);
+    }
+
+    #[test]
+    fn no_later_page_has_room_for_the_whole_limit() {
+        let sizes = RowSizes::new();
+        let sizes_of = |limit: Option<u64>, rows: [usize; 3]| {
+            let pages = Pages::of(&sizes, "SELECT", 1000);
+            let mut pages = match limit {
+                Some(limit) => pages.limited(limit),
+                None => pages.steady(),
+            };
+            rows.map(|rows| {
+                let size = pages.size(u64::MAX);
+                pages.came(rows, rows * 100);
+                size
+            })
+        };
+        assert_eq!(sizes_of(Some(6), [0, 0, 0]), [4, 4, 4]);
+        assert_eq!(sizes_of(None, [4, 4, 4]), [4, 4, 4]);
+        assert_eq!(sizes_of(Some(6), [5, 5, 5]), [1000, 5, 5], "the rows are known now");
+        assert_eq!(sizes_of(Some(6), [0, 0, 0]), [1000, 5, 5]);
+        assert_eq!(sizes_of(Some(1), [1, 1, 1]), [1000, 1, 1]);
+        assert_eq!(sizes_of(Some(5000), [10, 10, 10]), [1000; 3]);
     }
 }

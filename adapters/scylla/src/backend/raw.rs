@@ -59,7 +59,7 @@ impl ScyllaBackend {
         effort: Effort,
         done: &mut Done,
     ) -> Result<(), PortError> {
-        let mut pages = session.pages(&raw.query, effort.fetch_size);
+        let mut pages = limited(session.pages(&raw.query, effort.fetch_size), &raw.query);
         let mut statement = Statement::new(ended(&raw.query));
         statement.set_is_idempotent(intent == Intent::Read);
         statement.set_consistency(effort.consistency);
@@ -90,7 +90,7 @@ impl ScyllaBackend {
         done: &mut Done,
     ) -> Result<(), PortError> {
         let (text, order) = markers(&ended(&raw.query));
-        let mut pages = session.pages(&text, effort.fetch_size);
+        let mut pages = limited(session.pages(&text, effort.fetch_size), &text);
         let mut prepared = self.prepared(session, text, intent, effort).await?;
         let values = self::values(params, &order, &prepared)?;
         let values: Vec<Marker<'_>> = values.iter().map(Marker::One).collect();
@@ -153,6 +153,27 @@ async fn push(
 /// The text with an end of its last line, without which the database takes a comment there for none.
 fn ended(query: &str) -> String {
     format!("{query}\n")
+}
+
+/// The pages of a statement that may have a `LIMIT` in its text.
+fn limited<'a>(pages: Pages<'a>, query: &str) -> Pages<'a> {
+    let words = query.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '?' | '$' | ':'));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let is = |at: Option<usize>, word: &str| at.is_some_and(|at| words[at].eq_ignore_ascii_case(word));
+    let mut least = u64::MAX;
+    for at in (0..words.len()).filter(|at| is(Some(*at), "limit")) {
+        // That of each partition is another matter; not so a table `partition` of the keyspace `per`.
+        let [third, second, first] = [3, 2, 1].map(|back| at.checked_sub(back));
+        if is(first, "partition") && is(second, "per") && !is(third, "from") {
+            continue;
+        }
+        match words.get(at + 1).and_then(|word| word.parse::<u64>().ok()) {
+            Some(limit) => least = least.min(limit),
+            // A value that is bound, or a word that only looks like it.
+            None => return pages.steady(),
+        }
+    }
+    pages.limited(least)
 }
 
 /// The text with `?` for `$1` and the like, and which value each of them takes; none where the text has `?` itself.

@@ -31,7 +31,7 @@ impl ScyllaBackend {
         'reads: for restrictions in &read.reads {
             let session = self.link.session(effort.deadline).await?;
             let statement = Statement::read(read, restrictions);
-            let mut pages = session.pages(&statement.text, effort.fetch_size);
+            let mut pages = session.pages(&statement.text, effort.fetch_size).limited(statement.limit());
             let mut prepared = self.prepared(&session, statement.text, Intent::Read, effort).await?;
             let mut state = Some(PagingState::start());
             done.statements += 1;
@@ -88,7 +88,7 @@ impl ScyllaBackend {
         statement: Statement<'_>,
         effort: Effort,
     ) -> Result<u64, PortError> {
-        let mut pages = session.pages(&statement.text, effort.fetch_size);
+        let mut pages = session.pages(&statement.text, effort.fetch_size).limited(statement.limit());
         let mut prepared = self.prepared(session, statement.text, Intent::Read, effort).await?;
         let (mut sum, mut state) = (0, Some(PagingState::start()));
         while let Some(from) = state {

@@ -188,7 +188,9 @@ fn of_column(table: &str, column: &Column, cases: &mut Vec<Case>) {
         };
         let body = format!(r#"{{"table_name":"{table}",{shown}"conditions":[{text}]}}"#);
         let case = Case::read(column.name, name, body);
-        cases.push(Case { of_sql_types: column.cql.is_none(), ..case });
+        // In CQL a tuple and a vector are one value: they have no members to look for, as the arrays of jsonb do.
+        let whole = matches!(column.name, "pair" | "vec") && operator.starts_with("contain");
+        cases.push(Case { of_sql_types: column.cql.is_none() || whole, ..case });
     };
     for operator in ["eq", "neq", "gt", "gte", "lt", "lte"] {
         add(&format!("`{operator}`"), operator, middle);
