@@ -22,8 +22,9 @@ fn variable(name: &str, otherwise: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
 }
 
+/// A part of the tests, too, which run it.
 #[tokio::main]
-async fn main() -> Result<(), AthenaError> {
+pub(crate) async fn main() -> Result<(), AthenaError> {
     let gateway = RemoteGateway::new(variable("ATHENA_URL", "http://localhost:4052"), "demo")
         .key(variable("ATHENA_API_KEY", ""))
         .acting_for("acme", "acme-eu");
