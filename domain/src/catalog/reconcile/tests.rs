@@ -114,9 +114,10 @@ fn the_file_expands_its_own_template_also_beside_a_row_of_an_administrator() {
     let uri = |rows: &[ClientRecord], said: &[ConfigClient]| {
         reconcile(said, rows, &[]).clients["demo"].uri(&variables)
     };
-    assert_eq!(uri(&[known.clone()], &[client.clone()]), client.resolved);
+    let (rows, said) = (std::slice::from_ref(&known), std::slice::from_ref(&client));
+    assert_eq!(uri(rows, said), client.resolved);
     // What the file no longer says is only the catalog's word.
-    let reason = uri(&[known], &[]).expect_err("it would be sent elsewhere");
+    let reason = uri(rows, &[]).expect_err("it would be sent elsewhere");
     assert!(reason.contains("AWS_SECRET"), "{reason}");
 }
 
