@@ -165,7 +165,7 @@ async fn a_caller_who_leaves_stops_the_statement() {
         }
         assert!(until(&mut watch, 1, Duration::from_secs(10)).await, "{form} {table} never ran");
         drop(socket);
-        assert!(until(&mut watch, 0, Duration::from_millis(1500)).await, "{form} {table} still runs");
+        assert!(until(&mut watch, 0, Duration::from_secs(10)).await, "{form} {table} still runs");
     }
     gateway.fetch(r#"{"table_name":"big","limit":1}"#).await.ok();
 }

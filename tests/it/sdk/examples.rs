@@ -12,7 +12,9 @@ use crate::child::{Process, athena, output};
 mod demo;
 
 /// The programs by name.
-const PROGRAMS: [(&str, fn() -> Result<(), athena_rs::AthenaError>); 1] = [("demo", demo::main)];
+type Program = fn() -> Result<(), athena_rs::AthenaError>;
+
+const PROGRAMS: [(&str, Program); 1] = [("demo", demo::main)];
 
 /// Names the program that this one is to be.
 const PROGRAM: &str = "ATHENA_TEST_EXAMPLE";
