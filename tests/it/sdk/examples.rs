@@ -11,9 +11,10 @@ use crate::child::{Process, athena, output};
 #[path = "../../../examples/demo.rs"]
 mod demo;
 
-/// The programs by name.
+/// What an example runs.
 type Program = fn() -> Result<(), athena_rs::AthenaError>;
 
+/// The programs by name.
 const PROGRAMS: [(&str, Program); 1] = [("demo", demo::main)];
 
 /// Names the program that this one is to be.
