@@ -190,6 +190,7 @@ async fn a_limit_in_the_text_gives_every_row_once() {
         ("LIMIT 5", json!(null), 5),
         ("LIMIT 40", json!(null), 40),
         ("LIMIT 400", json!(null), 60),
+        ("LIMIT /* 900 */ 40", json!(null), 40),
         ("WHERE n >= 20 LIMIT\n30", json!(null), 30),
         ("PER PARTITION LIMIT 2 LIMIT 12", json!(null), 12),
         ("PER PARTITION LIMIT 2", json!(null), 14),

@@ -157,6 +157,10 @@ fn ended(query: &str) -> String {
 
 /// The pages of a statement that may have a `LIMIT` in its text.
 fn limited<'a>(pages: Pages<'a>, query: &str) -> Pages<'a> {
+    // A comment may stand between the word and its number.
+    if ["/*", "--", "//"].iter().any(|comment| query.contains(comment)) {
+        return pages.steady();
+    }
     let words = query.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '?' | '$' | ':'));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     let is = |at: Option<usize>, word: &str| at.is_some_and(|at| words[at].eq_ignore_ascii_case(word));
