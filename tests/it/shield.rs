@@ -91,6 +91,9 @@ const BESIDE: &str = "
     ALTER TABLE public.api_keys INHERIT app.above;
     CREATE FUNCTION app.secrets() RETURNS SETOF public.api_keys LANGUAGE sql AS 'SELECT * FROM public.api_keys';
     CREATE VIEW app.by_function AS SELECT name FROM app.secrets();
+    CREATE FUNCTION app.secret(int, int) RETURNS text LANGUAGE sql AS 'SELECT min(key_hash) FROM public.api_keys';
+    CREATE OPERATOR app.@@@ (FUNCTION = app.secret, LEFTARG = int, RIGHTARG = int);
+    CREATE VIEW app.by_operator AS SELECT 1 OPERATOR(app.@@@) 2 AS secret;
     CREATE VIEW app.by_text AS SELECT query_to_xml('SELECT * FROM api_keys', true, true, '')::text AS all;
     CREATE VIEW app.by_statistics AS SELECT tablename, most_common_vals::text AS vals FROM pg_stats;
     CREATE FOREIGN DATA WRAPPER nowhere;
@@ -125,6 +128,7 @@ async fn another_name_of_a_table_of_the_control_database_leads_no_further() {
         "heir",
         "above",
         "by_function",
+        "by_operator",
         "by_text",
         "by_statistics",
         "foreign_keys",

@@ -30,7 +30,7 @@ const LINKS: &str = r"
         UNION
         SELECT r.ev_class, NULL
         FROM rules r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-        WHERE d.refclassid = 'pg_proc'::regclass
+        WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
         UNION
         -- Numbers below 16384 are of what came with the server.
         SELECT r.ev_class, NULL
