@@ -7,7 +7,7 @@ use std::sync::Arc;
 use athena_domain::access::{Credential, Presented, choose, same_secret};
 use percent_encoding::percent_decode_str;
 use poem::Request;
-use poem::http::{HeaderMap, HeaderName, StatusCode, header};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::error::{Failure, failure};
 
@@ -22,12 +22,19 @@ static KEY_HEADERS: [HeaderName; 4] = [
 /// Parameter of the query string that may hold the admin key: pages build download links with it.
 const KEY_PARAMETER: &str = "api_key";
 
-/// The keys a request presents, in order; blank ones are left out.
-fn presented(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    KEY_HEADERS.iter().flat_map(|name| {
-        let bearer = *name == header::AUTHORIZATION;
-        let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        texts.filter_map(move |text| if bearer { bearer_token(text) } else { Some(text) })
+/// A header that may hold a key, and one of its values.
+type Given<'a> = (&'static HeaderName, &'a HeaderValue);
+
+/// What a request gives in the headers that may hold a key: values of one header stand together.
+fn given(headers: &HeaderMap) -> Vec<Given<'_>> {
+    KEY_HEADERS.iter().flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value))).collect()
+}
+
+/// The keys in there, in order.
+fn keys<'a>(given: &[Given<'a>]) -> impl Iterator<Item = &'a str> {
+    given.iter().filter_map(|(name, value)| {
+        let text = value.to_str().ok()?;
+        if **name == header::AUTHORIZATION { bearer_token(text) } else { Some(text) }
     })
 }
 
@@ -43,21 +50,18 @@ fn bearer_token(text: &str) -> Option<&str> {
 /// When one header is given several times with different values, or two of them hold different API keys: which one is
 /// meant would be anybody's guess. A token in another form is meant for somebody else.
 pub fn gateway_key(headers: &HeaderMap) -> Result<Presented<'_>, Box<Failure>> {
-    for name in &KEY_HEADERS {
-        let mut values = headers.get_all(name).iter();
-        if let Some(first) = values.next()
-            && values.any(|value| value != first)
-        {
-            return Err(failure::ambiguous_key(name));
-        }
+    let given = given(headers);
+    let differ = |pair: &&[Given<'_>]| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1;
+    if let Some([(name, _), _]) = given.windows(2).find(differ) {
+        return Err(failure::ambiguous_key(name));
     }
-    let mut keys = presented(headers).map(str::trim).filter(|text| Credential::parse(text).is_some());
-    if let Some(first) = keys.next()
-        && keys.any(|key| key != first)
+    let mut valid = keys(&given).map(str::trim).filter(|text| Credential::parse(text).is_some());
+    if let Some(first) = valid.next()
+        && valid.any(|key| key != first)
     {
         return Err(failure::different_keys());
     }
-    Ok(choose(presented(headers)).map_or(Presented::Nothing, Presented::Text))
+    Ok(choose(keys(&given)).map_or(Presented::Nothing, Presented::Text))
 }
 
 /// The static admin key (contract 5.7): the one secret of the admin routes.
@@ -92,7 +96,8 @@ impl AdminKey {
             .retry_after(60));
         };
         let parameter = query.and_then(key_parameter);
-        let candidates = presented(headers).chain(parameter.as_deref());
+        let given = given(headers);
+        let candidates = keys(&given).chain(parameter.as_deref());
         // Every candidate is compared, so that the time does not tell which one fitted.
         let fits = candidates.fold(false, |fits, key| same_secret(key, secret) | fits);
         if fits {

@@ -12,6 +12,7 @@ use athena_application::budgets::Spending;
 use athena_application::ports::{
     AuditIds, CallerAddress, Observation, Observer, OperationObservation, Stages, TraceParent,
 };
+use athena_domain::rows::escape_into;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
@@ -265,9 +266,20 @@ fn seen(request: &Request, names: &RouteNames) -> Observation {
     }
 }
 
-fn kept(headers: &HeaderMap) -> Vec<(&'static str, Box<str>)> {
-    let present = KEPT.iter().filter_map(|(name, text)| Some((*text, headers::text(headers, name)?)));
-    present.map(|(name, value)| (name, cut(value).into())).collect()
+/// The headers that may be kept, as a JSON object.
+fn kept(headers: &HeaderMap) -> Box<str> {
+    let mut text = Vec::with_capacity(256);
+    text.push(b'{');
+    let present = KEPT.iter().filter_map(|(name, label)| Some((*label, headers::text(headers, name)?)));
+    for (label, value) in present {
+        text.extend_from_slice(if text.len() == 1 { b"\"" } else { b",\"" });
+        text.extend_from_slice(label.as_bytes());
+        text.extend_from_slice(b"\":\"");
+        escape_into(cut(value), &mut text);
+        text.push(b'"');
+    }
+    text.push(b'}');
+    String::from_utf8(text).expect("texts make a text").into()
 }
 
 /// The beginning of a text, whole characters only.

@@ -1,20 +1,20 @@
 //! From what was observed to what is kept (contract 5.8, 19.3).
 
-use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use athena_application::ports::{
-    AuthObservation, LogEntry, LoggedAuth, LoggedKey, LoggedOperation, Observation, Text,
+    AuthObservation, LogEntry, LoggedAuth, LoggedKey, LoggedOperation, Observation,
 };
+use athena_domain::ClientName;
 use athena_domain::access::AuthReason;
-use serde::{Serialize, Serializer};
+use athena_domain::rows::escape_into;
+
+use crate::record::{Reader, Record, kept};
 
 /// Beginnings of the routes that are logged whatever came of the request.
 const LOGGED: [&str; 8] =
     ["/gateway/", "/query/", "/data", "/rest/", "/rpc/", "/pipelines", "/management/", "/schema/"];
-
-/// Longest text that is kept, in bytes. A failure may quote what the caller sent, whatever its size.
-const MAX_TEXT_BYTES: usize = 2048;
 
 /// Whether the request is one of the gateway's: probes, documents and admin routes are not.
 pub fn is_logged(observation: &Observation) -> bool {
@@ -34,53 +34,115 @@ fn has_row(reason: AuthReason) -> bool {
     !matches!(reason, AuthReason::StoreNotConfigured | AuthReason::PolicyUnavailable)
 }
 
-/// Writes what is kept of a request behind what `bytes` hold already.
-pub fn encode(seen: &Observation, bytes: &mut Vec<u8>) {
-    let written = postcard::to_extend(&entry(seen), std::mem::take(bytes));
-    *bytes = written.expect("texts and numbers serialise, and a vector takes every byte");
+/// Adds what is kept of a request to `record`. This runs for every request: nothing is allocated on the way.
+pub fn encode(seen: &Observation, record: &mut Record) {
+    let known = if seen.client_known { seen.client.as_ref() } else { None };
+    let message = seen.message.as_deref().or(seen.code);
+    let operation = seen.operation.as_ref().filter(|_| !seen.cached);
+    record.flags(&[
+        seen.cached,
+        operation.is_some(),
+        seen.auth.is_some(),
+        seen.auth.as_ref().is_some_and(|auth| auth.key.is_some()),
+    ]);
+    record.long(micros(seen.began));
+    record.long(seen.status.into());
+    record.text(&seen.request_id);
+    record.optional(known.map(ClientName::key));
+    record.optional(seen.client.as_ref().map(ClientName::as_str));
+    record.text(&seen.method);
+    record.text(&seen.path);
+    record.optional(seen.query.as_deref());
+    match seen.caller.ip {
+        Some(ip) => record.made(|text| address(ip, text)),
+        None => record.optional(None),
+    }
+    record.optional(seen.caller.host.as_deref());
+    record.optional(seen.caller.origin.as_deref());
+    record.optional(seen.caller.user_agent.as_deref());
+    record.made(|text| text.extend_from_slice(seen.headers.as_bytes()));
+    record.optional(seen.audit.user.as_deref());
+    record.optional(seen.audit.company.as_deref());
+    record.optional(seen.audit.organization.as_deref());
+    record.optional(message);
+    match seen.status >= 400 || seen.broken {
+        true => record.made(|text| failure(seen.code, message, text)),
+        false => record.optional(None),
+    }
+    if let Some(operation) = operation {
+        record.text(operation.name);
+        record.optional(operation.table.as_deref());
+        record.long(i64::try_from(operation.duration.as_millis()).unwrap_or(i64::MAX));
+    }
+    if let Some(auth) = &seen.auth {
+        encode_auth(auth, record);
+    }
+}
+
+fn encode_auth(auth: &AuthObservation, record: &mut Record) {
+    record.flags(&[auth.authenticated, auth.authorized, auth.mode.enforces(), has_row(auth.reason)]);
+    record.optional(auth.presented_public_id.as_deref());
+    record.text(auth.reason.logged(auth.mode));
+    record.made(|text| array(auth.required.iter().map(AsRef::as_ref), text));
+    let granted = auth.key.as_ref().filter(|_| auth.authenticated).map(|key| key.rights.names());
+    record.made(|text| array(granted.into_iter().flatten(), text));
+    if let Some(key) = &auth.key {
+        record.long(key.id);
+        record.text(&key.external_id);
+        record.text(&key.public_id);
+    }
 }
 
 /// Reads what [`encode`] has written.
-pub fn decode(bytes: &[u8]) -> Option<LogEntry<'_>> {
-    postcard::from_bytes(bytes).ok()
-}
-
-/// What is kept of a request, borrowed where that is possible: this runs for every request.
-fn entry(seen: &Observation) -> LogEntry<'_> {
-    fn own(text: Option<&str>) -> Option<Text<'_>> {
-        text.map(clean)
+pub fn decode<'a>(from: &mut Reader<'a>) -> Option<LogEntry<'a>> {
+    let [cached, has_operation, has_auth, has_key] = from.flags()?;
+    let mut entry = LogEntry {
+        at: from.long()?,
+        status: u16::try_from(from.long()?).ok()?,
+        request_id: from.text()?,
+        client: from.optional()?,
+        client_sent: from.optional()?,
+        method: from.text()?,
+        path: from.text()?,
+        query: from.optional()?,
+        address: from.optional()?,
+        host: from.optional()?,
+        origin: from.optional()?,
+        user_agent: from.optional()?,
+        headers: from.text()?,
+        user: from.optional()?,
+        company: from.optional()?,
+        organization: from.optional()?,
+        message: from.optional()?,
+        details: from.optional()?,
+        cached,
+        operation: None,
+        auth: None,
+    };
+    if has_operation {
+        entry.operation =
+            Some(LoggedOperation { name: from.text()?, table: from.optional()?, duration_ms: from.long()? });
     }
-    let known = if seen.client_known { seen.client.as_ref() } else { None };
-    let message = seen.message.as_deref().map(clean).or_else(|| seen.code.map(Text::from));
-    let details = (seen.status >= 400 || seen.broken).then(|| failure(seen.code, message.as_deref()).into());
-    let operation = seen.operation.as_ref().filter(|_| !seen.cached);
-    LogEntry {
-        at: micros(seen.began),
-        request_id: clean(&seen.request_id),
-        client: known.map(|client| client.key().into()),
-        client_sent: seen.client.as_ref().map(|client| client.as_str().into()),
-        method: Text::from(&*seen.method),
-        path: clean(&seen.path),
-        query: own(seen.query.as_deref()),
-        status: seen.status,
-        address: seen.caller.ip.map(|ip| ip.to_string().into()),
-        host: own(seen.caller.host.as_deref()),
-        origin: own(seen.caller.origin.as_deref()),
-        user_agent: own(seen.caller.user_agent.as_deref()),
-        headers: headers(&seen.headers).into(),
-        user: own(seen.audit.user.as_deref()),
-        company: own(seen.audit.company.as_deref()),
-        organization: own(seen.audit.organization.as_deref()),
-        cached: seen.cached,
-        auth: seen.auth.as_ref().map(auth),
-        operation: operation.map(|operation| LoggedOperation {
-            name: operation.name.into(),
-            table: own(operation.table.as_deref()),
-            duration_ms: i64::try_from(operation.duration.as_millis()).unwrap_or(i64::MAX),
-        }),
-        message,
-        details,
+    if has_auth {
+        let [authenticated, authorized, enforced, logged] = from.flags()?;
+        entry.auth = Some(LoggedAuth {
+            authenticated,
+            authorized,
+            enforced,
+            logged,
+            presented_public_id: from.optional()?,
+            reason: from.text()?,
+            required: from.text()?,
+            granted: from.text()?,
+            key: match has_key {
+                true => {
+                    Some(LoggedKey { id: from.long()?, external_id: from.text()?, public_id: from.text()? })
+                }
+                false => None,
+            },
+        });
     }
+    Some(entry)
 }
 
 /// Microseconds since 1970.
@@ -89,70 +151,47 @@ fn micros(time: SystemTime) -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The beginning of the text, without NUL characters, which a database cannot hold.
-fn clean(text: &str) -> Text<'_> {
-    kept(text).into()
-}
-
-fn kept(text: &str) -> Cow<'_, str> {
-    let text = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
-    if text.as_bytes().contains(&0) { text.replace('\0', "\u{fffd}").into() } else { text.into() }
-}
-
-fn auth(auth: &AuthObservation) -> LoggedAuth<'_> {
-    let granted = match &auth.key {
-        Some(key) if auth.authenticated => array(key.rights.names()).into(),
-        _ => "[]".into(),
-    };
-    LoggedAuth {
-        presented_public_id: auth.presented_public_id.as_deref().map(clean),
-        authenticated: auth.authenticated,
-        authorized: auth.authorized,
-        enforced: auth.mode.enforces(),
-        reason: auth.reason.logged(auth.mode).into(),
-        required: array(auth.required.iter().map(AsRef::as_ref)).into(),
-        granted,
-        logged: has_row(auth.reason),
-        key: auth.key.as_deref().map(|key| LoggedKey {
-            id: key.id,
-            external_id: Text::from(&*key.external_id),
-            public_id: Text::from(&*key.public_id),
-        }),
+fn address(ip: IpAddr, text: &mut Vec<u8>) {
+    let IpAddr::V4(ip) = ip else { return text.extend_from_slice(ip.to_string().as_bytes()) };
+    for (place, part) in ip.octets().into_iter().enumerate() {
+        if place > 0 {
+            text.push(b'.');
+        }
+        text.extend_from_slice(itoa::Buffer::new().format(part).as_bytes());
     }
 }
 
-fn array<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    json(|text| text.collect_seq(names.map(Kept)))
-}
-
-fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    json(|text| text.collect_map(members.map(|(name, value)| (name, Kept(value)))))
-}
-
-fn headers(headers: &[(&'static str, Box<str>)]) -> String {
-    object(headers.iter().map(|(name, value)| (*name, &**value)))
-}
-
-fn failure(code: Option<&str>, message: Option<&str>) -> String {
-    let members = [("error_code", code), ("message", message)];
-    object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
-}
-
-/// Writes JSON straight from what was seen: this runs for every request, so no tree of values is built for it.
-fn json(write: impl FnOnce(&mut serde_json::Serializer<&mut Vec<u8>>) -> serde_json::Result<()>) -> String {
-    let mut text = Vec::with_capacity(128);
-    write(&mut serde_json::Serializer::new(&mut text))
-        .expect("strings serialise and a vector takes every byte");
-    String::from_utf8(text).expect("JSON is UTF-8")
-}
-
-/// A text as JSON, as far as it is kept: see [`clean`].
-struct Kept<'a>(&'a str);
-
-impl Serialize for Kept<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&kept(self.0))
+/// A JSON array of texts.
+fn array<'a>(names: impl Iterator<Item = &'a str>, text: &mut Vec<u8>) {
+    text.push(b'[');
+    for (place, name) in names.enumerate() {
+        if place > 0 {
+            text.push(b',');
+        }
+        quoted(name, text);
     }
+    text.push(b']');
+}
+
+/// What failed, as a JSON object.
+fn failure(code: Option<&str>, message: Option<&str>, text: &mut Vec<u8>) {
+    text.push(b'{');
+    if let Some(code) = code {
+        text.extend_from_slice(b"\"error_code\":");
+        quoted(code, text);
+    }
+    if let Some(message) = message {
+        text.extend_from_slice(if code.is_some() { b",\"message\":" } else { b"\"message\":" });
+        quoted(message, text);
+    }
+    text.push(b'}');
+}
+
+/// A text as JSON, as far as it is kept.
+fn quoted(value: &str, text: &mut Vec<u8>) {
+    text.push(b'"');
+    escape_into(&kept(value), text);
+    text.push(b'"');
 }
 
 #[cfg(test)]

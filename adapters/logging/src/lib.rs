@@ -12,6 +12,7 @@ mod counters;
 mod entry;
 mod pipeline;
 mod queue;
+mod record;
 mod settings;
 mod spool;
 mod writer;

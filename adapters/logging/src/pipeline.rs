@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::counters::{Counted, LogCounters};
 use crate::entry::{concerns_keys, encode, is_logged};
 use crate::queue::Queue;
+use crate::record::Record;
 use crate::settings::LogSettings;
 use crate::writer::Writer;
 
@@ -20,7 +21,7 @@ pub const SPOOL_GRACE: Duration = Duration::from_secs(4);
 
 thread_local! {
     /// Where an entry becomes bytes, outside of any lock.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Record> = RefCell::default();
 }
 
 /// Observes requests and writes them to a store, in batches, later.

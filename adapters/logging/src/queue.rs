@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::counters::Counted;
 use crate::entry::decode;
+use crate::record::{Extent, Record};
 use crate::settings::LogSettings;
 
 /// Emptied chunks that are kept, so that their memory stays in use.
@@ -22,9 +23,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Entries that are written together, as bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    bytes: Vec<u8>,
+    record: Record,
     /// Where each entry ends.
-    ends: Vec<usize>,
+    ends: Vec<Extent>,
     /// Entries at the beginning that were dropped.
     dropped: usize,
 }
@@ -37,33 +38,38 @@ impl Chunk {
 
     /// The entries, oldest first.
     pub fn entries(&self) -> Vec<LogEntry<'_>> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let places = starts.zip(&self.ends).skip(self.dropped);
-        places.filter_map(|(start, end)| decode(&self.bytes[start..*end])).collect()
+        let mut entries = Vec::with_capacity(self.len());
+        let mut reader = self.record.read_from(self.start());
+        while entries.len() < self.len()
+            && let Some(entry) = decode(&mut reader)
+        {
+            entries.push(entry);
+        }
+        entries
     }
 
-    fn push(&mut self, entry: &[u8]) {
-        self.bytes.extend_from_slice(entry);
-        self.ends.push(self.bytes.len());
+    fn push(&mut self, entry: &Record) {
+        self.record.append(entry);
+        self.ends.push(self.record.extent());
     }
 
     /// Whether no further entry belongs in it, where so many are written together.
     fn is_full(&self, batch: usize) -> bool {
-        self.ends.len() >= batch || self.bytes.len() >= CHUNK_BYTES
+        self.ends.len() >= batch || self.record.extent().bytes() >= CHUNK_BYTES
     }
 
     /// Where the oldest entry begins that was not dropped.
-    fn start(&self) -> usize {
-        self.dropped.checked_sub(1).map_or(0, |last| self.ends[last])
+    fn start(&self) -> Extent {
+        self.dropped.checked_sub(1).map_or(Extent::default(), |last| self.ends[last])
     }
 
     /// Bytes of its entries.
     fn size(&self) -> usize {
-        self.bytes.len() - self.start()
+        self.record.extent().bytes() - self.start().bytes()
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
+        self.record.clear();
         self.ends.clear();
         self.dropped = 0;
     }
@@ -116,14 +122,14 @@ impl Waiting {
         true
     }
 
-    fn push(&mut self, entry: &[u8], batch: usize) {
+    fn push(&mut self, entry: &Record, batch: usize) {
         if self.chunks.back().is_none_or(|chunk| chunk.is_full(batch)) {
             self.chunks.push_back(self.spare.pop().unwrap_or_default());
         }
         if let Some(last) = self.chunks.back_mut() {
             last.push(entry);
             self.length += 1;
-            self.bytes += entry.len();
+            self.bytes += entry.extent().bytes();
         }
     }
 }
@@ -144,16 +150,17 @@ impl Queue {
     }
 
     /// Takes an entry; past either bound the oldest go.
-    pub fn push(&self, entry: &[u8], counted: &Counted) {
+    pub fn push(&self, entry: &Record, counted: &Counted) {
+        let bytes = entry.extent().bytes();
         let mut waiting = self.lock();
-        if waiting.closed || entry.len() > self.max_bytes {
+        if waiting.closed || bytes > self.max_bytes {
             drop(waiting);
             counted.dropped_queue.add(1);
             return;
         }
         let before = self.load(&waiting);
         let mut dropped = 0;
-        while (waiting.length >= self.max_entries || waiting.bytes + entry.len() > self.max_bytes)
+        while (waiting.length >= self.max_entries || waiting.bytes + bytes > self.max_bytes)
             && waiting.drop_oldest()
         {
             dropped += 1;

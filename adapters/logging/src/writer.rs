@@ -276,4 +276,4 @@ async fn passed(mut asked: watch::Receiver<Option<Instant>>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -27,7 +27,7 @@ fn observation(client: &str, known: bool, status: u16) -> Arc<Observation> {
         client_known: known,
         caller: CallerAddress::default(),
         audit: Default::default(),
-        headers: Vec::new(),
+        headers: "{}".into(),
         auth: Some(AuthObservation {
             key: None,
             presented_public_id: None,

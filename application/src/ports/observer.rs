@@ -55,8 +55,8 @@ pub struct Observation {
     pub caller: CallerAddress,
     /// Acting user, company and organization, as the caller says.
     pub audit: AuditIds,
-    /// Headers that may be kept, by lower-case name.
-    pub headers: Vec<(&'static str, Box<str>)>,
+    /// Headers that may be kept, by lower-case name, as a JSON object.
+    pub headers: Box<str>,
     /// What the credential came to; none where no key is asked for.
     pub auth: Option<AuthObservation>,
     /// What was done to a database; none when it did not come to that.

@@ -404,7 +404,12 @@ fn cql_rows(
         cql::read(&given.value, ty, "").or_else(|_| cql::read(&given.value, ty, &given.field()))
     };
     let row = |row: &Vec<(usize, &Assignment)>| {
-        columns.iter().enumerate().map(|(nth, column)| cell(row, nth, *column)).collect()
+        // A row is made of as many cells as there are columns, which `collect` cannot tell beforehand.
+        let mut cells = Vec::with_capacity(columns.len());
+        for (nth, column) in columns.iter().enumerate() {
+            cells.push(cell(row, nth, *column)?);
+        }
+        Ok(cells)
     };
     rows.iter().map(row).collect()
 }

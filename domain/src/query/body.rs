@@ -91,7 +91,7 @@ impl<'a> JsonText<'a> {
             return None;
         }
         let inner = &self.0[1..self.0.len() - 1];
-        if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        if !walk::has_escapes(inner.as_bytes()) {
             return Some(Cow::Borrowed(inner));
         }
         serde_json::from_str::<String>(self.0).ok().map(Cow::Owned)

@@ -24,8 +24,9 @@ impl Drop for Scratch {
     }
 }
 
-fn seen(number: usize) -> Arc<Observation> {
-    Arc::new(Observation {
+/// A request that was answered.
+pub(crate) fn seen(number: usize) -> Observation {
+    Observation {
         request_id: number.to_string().into(),
         began: SystemTime::now(),
         duration: Duration::ZERO,
@@ -43,12 +44,12 @@ fn seen(number: usize) -> Arc<Observation> {
         client_known: true,
         caller: CallerAddress::default(),
         audit: Default::default(),
-        headers: Vec::new(),
+        headers: "{}".into(),
         auth: None,
         operation: None,
         cached: false,
         trace: None,
-    })
+    }
 }
 
 fn settings(spool: Option<&Scratch>) -> LogSettings {
@@ -208,7 +209,7 @@ async fn long_messages_fill_neither_the_memory_nor_the_log() {
     until("a failure", || pipeline.counters().failures > 0).await;
     let long = |number| {
         let message = Some("ü".repeat(100_000).into());
-        Arc::new(Observation { status: 400, message, ..(*seen(number)).clone() })
+        Observation { status: 400, message, ..seen(number) }
     };
     (1..51).for_each(|number| pipeline.observe(&long(number)));
     let LogCounters { queued, dropped_queue, .. } = pipeline.counters();
@@ -239,7 +240,7 @@ async fn a_refused_entry_goes_alone() {
 async fn probes_are_not_logged() {
     let store = Arc::new(MemoryLog::new());
     let pipeline = LogPipeline::start(store.clone(), settings(None));
-    let probe = Observation { route: "/livez", client: None, ..(*seen(0)).clone() };
+    let probe = Observation { route: "/livez", client: None, ..seen(0) };
     pipeline.observe(&Arc::new(probe));
     pipeline.shutdown(Duration::from_secs(1)).await;
     assert!(store.entries().is_empty());

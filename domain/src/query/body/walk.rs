@@ -46,8 +46,26 @@ fn end(text: &[u8], at: usize) -> usize {
     }
 }
 
+/// Bytes that a loop has passed before a search that takes many at once has begun. Names and most values are no longer.
+const SHORT: usize = 16;
+
+/// Whether there is a backslash.
+pub(super) fn has_escapes(text: &[u8]) -> bool {
+    match text.len() <= SHORT {
+        true => text.contains(&b'\\'),
+        false => memchr::memchr(b'\\', text).is_some(),
+    }
+}
+
 fn end_of_string(text: &[u8], at: usize) -> usize {
     let mut at = at + 1;
+    for byte in text.get(at..).unwrap_or_default().iter().take(SHORT) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => break,
+            _ => at += 1,
+        }
+    }
     while let Some(length) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
         at += length;
         if text[at] == b'"' {
@@ -95,6 +113,8 @@ mod tests {
         check(r#"[1,"a" , null,-1.5e3,[ ],{}]"#, &["1", r#""a""#, "null", "-1.5e3", "[ ]", "{}"]);
         check(r#"{"a":1 ,"b" :true}"#, &[r#""a""#, "1", r#""b""#, "true"]);
         check(r#"["\"]", "\\", "\\\"}", "é,"]"#, &[r#""\"]""#, r#""\\""#, r#""\\\"}""#, r#""é,""#]);
+        let long = r#"["0123456789abcde", "0123456789abcdef\"", "0123456789abcdefg" ,""]"#;
+        check(long, &[r#""0123456789abcde""#, r#""0123456789abcdef\"""#, r#""0123456789abcdefg""#, r#""""#]);
         check(r#"[[["]"],{"}":"{"}],1]"#, &[r#"[["]"],{"}":"{"}]"#, "1"]);
         let deep = format!("[{}{},2]", "[".repeat(100_000), "]".repeat(100_000));
         check(&deep, &[&deep[1..deep.len() - 3], "2"]);
