@@ -1,10 +1,13 @@
 //! Logging of the process.
 
+mod lines;
+
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::lines::JsonLines;
 use crate::config::{LogFormat, LoggingConfig};
 
 /// Changes what is logged while the process runs.
@@ -30,7 +33,7 @@ pub(crate) fn start(logging: &LoggingConfig) -> LogLevel {
         .with_writer(std::io::stderr);
     match logging.format(terminal) {
         LogFormat::Json => {
-            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let builder = builder.with_ansi(false).event_format(JsonLines).with_filter_reloading();
             let handle = builder.reload_handle();
             drop(builder.finish().try_init());
             LogLevel(Box::new(move |filter| drop(handle.reload(filter))))

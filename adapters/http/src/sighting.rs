@@ -267,7 +267,7 @@ fn seen(request: &Request, names: &RouteNames) -> Observation {
 }
 
 /// The headers that may be kept, as a JSON object.
-fn kept(headers: &HeaderMap) -> Box<str> {
+fn kept(headers: &HeaderMap) -> String {
     let mut text = Vec::with_capacity(256);
     text.push(b'{');
     let present = KEPT.iter().filter_map(|(name, label)| Some((*label, headers::text(headers, name)?)));
@@ -279,7 +279,7 @@ fn kept(headers: &HeaderMap) -> Box<str> {
         text.push(b'"');
     }
     text.push(b'}');
-    String::from_utf8(text).expect("texts make a text").into()
+    String::from_utf8(text).expect("texts make a text")
 }
 
 /// The beginning of a text, whole characters only.

@@ -56,7 +56,7 @@ pub struct Observation {
     /// Acting user, company and organization, as the caller says.
     pub audit: AuditIds,
     /// Headers that may be kept, by lower-case name, as a JSON object.
-    pub headers: Box<str>,
+    pub headers: String,
     /// What the credential came to; none where no key is asked for.
     pub auth: Option<AuthObservation>,
     /// What was done to a database; none when it did not come to that.
