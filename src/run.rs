@@ -103,7 +103,10 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
     let faces = match admin {
         None => vec![(Listener::new(listener).with_tls(tls), app.clone())],
         Some(admin) => {
-            tracing::info!(address = ?admin.local_addr().ok(), "admin routes, metrics and probes have a listener of their own");
+            tracing::info!(
+                address = admin.local_addr().ok().map(tracing::field::display),
+                "admin routes, metrics and probes have a listener of their own"
+            );
             vec![
                 (Listener::new(listener).with_tls(tls.clone()), app.with_face(Face::Data)),
                 (Listener::new(admin).with_tls(tls), app.with_face(Face::Admin)),

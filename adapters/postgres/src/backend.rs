@@ -92,9 +92,10 @@ impl Backend for PostgresBackend {
         let outcome = if let Operation::Select(SelectPlan { unbounded: true, .. }) = &plan.operation {
             self.select_unbounded(plan, sink, deadline, waits).await
         } else {
-            // Dropping the work stops the statement.
-            let work = tokio::time::timeout_at(deadline, self.work(plan, sink, deadline, waits));
-            work.await.unwrap_or_else(|_| Err(PortError::new(PORT, PortErrorKind::TimedOut)))
+            // Dropping the work stops the statement. It is pinned first: what is moved takes its place twice.
+            let work = std::pin::pin!(self.work(plan, sink, deadline, waits));
+            let ended = tokio::time::timeout_at(deadline, work).await;
+            ended.unwrap_or_else(|_| Err(PortError::new(PORT, PortErrorKind::TimedOut)))
         };
         if let Err(error) = &outcome {
             // The database itself says that what is known of it is old; nobody has to wait for the next

@@ -3,6 +3,7 @@
 //! The driver keeps its connections to the nodes by itself, and makes them again. What is done here is the beginning,
 //! which fails while no node is up, and the end.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as BlockingMutex, PoisonError, Weak};
 use std::time::Duration;
@@ -201,7 +202,12 @@ impl Link {
         Ok(session)
     }
 
-    async fn open(&self) -> Result<Arc<Session>, PortError> {
+    /// Boxed, as it is rare and large: every request's future would have room for it.
+    fn open(&self) -> Pin<Box<dyn Future<Output = Result<Arc<Session>, PortError>> + Send + '_>> {
+        Box::pin(self.connect())
+    }
+
+    async fn connect(&self) -> Result<Arc<Session>, PortError> {
         let settings = &self.settings;
         let mut balancing = DefaultPolicy::builder();
         if let Some(datacenter) = &settings.datacenter {

@@ -57,17 +57,20 @@ impl Fetch {
     ) -> Result<Fetched, Error> {
         let target = self.gateway.target(client, &context)?;
         if let Some(cursor) = &request.window.cursor {
-            let page = self.page(&target, client, &request, cursor, (style, framing), &context).await;
-            return page.map(Fetched::Page);
+            // Boxed like everything here that few requests come to: each would make the future of all of them larger.
+            let page = Box::pin(self.page(&target, client, &request, cursor, (style, framing), &context));
+            return page.await.map(Fetched::Page);
         }
         if request.grouping.is_some() {
-            return self.grouped(&target, &request, style, &context).await.map(Fetched::Grouped);
+            let grouped = Box::pin(self.grouped(&target, &request, style, &context));
+            return grouped.await.map(Fetched::Grouped);
         }
         let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(&request, style.format);
         let ((mut select, count), mut schema) = self.gateway.plan(&target, &context, None, plan).await?;
         let mut counted = self.count_if_asked(&target, count.as_ref(), &context).await;
         if matches!(&counted, Err(Error::Port(error)) if is_stale(error)) {
-            let ((again, count), newer) = self.gateway.plan(&target, &context, Some(&schema), plan).await?;
+            let again = Box::pin(self.gateway.plan(&target, &context, Some(&schema), plan));
+            let ((again, count), newer) = again.await?;
             // Without a newer reading the answer would be the same.
             if !Arc::ptr_eq(&schema, &newer) {
                 (select, schema) = (again, newer);
@@ -82,7 +85,7 @@ impl Fetch {
             let mut outcome = target.execute(&select, &mut sink, &context).await;
             if outcome.as_ref().is_err_and(is_stale) && sink.rows() == 0 {
                 let plan = |planner: athena_domain::plan::Planner<'_>| planner.fetch(&request, style.format);
-                match gateway.plan(&target, &context, Some(&schema), plan).await {
+                match Box::pin(gateway.plan(&target, &context, Some(&schema), plan)).await {
                     // Without a newer reading the answer would be the same.
                     Ok((_, newer)) if Arc::ptr_eq(&schema, &newer) => {}
                     Ok(((again, _), _)) => {

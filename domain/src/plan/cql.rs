@@ -20,8 +20,8 @@ mod work;
 mod write;
 
 pub(super) use counter::{counts_nothing, increment};
-pub use raw::first_word;
 pub(super) use raw::raw;
+pub use raw::{RowLimit, first_word, row_limit};
 pub use read::read;
 pub(super) use stage::{paged, stage};
 pub use value::CqlValue;

@@ -342,9 +342,10 @@ impl Planner<'_> {
 /// The columns that names mean, each found once: rows mostly have the same names in the same order.
 #[derive(Default)]
 struct Known<'a> {
-    places: HashMap<&'a str, usize>,
     /// What stood at each position of a row last.
     order: Vec<(&'a str, usize)>,
+    /// What stood anywhere before it was another one's turn.
+    places: HashMap<&'a str, usize>,
 }
 
 impl<'a> Known<'a> {
@@ -363,8 +364,7 @@ impl<'a> Known<'a> {
             Some(place) => *place,
             None => find()?,
         };
-        self.places.insert(name, place);
-        self.order.truncate(index);
+        self.places.extend(self.order.drain(index.min(self.order.len())..));
         self.order.push((name, place));
         Ok(place)
     }

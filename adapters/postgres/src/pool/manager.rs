@@ -41,11 +41,8 @@ pub(crate) struct Manager {
     pub(super) generation: Arc<AtomicU64>,
 }
 
-impl managed::Manager for Manager {
-    type Type = Session;
-    type Error = sqlx::Error;
-
-    async fn create(&self) -> Result<Session, sqlx::Error> {
+impl Manager {
+    async fn connect(&self) -> Result<Session, sqlx::Error> {
         let mut connection = self.options.connect().await?;
         let process = match self.pooler {
             Pooler::Transaction => None,
@@ -63,6 +60,16 @@ impl managed::Manager for Manager {
         };
         let generation = self.generation.load(Ordering::Relaxed);
         Ok(Session { connection, process, last_used: Instant::now(), generation })
+    }
+}
+
+impl managed::Manager for Manager {
+    type Type = Session;
+    type Error = sqlx::Error;
+
+    /// Boxed, as it is rare and large: the pool makes room for it three times over in every request's future.
+    async fn create(&self) -> Result<Session, sqlx::Error> {
+        Box::pin(self.connect()).await
     }
 
     async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {

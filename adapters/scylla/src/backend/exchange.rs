@@ -1,6 +1,7 @@
 //! One statement, one page of its answer.
 
 use std::ops::ControlFlow;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use athena_application::ports::{PortError, PortErrorKind};
@@ -34,7 +35,7 @@ impl ScyllaBackend {
         intent: Intent,
         effort: Effort,
     ) -> Result<PreparedStatement, PortError> {
-        self.ready(session.prepare(text), intent, effort).await
+        self.ready(pin!(session.prepare(text)), intent, effort).await
     }
 
     /// Prepares a statement once more that the server has forgotten, though the driver has just prepared it again: its
@@ -57,12 +58,12 @@ impl ScyllaBackend {
         }
         // Others who were forgotten at the same time must not drive each other out for ever.
         tokio::time::sleep(REMINDER_PAUSE.saturating_mul(*times - 1).min(effort.patience())).await;
-        self.ready(session.prepare_anew(text.to_owned()), intent, effort).await
+        self.ready(pin!(session.prepare_anew(text.to_owned())), intent, effort).await
     }
 
     async fn ready(
         &self,
-        prepare: impl Future<Output = Result<PreparedStatement, PortError>>,
+        prepare: Pin<&mut (impl Future<Output = Result<PreparedStatement, PortError>> + Send)>,
         intent: Intent,
         effort: Effort,
     ) -> Result<PreparedStatement, PortError> {
@@ -93,7 +94,8 @@ impl ScyllaBackend {
             let patience = effort.patience();
             prepared.set_request_timeout(Some(patience));
             let asked = session.driver().execute_single_page(prepared, values, from.clone());
-            match finish(asked, intent, patience).await {
+            let answer = finish(pin!(asked), intent, patience).await;
+            match answer {
                 Ok((result, more)) => return Ok((result, next(more))),
                 Err(error) if is_forgotten(&error) => {
                     let text = prepared.get_statement();
@@ -122,9 +124,10 @@ impl ScyllaBackend {
     }
 }
 
-/// Waits for an answer of the driver.
+/// Waits for an answer of the driver. What asks is pinned where it was made: it is large, and would take its place again
+/// in every future that it is moved into.
 pub(super) async fn finish<T>(
-    asked: impl Future<Output = Result<T, ExecutionError>>,
+    asked: Pin<&mut impl Future<Output = Result<T, ExecutionError>>>,
     intent: Intent,
     patience: Duration,
 ) -> Result<T, PortError> {

@@ -1,10 +1,11 @@
 //! The caller's own CQL.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Mutex;
 
 use athena_application::ports::{Done, PortError, Reason, RowStream, SchemaReader as _};
-use athena_domain::plan::cql::{self, CqlValue};
+use athena_domain::plan::cql::{self, CqlValue, RowLimit};
 use athena_domain::plan::{Plan, RawPlan, replace_placeholders};
 use athena_domain::query::Value;
 use athena_domain::rows::{ColumnHead, Flow};
@@ -13,6 +14,7 @@ use scylla::frame::response::result::ColumnSpec;
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::statement::Statement;
+use scylla::statement::prepared::PreparedStatement;
 
 use super::ScyllaBackend;
 use super::effort::Effort;
@@ -59,7 +61,7 @@ impl ScyllaBackend {
         effort: Effort,
         done: &mut Done,
     ) -> Result<(), PortError> {
-        let mut pages = limited(session.pages(&raw.query, effort.fetch_size), &raw.query);
+        let mut pages = limited(session.pages(&raw.query, effort.fetch_size), &raw.query, None);
         let mut statement = Statement::new(ended(&raw.query));
         statement.set_is_idempotent(intent == Intent::Read);
         statement.set_consistency(effort.consistency);
@@ -70,7 +72,7 @@ impl ScyllaBackend {
             let patience = effort.patience();
             statement.set_request_timeout(Some(patience));
             statement.set_page_size(pages.size(u64::MAX));
-            let asked = session.driver().query_single_page(statement.clone(), (), from);
+            let asked = pin!(session.driver().query_single_page(statement.clone(), (), from));
             let (result, more) = finish(asked, intent, patience).await?;
             state = hand_on((result, next(more)), &mut pages, sink, &mut scratch, done).await?;
         }
@@ -90,9 +92,10 @@ impl ScyllaBackend {
         done: &mut Done,
     ) -> Result<(), PortError> {
         let (text, order) = markers(&ended(&raw.query));
-        let mut pages = limited(session.pages(&text, effort.fetch_size), &text);
-        let mut prepared = self.prepared(session, text, intent, effort).await?;
+        let mut prepared = self.prepared(session, text.clone(), intent, effort).await?;
         let values = self::values(params, &order, &prepared)?;
+        let mut pages =
+            limited(session.pages(&text, effort.fetch_size), &text, bound_limit(&prepared, &values));
         let values: Vec<Marker<'_>> = values.iter().map(Marker::One).collect();
         let mut scratch = Scratch::new(plan.big_numbers_as_text);
         let mut state = Some(PagingState::start());
@@ -155,29 +158,26 @@ fn ended(query: &str) -> String {
     format!("{query}\n")
 }
 
-/// The pages of a statement that may have a `LIMIT` in its text.
-fn limited<'a>(pages: Pages<'a>, query: &str) -> Pages<'a> {
-    // A comment may stand between the word and its number.
-    if ["/*", "--", "//"].iter().any(|comment| query.contains(comment)) {
-        return pages.steady();
+/// What the database calls a bound value that stands behind `LIMIT`.
+const BOUND_LIMIT: &str = "[limit]";
+
+/// The pages of a statement of somebody's own, whose `LIMIT` may be among the bound values.
+fn limited<'a>(pages: Pages<'a>, query: &str, bound: Option<u64>) -> Pages<'a> {
+    match (cql::row_limit(query), bound) {
+        (RowLimit::None, _) => pages,
+        (RowLimit::Rows(limit), _) | (RowLimit::Bound, Some(limit)) => pages.limited(limit),
+        (RowLimit::Bound | RowLimit::Unclear, _) => pages.steady(),
     }
-    let words = query.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '?' | '$' | ':'));
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    let is = |at: Option<usize>, word: &str| at.is_some_and(|at| words[at].eq_ignore_ascii_case(word));
-    let mut least = u64::MAX;
-    for at in (0..words.len()).filter(|at| is(Some(*at), "limit")) {
-        // That of each partition is another matter; not so a table `partition` of the keyspace `per`.
-        let [third, second, first] = [3, 2, 1].map(|back| at.checked_sub(back));
-        if is(first, "partition") && is(second, "per") && !is(third, "from") {
-            continue;
-        }
-        match words.get(at + 1).and_then(|word| word.parse::<u64>().ok()) {
-            Some(limit) => least = least.min(limit),
-            // A value that is bound, or a word that only looks like it.
-            None => return pages.steady(),
-        }
+}
+
+/// The bound value that is the `LIMIT`.
+fn bound_limit(prepared: &PreparedStatement, values: &[CqlValue]) -> Option<u64> {
+    let specs = prepared.get_variable_col_specs();
+    let mut limits = specs.iter().zip(values).filter(|(spec, _)| spec.name() == BOUND_LIMIT);
+    match limits.next() {
+        Some((_, CqlValue::Int(rows))) => u64::try_from(*rows).ok(),
+        _ => None,
     }
-    pages.limited(least)
 }
 
 /// The text with `?` for `$1` and the like, and which value each of them takes; none where the text has `?` itself.
@@ -193,7 +193,7 @@ fn markers(query: &str) -> (String, Vec<usize>) {
 fn values(
     params: &[Value],
     order: &[usize],
-    prepared: &scylla::statement::prepared::PreparedStatement,
+    prepared: &PreparedStatement,
 ) -> Result<Vec<CqlValue>, PortError> {
     let specs = prepared.get_variable_col_specs();
     let mismatch = || {

@@ -1,5 +1,7 @@
 //! Writes: one statement for each row, or a batch; rows for the answer are read by their keys.
 
+use std::pin::pin;
+
 use athena_application::ports::{Done, PortError, PortErrorKind, Reason, Rejection, RowStream};
 use athena_domain::plan::cql::{Batch, CqlDelete, CqlInsert, CqlUpdate, Existing, Restriction};
 use athena_domain::plan::{Output, Plan};
@@ -90,7 +92,8 @@ impl ScyllaBackend {
             batch.statements = vec![ready.clone().into(); values.len()];
             let patience = effort.patience();
             batch.set_request_timeout(Some(patience));
-            match finish(session.driver().batch(&batch, &values), Intent::Write, patience).await {
+            let asked = pin!(session.driver().batch(&batch, &values));
+            match finish(asked, Intent::Write, patience).await {
                 Err(error) if is_forgotten(&error) => {
                     let text = ready.get_statement();
                     ready = self.remembered(session, text, Intent::Write, effort, &mut times, error).await?;

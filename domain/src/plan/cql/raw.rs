@@ -55,38 +55,104 @@ pub fn first_word(text: &str) -> String {
     outline(text).1
 }
 
+/// How many rows a statement reads at most, as its text says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowLimit {
+    /// As many as there are.
+    None,
+    /// So many.
+    Rows(u64),
+    /// As many as a bound value says.
+    Bound,
+    /// The word is there, and what follows is no number.
+    Unclear,
+}
+
+/// The `LIMIT` of a statement, the lowest where the word stands there several times. That of each partition is another
+/// matter.
+pub fn row_limit(text: &str) -> RowLimit {
+    let pieces: Vec<&str> = Pieces(text).collect();
+    let is = |at: Option<usize>, word: &str| at.is_some_and(|at| pieces[at].eq_ignore_ascii_case(word));
+    let mut found = RowLimit::None;
+    for at in (0..pieces.len()).filter(|at| is(Some(*at), "limit")) {
+        // Not so a table `partition` of the keyspace `per`.
+        let [third, second, first] = [3, 2, 1].map(|back| at.checked_sub(back));
+        if is(first, "partition") && is(second, "per") && !is(third, "from") {
+            continue;
+        }
+        let limit = match pieces.get(at + 1) {
+            Some(&("?" | "$" | ":")) => RowLimit::Bound,
+            Some(word) => word.parse().map_or(RowLimit::Unclear, RowLimit::Rows),
+            None => RowLimit::Unclear,
+        };
+        found = match (found, limit) {
+            (RowLimit::None, limit) => limit,
+            (RowLimit::Rows(one), RowLimit::Rows(other)) => RowLimit::Rows(one.min(other)),
+            _ => RowLimit::Unclear,
+        };
+    }
+    found
+}
+
 /// The number of statements and the first word, in lower case; empty when the text begins with anything else.
 fn outline(text: &str) -> (usize, String) {
     let (mut statements, mut first, mut open) = (0, None, false);
-    let mut rest = text;
-    while let Some(char) = rest.chars().next() {
-        let ends =
-            |from: usize, end: &str| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
-        let length = if char.is_whitespace() {
-            char.len_utf8()
-        } else if rest.starts_with("--") || rest.starts_with("//") {
-            rest.find(['\n', '\r']).unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            ends(2, "*/")
-        } else if char == ';' {
+    for piece in Pieces(text) {
+        if piece == ";" {
             open = false;
-            1
-        } else {
-            if !std::mem::replace(&mut open, true) {
-                statements += 1;
-            }
-            let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            first.get_or_insert_with(|| rest[..word].to_ascii_lowercase());
-            match char {
-                // A doubled quote ends one text and begins the next, which comes to the same.
-                '\'' | '"' => ends(1, if char == '"' { "\"" } else { "'" }),
-                '$' if rest.starts_with("$$") => ends(2, "$$"),
-                _ => word.max(char.len_utf8()),
-            }
-        };
-        rest = &rest[length..];
+        } else if !std::mem::replace(&mut open, true) {
+            statements += 1;
+            first.get_or_insert_with(|| match is_word(piece) {
+                true => piece.to_ascii_lowercase(),
+                false => String::new(),
+            });
+        }
     }
     (statements, first.unwrap_or_default())
+}
+
+fn is_word(piece: &str) -> bool {
+    piece.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+}
+
+/// What a text is made of: words and numbers, quoted texts and names with their quotes, and single characters. Blanks
+/// and comments are left out.
+struct Pieces<'a>(&'a str);
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        loop {
+            let rest = self.0;
+            let char = rest.chars().next()?;
+            let ends = |from: usize, end: &str| {
+                rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len())
+            };
+            let (length, tells) = if char.is_whitespace() {
+                (char.len_utf8(), false)
+            } else if rest.starts_with("--") || rest.starts_with("//") {
+                (rest.find(['\n', '\r']).unwrap_or(rest.len()), false)
+            } else if rest.starts_with("/*") {
+                (ends(2, "*/"), false)
+            } else {
+                let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                let length = match char {
+                    // A doubled quote ends one text and begins the next, which comes to the same.
+                    '\'' => ends(1, "'"),
+                    '"' => ends(1, "\""),
+                    '$' if rest.starts_with("$$") => ends(2, "$$"),
+                    _ => word.max(char.len_utf8()),
+                };
+                (length, true)
+            };
+            let (piece, rest) = rest.split_at(length);
+            self.0 = rest;
+            if tells {
+                return Some(piece);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +178,25 @@ mod tests {
         check("'select'", (1, ""));
         check("select'a;", (1, "select"));
         check("selects", (1, "selects"));
+    }
+
+    #[test]
+    fn the_limit_is_that_of_all_rows() {
+        let check = |text: &str, expected: RowLimit| assert_eq!(row_limit(text), expected, "{text}");
+        check("select * from t", RowLimit::None);
+        check("select * from t limit 10", RowLimit::Rows(10));
+        check("select * from t LIMIT/* all */\n-- of them\n7 allow filtering", RowLimit::Rows(7));
+        check("select * from t per partition limit 2 limit 30", RowLimit::Rows(30));
+        check("select * from t PER /**/ PARTITION LIMIT 2", RowLimit::None);
+        check("select * from per.partition limit 2", RowLimit::Rows(2));
+        check("select * from t where a = 'limit 5'", RowLimit::None);
+        check("select \"limit\" from t", RowLimit::None);
+        check("select * from t limit ?", RowLimit::Bound);
+        check("select * from t limit $1", RowLimit::Bound);
+        check("select * from t limit :rows", RowLimit::Bound);
+        check("select limit from t limit 5", RowLimit::Unclear);
+        check("select * from t limit", RowLimit::Unclear);
+        check("select * from t limit 1.5", RowLimit::Rows(1));
     }
 
     #[test]
@@ -145,6 +230,7 @@ mod tests {
         fn any_text_is_read_without_panic(text in any::<String>(), like in "[a$'\"/*;é \n-]{0,40}") {
             outline(&text);
             outline(&like);
+            row_limit(&like);
         }
     }
 }

@@ -78,6 +78,9 @@ pub(super) fn keys(
                 }
             }
         }
+        if rows.len() == 1 {
+            return Ok(1);
+        }
         // Rows mostly come partition by partition.
         let partition = &key[..table.partition.len()];
         if last.as_deref() != Some(partition) {
