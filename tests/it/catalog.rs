@@ -75,6 +75,12 @@ impl Plane {
     }
 }
 
+/// A query of the caller's own.
+async fn plane_query(plane: &Plane, client: &str, sql: &str) -> Answer {
+    let request = plane.gateway.bare(Method::POST, "/gateway/query").header("X-Athena-Client", client);
+    plane.gateway.send(request.json(&json!({ "query": sql }))).await
+}
+
 async fn place(name: &str) -> TestDatabase {
     TestDatabase::with(&format!("CREATE TABLE place (name text); INSERT INTO place VALUES ('{name}')")).await
 }
@@ -96,6 +102,11 @@ async fn a_client_lives_from_creation_to_deletion() {
     assert_eq!(plane.fetch("reporting", "place").await.rows(), json!([{"name": "one"}]));
     let again = plane.admin(Method::POST, "/admin/clients", body).await;
     assert_eq!(again.refused(409, "unique_violation")["message"], "Athena client already exists");
+
+    let renamed =
+        plane.admin(Method::PATCH, "/admin/clients/reporting", json!({"client_name": "other"})).await;
+    assert_eq!(renamed.refused(400, "invalid_field")["details"]["field"], "client_name");
+    plane.admin(Method::PATCH, "/admin/clients/reporting", json!({"client_name": "Reporting"})).await.ok();
 
     // Another URI is another database at once.
     let path = "/admin/clients/REPORTING";
@@ -324,6 +335,29 @@ async fn a_catalog_that_cannot_be_written_is_not_called_unreadable() {
 }
 
 #[tokio::test]
+async fn the_names_of_clients_that_answer_are_listed() {
+    let (control, data) = (TestDatabase::fresh().await, place("a").await);
+    let uri = data.uri();
+    let plane =
+        Plane::start(&[("zoo", uri.as_str()), ("Bar", &uri), ("frozen", &uri), ("idle", &uri)], &control)
+            .await;
+    for name in ["zoo", "Bar", "frozen"] {
+        plane.until(name, async || plane.fetch(name, "place").await.status == 200).await;
+    }
+    plane.admin(Method::PUT, "/admin/clients/frozen/freeze", json!({"is_frozen": true})).await.ok();
+    plane.admin(Method::PATCH, "/admin/clients/idle", json!({"is_active": false})).await.ok();
+    for path in ["/schema/clients", "/clients"] {
+        plane.gateway.send(plane.gateway.bare(Method::GET, path)).await.refused(401, "invalid_admin_key");
+        plane
+            .until(path, async || {
+                let listed = plane.admin(Method::GET, path, json!(null)).await.ok();
+                listed == json!({"clients": ["athena_logging", "Bar", "zoo"]})
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn another_gateway_obeys_within_a_second_and_nobody_else_notices() {
     let (control, data, other) = (TestDatabase::fresh().await, place("a").await, place("b").await);
     let uri = data.uri();
@@ -382,6 +416,31 @@ async fn another_gateway_obeys_within_a_second_and_nobody_else_notices() {
         }
         longest = longest.max(changed.elapsed());
     }
+    // A request that is under way when its client's URI changes is answered by the database that it began with.
+    let long = plane_query(&two, "moved", "SELECT name FROM place, pg_sleep(1.5)");
+    let swap = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        one.admin(Method::PATCH, "/admin/clients/moved", json!({ "pg_uri": other.uri() })).await.ok();
+        while two.fetch("moved", "place").await.rows() != json!([{ "name": "b" }]) {}
+        Instant::now()
+    };
+    let ((answer, ended), swapped) = tokio::join!(async { (long.await, Instant::now()) }, swap);
+    assert_eq!(answer.ok()["data"], json!([{ "name": "a" }]));
+    assert!(swapped < ended, "it was under way");
+
+    let body = json!({"client_name": "passing", "pg_uri": data.uri()});
+    assert_eq!(one.admin(Method::POST, "/admin/clients", body).await.status, 201);
+    let changed = Instant::now();
+    while two.fetch("passing", "place").await.status != 200 {
+        assert!(changed.elapsed() < Duration::from_secs(1), "created");
+    }
+    longest = longest.max(changed.elapsed());
+    one.admin(Method::DELETE, "/admin/clients/passing", json!(null)).await.ok();
+    let changed = Instant::now();
+    while two.fetch("passing", "place").await.status != 400 {
+        assert!(changed.elapsed() < Duration::from_secs(1), "deleted");
+    }
+    longest = longest.max(changed.elapsed());
     stop.store(true, Ordering::Relaxed);
     for caller in callers {
         caller.await.expect("a caller");

@@ -104,6 +104,27 @@ async fn every_route_asks_for_the_admin_key_and_stands_in_the_specification() {
     }
 }
 
+/// Contract 5.7: what a page, a script and an SDK each use.
+#[tokio::test]
+async fn the_admin_key_may_stand_at_five_places() {
+    let plane = Plane::start("").await;
+    let bearer = format!("Bearer {ADMIN_KEY}");
+    let route = |query: &str| plane.gateway.bare(Method::GET, &format!("/admin/api-keys{query}"));
+    for (name, value) in [
+        ("authorization", bearer.as_str()),
+        ("apikey", ADMIN_KEY),
+        ("x-api-key", ADMIN_KEY),
+        ("x-athena-key", ADMIN_KEY),
+    ] {
+        plane.gateway.send(route("").header(name, value)).await.ok();
+        let wrong = plane.gateway.send(route("").header(name, format!("{value}x"))).await;
+        wrong.refused(401, "invalid_admin_key");
+    }
+    plane.gateway.send(route(&format!("?api_key={ADMIN_KEY}"))).await.ok();
+    plane.gateway.send(route(&format!("?api_key={ADMIN_KEY}x"))).await.refused(401, "invalid_admin_key");
+    plane.gateway.send(route("").header("authorization", ADMIN_KEY)).await.refused(401, "invalid_admin_key");
+}
+
 #[tokio::test]
 async fn a_key_lives_from_creation_to_archive() {
     let plane = Plane::start("").await;

@@ -45,7 +45,11 @@ async fn metrics_count_what_was_asked() {
     has(r#"athena_auth_would_refuse_total{client="athena_logging",reason="missing_api_key"} 1"#);
     has(r#"athena_pool_connected{client="athena_logging"} 1"#);
     has(r#"athena_pool_max{client="main"} 50"#);
+    for gauge in ["pool_open", "pool_idle", "pool_waiting", "bulkhead_queued"] {
+        has(&format!("athena_{gauge}{{client=\"main\"}} "));
+    }
     has("athena_log_dropped_queue_total 0");
+    has("athena_log_dropped_spool_total 0");
     has("process_resident_memory_bytes ");
     has("process_cpu_seconds_total ");
     has("athena_http_requests_in_flight 1");

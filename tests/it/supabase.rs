@@ -175,6 +175,13 @@ async fn refusals_are_those_of_the_database_itself() {
         }
     }
     both.send("rest", "query", r#"{"query":"select 1"}"#).await.refused(400, "not_supported_by_backend");
+    for driver in ["supabase", "postgres", "scylla"] {
+        let body = json!({"query": "select 1", "driver": driver, "db_name": "rest"});
+        let request = both.gateway.bare(Method::POST, "/query/sql").json(&body);
+        let refused = both.gateway.send(request).await;
+        assert_eq!(refused.status, 400, "{driver}: {}", refused.text);
+        println!("{driver}: {}", refused.text);
+    }
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ impl Collector {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.unwrap();
         let address = acceptor.local_addr()[0].as_socket_addr().copied().unwrap();
         let kept = self.clone();
+        witness::listen();
         let take = poem::endpoint::make(move |request: poem::Request| {
             let kept = kept.clone();
             async move {
@@ -42,6 +43,7 @@ impl Collector {
                 let authorization = request.header("authorization").unwrap_or_default().to_owned();
                 let body = request.into_body().into_bytes().await.unwrap();
                 let received = ExportTraceServiceRequest::decode(body).unwrap();
+                witness::hear(format!("{received:?}"));
                 kept.0.lock().unwrap().push((authorization, received));
             }
         });

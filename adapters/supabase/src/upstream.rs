@@ -61,7 +61,7 @@ fn builder(
 /// The certificates in a file.
 fn root_certificates(file: &str) -> Result<Vec<Certificate>, String> {
     let unusable = |why: &str| format!("the file of `sslrootcert` {why}");
-    let pem = std::fs::read(file).map_err(|error| unusable(&format!("cannot be read: {}", error.kind())))?;
+    let pem = std::fs::read(file).map_err(|error| unusable(&format!("cannot be read: {error}")))?;
     let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| unusable("is no PEM"))?;
     if certificates.is_empty() {
         return Err(unusable("holds no certificate"));

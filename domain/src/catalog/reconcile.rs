@@ -132,7 +132,9 @@ impl Overruling {
             Self::Frozen => "the catalog has it frozen",
             Self::Inactive => "the catalog has it inactive",
             Self::Elsewhere => "the catalog has a URI of its own for it",
-            Self::Kept => "the catalog still has it; DELETE /admin/clients/{client_name} removes it",
+            Self::Kept => {
+                "the catalog still has it, and serves it unless its URI holds variables that gateway.uri_variables does not list; DELETE /admin/clients/{client_name} removes it"
+            }
         }
     }
 }

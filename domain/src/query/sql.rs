@@ -92,7 +92,7 @@ impl SqlRequest {
         statement.tells_columns = true;
         let driver = body.take_string("driver")?.ok_or_else(|| missing("driver", "the kind of database"))?;
         let driver = Driver::parse(&driver)?;
-        let db_name = take_db_name(&mut body)?.ok_or_else(|| missing("db_name", "the database's name"))?;
+        let db_name = take_db_name(&mut body)?.ok_or_else(|| missing("db_name", "the name of the client"))?;
         body.finish(decoding)?;
         Ok(Self { statement, driver, db_name })
     }

@@ -45,7 +45,7 @@ impl Server {
         let home = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
         let home = home.join("cassandra");
         if !home.join("version").exists() {
-            eprintln!("LEFT OUT: no Cassandra was installed by scripts/cassandra.sh");
+            athena_test_support::cql_left_out("no Cassandra was installed by scripts/cassandra.sh");
             return None;
         }
         let directory = std::env::temp_dir().join(format!("athena-cql-tls-{}", std::process::id()));

@@ -120,3 +120,31 @@ async fn other_databases_have_none_of_it() {
     let sized = gateway.fetch(r#"{"table_name":"users","fetch_size":10}"#).await;
     sized.refused(400, "not_supported_by_backend");
 }
+
+/// What somebody writes by hand has the bounds of everything else.
+#[tokio::test]
+async fn cql_of_the_callers_own_runs_within_its_bounds() {
+    let Some(keyspace) = TestKeyspace::with(TABLES).await else { return };
+    let proxy = keyspace.proxied().await;
+    let uri = format!("{}?timeout_ms=700", proxy.uri());
+    let gateway = Gateway::over(&[(CLIENT, &uri)], "limits: {max_rows: 10}").await;
+    for id in 0..12 {
+        keyspace.run(&format!("INSERT INTO users (id, age) VALUES ({id}, 1)")).await;
+    }
+    let sql = |query: &str, extra: serde_json::Value| {
+        let mut body = json!({"query": query, "driver": "scylla", "db_name": CLIENT});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        gateway.send(gateway.bare(reqwest::Method::POST, "/query/sql").json(&body))
+    };
+    let all = "SELECT id FROM users";
+    sql(all, json!({})).await.refused(400, "limit_exceeded");
+    gateway.query(all).await.refused(400, "limit_exceeded");
+    sql("SELECT id FROM users LIMIT 3", json!({"max_rows": 2})).await.refused(400, "limit_exceeded");
+    let answer = sql("SELECT id FROM users LIMIT ?", json!({"params": [10]})).await.ok();
+    assert_eq!(answer["data"]["rows"].as_array().map(Vec::len), Some(10), "{answer}");
+    proxy.set(Mode::Blackhole).await;
+    let began = std::time::Instant::now();
+    assert_eq!(sql(all, json!({})).await.status, 504);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    proxy.set(Mode::Pass).await;
+}

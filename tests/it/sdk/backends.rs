@@ -1,5 +1,6 @@
 //! The example of the product's description, on every kind of database: in this process and through a gateway.
 
+use athena_rs::SupabaseBackend;
 use athena_test_support::{Postgrest, TestKeyspace};
 
 use super::*;
@@ -148,9 +149,27 @@ async fn the_example_runs_on_supabase() {
     example(&AthenaClient::remote(remote).unwrap(), "a gateway over Supabase").await;
 }
 
+/// What the program below finds in its environment.
+const PROJECT: [&str; 2] = ["ATHENA_TEST_PROJECT_URL", "ATHENA_TEST_PROJECT_KEY"];
+
+#[tokio::test]
+#[ignore = "a program of its own, which the test below starts"]
+async fn a_program_of_a_project() {
+    let project = SupabaseBackend::from_env(PROJECT[0], PROJECT[1]).expect("a project");
+    example(&project, "Supabase").await;
+}
+
 #[tokio::test]
 async fn a_project_is_named_by_the_environment() {
-    use athena_rs::SupabaseBackend;
+    let database = TestDatabase::with(SQL).await;
+    let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+    program.args(["--exact", "sdk::backends::a_program_of_a_project", "--ignored", "--nocapture"]);
+    program.env(PROJECT[0], format!("http://{}", server.address())).env(PROJECT[1], SUPABASE_KEY);
+    // The server answers from this thread.
+    let ran = tokio::task::spawn_blocking(move || crate::child::output(&mut program)).await.unwrap();
+    assert!(ran.0 && ran.1.contains("1 passed"), "{}\n{}", ran.1, ran.2);
+
     let missing = SupabaseBackend::from_env("ATHENA_SUPABASE_URL_THAT_IS_NOT_SET", "HOME").err().unwrap();
     assert_eq!(missing.kind, ErrorKind::Configuration);
     assert!(missing.message.contains("ATHENA_SUPABASE_URL_THAT_IS_NOT_SET"), "{missing}");

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::cql::TestKeyspace;
+use crate::cql::{TestKeyspace, left_out};
 
 /// The user that a server with authentication has from the start, and its password.
 const FIRST_USER: (&str, &str) = ("cassandra", "cassandra");
@@ -42,9 +42,7 @@ impl PrivateCassandra {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         assert!(nodes <= NODES, "{nodes} nodes are too many");
         if std::env::var_os("ATHENA_TEST_CQL").is_some_and(|given| given.is_empty()) {
-            eprintln!(
-                "LEFT OUT: whoever runs the tests has looked for a CQL server, and none can be started"
-            );
+            left_out("whoever runs the tests has looked for a CQL server, and none can be started");
             return None;
         }
         let wanted = u32::try_from(nodes).expect("few nodes");
@@ -57,7 +55,7 @@ impl PrivateCassandra {
         let lock = lock.expect("the lock of the cluster's directory");
         let mut cluster = Self { dir, nodes, port: 0, auth, _lock: lock, _room: room };
         let Some(contact) = cluster.launch(0).await else {
-            eprintln!("LEFT OUT: no Cassandra can be started; scripts/cassandra.sh says why");
+            left_out("no Cassandra can be started; scripts/cassandra.sh says why");
             return None;
         };
         cluster.port = contact.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");

@@ -123,13 +123,24 @@ impl TestKeyspace {
     }
 }
 
+/// Says that a test of CQL is left out.
+///
+/// # Panics
+/// With the variable `CI`, where every test has to run, unless `ATHENA_TEST_SKIP_CQL=1` leaves these out.
+pub fn left_out(why: &str) {
+    let set = |variable: &str| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+    let skipped = std::env::var_os("ATHENA_TEST_SKIP_CQL").is_some_and(|value| value == "1");
+    assert!(skipped || !set("CI"), "{why}; CI is set, and ATHENA_TEST_SKIP_CQL=1 leaves out what needs it");
+    eprintln!("LEFT OUT: {why}");
+}
+
 /// `host:port` of the server that all tests of this checkout share; `scripts/ensure-cql.sh` chooses or starts it.
 async fn contact() -> Option<&'static str> {
     static CONTACT: OnceCell<Option<String>> = OnceCell::const_new();
     let ask = || async { tokio::task::spawn_blocking(ensure).await.expect("scripts/ensure-cql.sh runs") };
     let contact = CONTACT.get_or_init(ask).await.as_deref();
     if contact.is_none() {
-        eprintln!("LEFT OUT: there is no CQL server; scripts/ensure-cql.sh says why");
+        left_out("there is no CQL server; scripts/ensure-cql.sh says why");
     }
     contact
 }

@@ -19,7 +19,7 @@ mod redis;
 mod server;
 
 pub use cassandra::PrivateCassandra;
-pub use cql::TestKeyspace;
+pub use cql::{TestKeyspace, left_out as cql_left_out};
 pub use database::TestDatabase;
 pub use forgetful::Forgetful;
 pub use pgbouncer::PgBouncer;

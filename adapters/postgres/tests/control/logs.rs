@@ -266,6 +266,9 @@ async fn a_slow_retention_does_not_keep_the_purge_waiting() {
     let left =
         async || control.value::<i64>("SELECT count(*) FROM gateway_connection_registry_realtime").await == 1;
     let mut holder = sqlx::PgPool::connect(&control.server.uri()).await.unwrap().begin().await.unwrap();
+    let rows = "INSERT INTO gateway_request_log (request_id, \"time\", created_at) \
+                VALUES ('old', 0, now() - interval '1 minute'), ('new', 0, now() + interval '1 hour')";
+    control.run(rows).await;
     sqlx::raw_sql("LOCK TABLE gateway_request_log").execute(&mut *holder).await.unwrap();
     let windows =
         RetentionWindows { request_log: Some(Duration::from_secs(1)), ..RetentionWindows::default() };
@@ -290,6 +293,14 @@ async fn a_slow_retention_does_not_keep_the_purge_waiting() {
     });
     purged.await.expect("the purge goes on while retention waits");
     assert!(control.value::<bool>(waiting).await, "retention still waits");
+    holder.rollback().await.unwrap();
+    let old_log = "SELECT count(*) FROM gateway_request_log";
+    let retained = tokio::time::timeout(Duration::from_secs(10), async {
+        while control.value::<i64>(old_log).await != 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    retained.await.expect("what is old has gone by itself");
     tidying.abort();
 }
 

@@ -46,6 +46,22 @@ impl ClientBody {
         Ok(read)
     }
 
+    /// Reads the body of a change of the client with this lower-case name, which it keeps.
+    ///
+    /// # Errors
+    /// As [`ClientBody::decode`]; the field `client_name` when it is another one's.
+    pub fn decode_change(body: JsonText<'_>, key: &str) -> Result<Self, RequestError> {
+        let body = Self::decode(body)?;
+        match &body.client_name {
+            Some(name) if name.to_lowercase() != key => Err(RequestError::invalid(
+                "client_name",
+                "a client keeps its name: callers, keys and records know it by it; leave `client_name` out, or add a client \
+                 of the new name and delete this one",
+            )),
+            _ => Ok(body),
+        }
+    }
+
     /// Reads the body of a new client.
     ///
     /// # Errors

@@ -121,7 +121,7 @@ impl ClientsApi {
         let outcome = async {
             let bytes = self.bodies.read(request, body.body).await?;
             let name = named(&client_name)?;
-            let body = clients::ClientBody::decode(read_json(&bytes)?).map_err(refused)?;
+            let body = clients::ClientBody::decode_change(read_json(&bytes)?, name.key()).map_err(refused)?;
             let updated = self.manage()?.update(name.key(), &body).await;
             let updated =
                 updated.map_err(|e| self.failed(e, name.as_str(), "Failed to update Athena client"))?;
