@@ -10,6 +10,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::lines::JsonLines;
 use crate::config::{LogFormat, LoggingConfig};
 
+/// Where the driver logs `RAISE NOTICE` and the like.
+const NOTICES: &str = "sqlx::postgres::notice";
+
 /// Changes what is logged while the process runs.
 pub(crate) struct LogLevel(Box<dyn Fn(EnvFilter) + Send + Sync>);
 
@@ -21,7 +24,12 @@ impl LogLevel {
 }
 
 fn filter(logging: &LoggingConfig) -> EnvFilter {
-    EnvFilter::try_new(&logging.level).unwrap_or_else(|_| EnvFilter::new("info"))
+    let filter = EnvFilter::try_new(&logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // What statements and triggers tell their caller may be anything, and of any length: it is logged on demand only.
+    match (logging.level.contains(NOTICES), format!("{NOTICES}=off").parse()) {
+        (false, Ok(silent)) => filter.add_directive(silent),
+        _ => filter,
+    }
 }
 
 /// Starts logging to standard error; does nothing when a subscriber is there already.

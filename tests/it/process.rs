@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::child::{Process, athena, output};
 use crate::harness::{ADMIN_KEY, secretly};
+use crate::witness;
 
 #[test]
 fn commands_without_a_configuration() {
@@ -147,7 +148,8 @@ async fn a_stop_drains_what_runs() {
 
 /// Sends a query for the client `main`; its answer, where there is one.
 async fn ask(base: &str, id: &str, sql: &str) -> Option<u16> {
-    let request = crate::harness::http().build().unwrap().post(format!("{base}/gateway/query"));
+    let url = format!("{base}/gateway/query?api_key=secret-marker");
+    let request = crate::harness::http().build().unwrap().post(url).bearer_auth("secret-marker");
     let request = request.header("X-Athena-Client", "main").header("X-Request-Id", id);
     let answer = request.body(serde_json::json!({ "query": sql }).to_string()).send().await;
     answer.ok().map(|answer| answer.status().as_u16())
@@ -202,6 +204,8 @@ async fn a_stop_ends_in_time_whoever_hangs_and_loses_no_record() {
     let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&control.uri()).await.unwrap();
     let kept: (i64, i64) = sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap();
     assert_eq!(kept, (20, 1), "what was spooled, and what was cut off");
+    // What went through the spool, and what was written at the very end.
+    witness::check_tables(&[control.uri()]);
 }
 
 #[tokio::test]

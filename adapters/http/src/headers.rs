@@ -48,9 +48,10 @@ const SUPABASE_KEY: HeaderName = HeaderName::from_static("x-supabase-key");
 /// Where the time went.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Trimmed text of a header; `None` when it is absent, blank or not ASCII.
+/// Trimmed text of a header; `None` when it is absent, blank or not UTF-8.
 pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
+    let text = headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    text.map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// The client that the header names; a blank header names none.

@@ -47,6 +47,8 @@ fn reason(code: &str, message: &str) -> Option<Reason> {
         "0A000" if message.contains("cached plan must not change result type") => Reason::Stale,
         "26000" => Reason::Stale,
         "0A000" => Reason::Unsupported,
+        // A view that takes no writes, which waiting does not change.
+        "55000" if message.contains(" view \"") => Reason::Statement,
         "2BP01" | "55006" | "55000" => Reason::InUse,
         _ => match code.get(..2)? {
             // A binary value that the parameter's type cannot read: the column has changed its type.
@@ -54,9 +56,14 @@ fn reason(code: &str, message: &str) -> Option<Reason> {
             "42" | "3F" | "54" | "21" | "25" | "34" | "2D" | "3B" | "44" | "09" | "39" | "38" => {
                 Reason::Statement
             }
+            "0B" | "0F" | "0L" | "0P" | "0Z" | "20" | "24" | "26" | "27" | "2B" | "2F" | "55" => {
+                Reason::Statement
+            }
             "23" => Reason::Check,
-            "P0" => Reason::Raised,
-            _ => return None,
+            // What ails the server, a transaction or another server.
+            "40" | "53" | "57" | "58" | "72" | "F0" | "HV" | "XX" => return None,
+            // Whatever else there is, only statements and functions of the database's users raise it.
+            _ => Reason::Raised,
         },
     };
     Some(by_code)
@@ -72,16 +79,21 @@ pub fn quoted_name(message: &str) -> Option<Box<str>> {
     rest.split_once('"').map(|(name, _)| name.into())
 }
 
-/// Cuts statements out of a text that came from the database (contract 2.3).
+/// Cuts statements out of a text that came from the database (contract 2.3). One begins where the text does, or behind a
+/// colon, a quote or a parenthesis: words within a sentence (`cannot insert into view "v"`) are none.
 pub fn sanitise(text: &str) -> String {
     const STATEMENTS: [(&str, &str); 4] =
         [("select ", " from "), ("insert into ", ""), ("update ", " set "), ("delete from ", "")];
     let lower = text.to_ascii_lowercase();
+    let begins = |at: usize| {
+        let before = lower[..at].trim_end().chars().next_back();
+        before.is_none_or(|char| matches!(char, ':' | ';' | '"' | '\'' | '`' | '('))
+    };
     let start = STATEMENTS
         .iter()
         .filter_map(|(first, then)| {
-            let at = lower.find(first)?;
-            lower[at..].contains(then).then_some(at)
+            let mut places = lower.match_indices(first).map(|(at, _)| at);
+            places.find(|at| begins(*at) && lower[*at..].contains(then))
         })
         .min();
     let kept = match start {
@@ -103,6 +115,14 @@ mod tests {
         check("INSERT INTO t VALUES (1)", "Database query execution failed");
         check("cannot update view \"v\"", "cannot update view \"v\"");
         check("bad: update t set x = 1", "bad");
+        check("near \"(SELECT a FROM t)\"", "near");
+        for sentence in [
+            "cannot insert into view \"v\"",
+            "cannot delete from ledger: period is closed",
+            "Please select a shop from the list",
+        ] {
+            check(sentence, sentence);
+        }
     }
 
     #[test]
@@ -122,6 +142,14 @@ mod tests {
         check("57P01", Verdict::Failed(PortErrorKind::Unavailable));
         check("40001", Verdict::Failed(PortErrorKind::Conflict));
         check("XX000", Verdict::Failed(PortErrorKind::Internal));
+        check("53100", Verdict::Failed(PortErrorKind::Internal));
+        for raised in ["P0001", "ORD01", "PT409", "ZZ999", "01000"] {
+            check(raised, Verdict::Refused(Reason::Raised));
+        }
+        check("2F003", Verdict::Refused(Reason::Statement));
+        check("55000", Verdict::Refused(Reason::InUse));
+        let of_view = judge("55000", "cannot insert into view \"v\"");
+        assert_eq!(of_view, Verdict::Refused(Reason::Statement));
         check("", Verdict::Failed(PortErrorKind::Internal));
     }
 }

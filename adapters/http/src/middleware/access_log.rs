@@ -34,7 +34,7 @@ impl Line {
             path = self.uri.path(),
             status = response.status().as_u16(),
             duration_us = self.began.elapsed().as_micros() as u64,
-            client = self.client.as_ref().and_then(|name| name.to_str().ok()),
+            client = self.client.as_ref().and_then(|name| std::str::from_utf8(name.as_bytes()).ok()),
             request_id,
             "request"
         );
