@@ -226,6 +226,16 @@ impl<'a> JsonText<'a> {
         Ok(fields)
     }
 
+    /// The fields of an object, each with its name as it is written between its quotes, escapes and all; none where it is
+    /// no object. Nothing is looked at but where they end.
+    pub(super) fn written_fields(self) -> Option<impl Iterator<Item = (&'a str, JsonText<'a>)>> {
+        let mut walk = self.is_object().then(|| Walk::inside(self.0))?;
+        Some(std::iter::from_fn(move || {
+            let (name, value) = (walk.next()?, walk.next()?);
+            Some((name.get(1..name.len() - 1)?, JsonText(value)))
+        }))
+    }
+
     /// The value with every digit.
     ///
     /// # Errors

@@ -238,6 +238,11 @@ pub(super) fn assignments(
     place: Place,
     before: &[Assignment],
 ) -> Result<Row, RequestError> {
+    if !before.is_empty()
+        && let Some(row) = like(object, place, before)
+    {
+        return Ok(row);
+    }
     // What fails is read again with its path.
     let fields = object.expect_fields("").or_else(|_| object.expect_fields(&place.to_string()))?;
     refuse_too_many(fields.len(), place)?;
@@ -253,6 +258,22 @@ pub(super) fn assignments(
         assignments.push(Assignment { column, value, place });
     }
     Ok(assignments)
+}
+
+/// The same where an object has just the names of the row before, in their order. Those are known to be good and to
+/// differ, so that nothing but the values has to be read.
+fn like(object: JsonText<'_>, place: Place, before: &[Assignment]) -> Option<Row> {
+    let mut row = Vec::with_capacity(before.len());
+    let mut known = before.iter();
+    for (name, value) in object.written_fields()? {
+        let column = &known.next()?.column;
+        // No column has a backslash in its name, so that a name which is written like one means it.
+        if name != column.as_str() {
+            return None;
+        }
+        row.push(Assignment { column: column.clone(), value: value.value("").ok()?, place });
+    }
+    known.next().is_none().then_some(row)
 }
 
 /// Refuses more columns than any table has: each is looked for among all others.
@@ -325,4 +346,45 @@ fn parse_names(value: JsonText<'_>, field: &str) -> Result<Vec<Identifier>, Requ
         return Err(RequestError::invalid(field, format!("`{field}` names no column")));
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+    use super::*;
+
+    /// The columns and values of each row, or the field that is refused.
+    fn rows(list: &str) -> Result<Vec<Vec<(String, Value)>>, Option<String>> {
+        let rows = parse_rows(JsonText::parse(list.as_bytes()).unwrap()).map_err(|error| error.field)?;
+        let told = |row: &Row| row.iter().map(|a| (a.column.as_str().to_owned(), a.value.clone())).collect();
+        Ok(rows.iter().map(told).collect())
+    }
+
+    #[test]
+    fn a_row_is_read_alike_whatever_stands_before_it() {
+        let first = r#"{"a": 1, "b": "x"}"#;
+        for row in [
+            r#"{"a": "y", "b": null}"#,
+            r#"{"a": "y", "b\n": null}"#,
+            r#"{"b": 1, "a": 2}"#,
+            r#"{"\u0061": true, "b": 2}"#,
+            r#"{"a": 1}"#,
+            r#"{"a": 1, "b": 2, "d": {"e": [1, "}"]}}"#,
+            r#"{"a": 1, "a": 2}"#,
+            r#"{"a": 1, "b": "\ud800"}"#,
+            "{}",
+        ] {
+            let alone = rows(&format!("[{row}]"));
+            let behind = rows(&format!("[{first},{row}]"));
+            match (alone, behind) {
+                (Ok(alone), Ok(behind)) => assert_eq!(alone[0], behind[1], "{row}"),
+                (Err(alone), Err(behind)) if row != "{}" => {
+                    assert_eq!(alone.map(|field| field.replace("[0]", "[1]")), behind, "{row}");
+                }
+                // No row holds a value.
+                (Err(_), Ok(behind)) => assert!(row == "{}" && behind[1].is_empty(), "{row}"),
+                other => panic!("{row}: {other:?}"),
+            }
+        }
+    }
 }

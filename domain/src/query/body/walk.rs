@@ -79,25 +79,38 @@ fn end_of_string(text: &[u8], at: usize) -> usize {
 
 fn end_of_nested(text: &[u8], at: usize) -> usize {
     let (mut at, mut depth) = (at, 0_usize);
-    while let Some(byte) = text.get(at) {
-        match byte {
+    while let Some(rest) = text.get(at..)
+        && let Some(length) = rest.iter().position(|byte| NESTING[usize::from(*byte)])
+    {
+        at += length;
+        match text[at] {
             b'"' => {
                 at = end_of_string(text, at);
                 continue;
             }
             b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
+            _ => {
                 depth -= 1;
                 if depth == 0 {
                     return at + 1;
                 }
             }
-            _ => {}
         }
         at += 1;
     }
     text.len()
 }
+
+/// The bytes that begin or end a string, an object or an array.
+const NESTING: [bool; 256] = {
+    let mut table = [false; 256];
+    table[b'"' as usize] = true;
+    table[b'{' as usize] = true;
+    table[b'}' as usize] = true;
+    table[b'[' as usize] = true;
+    table[b']' as usize] = true;
+    table
+};
 
 #[cfg(test)]
 mod tests {
