@@ -217,7 +217,7 @@ async fn what_the_catalog_overrules_is_told() {
         "overruled": [
             {"client": "frozen", "reason": "the catalog has it frozen"},
             {"client": "gone",
-             "reason": "the catalog still has it; DELETE /admin/clients/{client_name} removes it"},
+             "reason": "the catalog still has it, and serves it unless its URI holds variables that gateway.uri_variables does not list; DELETE /admin/clients/{client_name} removes it"},
             {"client": "moved", "reason": "the catalog has a URI of its own for it"},
         ],
         "restart_needed": [],

@@ -15,7 +15,7 @@ use crate::harness::{CLIENT, Gateway};
 const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, pad text, note json);
     INSERT INTO big SELECT n, repeat('x', 200), '{\"a\":\n null}' FROM generate_series(1, 20000) n;
     CREATE VIEW slow AS SELECT n AS id, pg_sleep(3600)::text AS v FROM generate_series(1, 2) n;
-    CREATE VIEW endless AS SELECT n AS id, repeat('y', 1000) AS v FROM generate_series(1, 100000000) n;
+    CREATE VIEW endless AS SELECT generate_series(1, 100000000) AS id, repeat('y', 1000) AS v;
     CREATE VIEW broken AS SELECT n AS id, repeat('z', 100) AS v, 1 / (5000 - n) AS w FROM generate_series(1, 6000) n;";
 
 fn accept(gateway: &Gateway, accept: &str, body: &str) -> reqwest::RequestBuilder {
@@ -207,7 +207,7 @@ async fn slow_readers_leave_connections_to_the_others() {
     let began = Instant::now();
     let further = r#"{"table_name":"big","limit":2000}"#;
     while !gateway.send(accept(&gateway, "text/csv", further)).await.text.contains("slow_readers") {
-        assert!(began.elapsed() < Duration::from_secs(140), "no reader was found to be slow");
+        assert!(began.elapsed() < Duration::from_secs(60), "no reader was found to be slow");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let refused = gateway.send(accept(&gateway, "application/x-ndjson", r#"{"table_name":"big"}"#)).await;
