@@ -79,13 +79,13 @@ impl Writer {
         let entries = batch.len() as u64;
         let kept = self
             .with_spool(move |spool| {
-                let kept = spool.push(batch.number, batch.id, &batch.entries());
-                kept.map_or_else(|error| Err((error, batch)), |()| Ok(()))
+                // The batch goes along and comes back, as the spool works on another thread.
+                (spool.push(batch.number, batch.id, &batch.entries()), batch)
             })
             .await;
         match kept {
-            Some(Ok(())) => true,
-            Some(Err((error, batch))) => {
+            Some((Ok(()), _)) => true,
+            Some((Err(error), batch)) => {
                 self.counted.failures.add(1);
                 tracing::error!(%error, "a batch of log entries cannot be spooled; it waits in memory");
                 self.hold(batch);
