@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use athena_domain::rows::escape_into;
+use athena_domain::rows::{calendar, escape_into};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
@@ -152,18 +152,12 @@ fn text(value: &str, line: &mut Vec<u8>) {
 /// Appends `2026-11-29T10:20:30.123456Z`.
 fn moment(at: SystemTime, line: &mut Vec<u8>) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = date(days);
-    let mut digits = *b"0000-00-00T00:00:00.000000Z";
-    let parts = [
-        (0, 4, year),
-        (5, 2, month),
-        (8, 2, day),
-        (11, 2, second / 3600),
-        (14, 2, second / 60 % 60),
-        (17, 2, second % 60),
-        (20, 6, u64::from(since.subsec_micros())),
-    ];
+    let (day, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    calendar::put_date(day.cast_signed(), line);
+    // As wide for every moment, unlike the times of rows.
+    let mut digits = *b"T00:00:00.000000Z";
+    let micros = u64::from(since.subsec_micros());
+    let parts = [(1, 2, second / 3600), (4, 2, second / 60 % 60), (7, 2, second % 60), (10, 6, micros)];
     for (start, width, mut number) in parts {
         for place in (start..start + width).rev() {
             digits[place] = b"0123456789"[(number % 10) as usize];
@@ -171,19 +165,6 @@ fn moment(at: SystemTime, line: &mut Vec<u8>) {
         }
     }
     line.extend_from_slice(&digits);
-}
-
-/// Year, month and day of a day, counted from 1970. Years are counted from March on, so that the day of a leap year is
-/// its last, and in eras of 400, which have 146,097 days each.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
-    (era * 400 + year, month, day)
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ impl Chunk {
         {
             entries.push(entry);
         }
+        debug_assert_eq!(entries.len(), self.len(), "what was written is read");
         entries
     }
 

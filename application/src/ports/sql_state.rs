@@ -53,12 +53,8 @@ fn reason(code: &str, message: &str) -> Option<Reason> {
         _ => match code.get(..2)? {
             // A binary value that the parameter's type cannot read: the column has changed its type.
             "22" => Reason::BadValue,
-            "42" | "3F" | "54" | "21" | "25" | "34" | "2D" | "3B" | "44" | "09" | "39" | "38" => {
-                Reason::Statement
-            }
-            "0B" | "0F" | "0L" | "0P" | "0Z" | "20" | "24" | "26" | "27" | "2B" | "2F" | "55" => {
-                Reason::Statement
-            }
+            "42" | "3F" | "54" | "21" | "25" | "34" | "2D" | "3B" | "44" | "09" | "39" | "38" | "0B"
+            | "0F" | "0L" | "0P" | "0Z" | "20" | "24" | "26" | "27" | "2B" | "2F" | "55" => Reason::Statement,
             "23" => Reason::Check,
             // What ails the server, a transaction or another server.
             "40" | "53" | "57" | "58" | "72" | "F0" | "HV" | "XX" => return None,
@@ -92,8 +88,9 @@ pub fn sanitise(text: &str) -> String {
     let start = STATEMENTS
         .iter()
         .filter_map(|(first, then)| {
-            let mut places = lower.match_indices(first).map(|(at, _)| at);
-            places.find(|at| begins(*at) && lower[*at..].contains(then))
+            // What does not follow the first one follows none of the others.
+            let at = lower.match_indices(first).map(|(at, _)| at).find(|at| begins(*at))?;
+            lower[at..].contains(then).then_some(at)
         })
         .min();
     let kept = match start {
