@@ -120,10 +120,6 @@ pub(crate) fn answered(status: u16, retry_after: Option<&str>, body: &[u8], aske
     if said.code.starts_with("PGRST") {
         return by_postgrest(status, &said, asked);
     }
-    if said.code.starts_with("PT") && said.code.len() == 5 {
-        // Raised by the database's own code to choose a status.
-        return Fault::lasting(rejected(said.rejection(Reason::Raised)));
-    }
     if said.code.len() == 5 && said.code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return by_database(status, &said, asked);
     }
