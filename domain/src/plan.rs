@@ -16,6 +16,7 @@ mod open;
 mod page;
 mod raw;
 mod refusal;
+mod rows;
 mod tuning;
 mod write;
 
@@ -27,6 +28,8 @@ pub use raw::{RawPlan, replace_placeholders, statements};
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use smol_str::SmolStr;
 
 use crate::access::Authority;
 use crate::error::RequestError;
@@ -192,7 +195,7 @@ pub enum InsertSource {
     Row(Vec<Bind>),
     /// For each column, the text of its value in every row: one bind a column, whatever the number of
     /// rows, so that one prepared statement serves them all.
-    Columns(Vec<Vec<Option<Box<str>>>>),
+    Columns(Vec<Vec<Option<SmolStr>>>),
     /// Rows of binds where `None` is the column's default.
     Rows(Vec<Vec<Option<Bind>>>),
     /// Rows for CQL, where what a row leaves out is null.

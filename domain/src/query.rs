@@ -25,7 +25,7 @@ pub use condition::{CompareOp, Condition, IsTest};
 pub use delete::DeleteRequest;
 pub use fetch::FetchRequest;
 pub use identifier::{Identifier, RelationName};
-pub use insert::{Assignment, ConflictTarget, InsertRequest, Place, Row, Upsert};
+pub use insert::{Assignment, Cell, ConflictTarget, InsertRequest, Place, Row, Upsert};
 pub use page::Window;
 pub use raw::RawRequest;
 pub use sort::{Nulls, SortKey};

@@ -92,11 +92,14 @@ fn proposed(plan: &InsertPlan, table: &Table) -> Result<Vec<Vec<Option<Stored>>>
         }
         InsertSource::Columns(columns) => {
             let count = columns.first().map_or(0, Vec::len);
-            let value = |(texts, column): (&Vec<Option<Box<str>>>, &usize), row: usize| match &texts[row] {
-                None => Ok(Some(Stored::Null)),
-                Some(text) => Stored::parse(text, &table.relation.columns[*column].ty).map(Some),
+            let row = |row: usize| {
+                let cells = columns.iter().zip(&plan.columns);
+                let value = cells.map(|(texts, column)| match &texts[row] {
+                    None => Ok(Some(Stored::Null)),
+                    Some(text) => Stored::parse(text, &table.relation.columns[*column].ty).map(Some),
+                });
+                value.collect()
             };
-            let row = |row| columns.iter().zip(&plan.columns).map(|pair| value(pair, row)).collect();
             (0..count).map(row).collect()
         }
         InsertSource::Rows(rows) => {

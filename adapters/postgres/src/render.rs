@@ -115,9 +115,9 @@ impl Statement {
     }
 
     /// `$n`, bound to what `add` adds.
-    fn placeholder<T>(&mut self, value: T) -> Rendered
+    fn placeholder<'v, T>(&mut self, value: T) -> Rendered
     where
-        T: for<'q> sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+        T: sqlx::Encode<'v, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
     {
         self.arguments.add(value).map_err(Unencodable)?;
         self.binds += 1;

@@ -1,5 +1,7 @@
 //! Values on their way in: checked against the column's type before the database sees them.
 
+use smol_str::SmolStr;
+
 use super::cql::{self, CqlValue};
 use super::{number, refusal};
 use crate::error::{RequestError, excerpt};
@@ -18,7 +20,7 @@ pub enum Datum {
     /// A floating-point number.
     Float(f64),
     /// Text that the database converts to the type.
-    Text(Box<str>),
+    Text(SmolStr),
     /// A value of CQL.
     Cql(CqlValue),
 }
@@ -39,7 +41,7 @@ impl Bind {
     }
 
     /// The value as the database's own text; `None` for null, and for CQL, which takes no text.
-    pub fn into_text(self) -> Option<Box<str>> {
+    pub fn into_text(self) -> Option<SmolStr> {
         match self.datum {
             Datum::Null | Datum::Cql(_) => None,
             Datum::Bool(true) => Some("true".into()),
@@ -145,7 +147,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// A value as JSON text: a string stays a string.
-fn json_text(value: &Value) -> Box<str> {
+fn json_text(value: &Value) -> SmolStr {
     match value {
         Value::Null => "null".into(),
         Value::Bool(true) => "true".into(),

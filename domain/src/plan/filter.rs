@@ -60,7 +60,7 @@ impl Planner<'_> {
                 let mut or_null = false;
                 for value in values {
                     match bind(value, ty, column.as_str())?.into_text() {
-                        Some(text) => members.push(text),
+                        Some(text) => members.push(text.as_str().into()),
                         None => or_null = true,
                     }
                 }

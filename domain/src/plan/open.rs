@@ -33,7 +33,13 @@ impl<'r> Names<'r> {
     pub(super) fn of_insert(request: &'r InsertRequest) -> Self {
         let mut names = Self::default();
         names.selection(&request.columns);
-        request.rows.iter().for_each(|row| names.assignments(row));
+        let mut before = None;
+        for row in &request.rows {
+            if !before.is_some_and(|before| row.shares_names_with(before)) {
+                names.0.extend(row.names().iter().map(Identifier::as_str));
+            }
+            before = Some(row);
+        }
         if let Some(upsert) = &request.upsert {
             names.assignments(upsert.set.as_deref().unwrap_or_default());
             if let Some(ConflictTarget::Columns { columns, .. }) = &upsert.target {

@@ -141,7 +141,7 @@ fn place_in(relation: &Relation, order: &[Order], place: &[KeyValue]) -> Result<
             .hint("begin again with an empty cursor"));
     }
     let bind = |(key, given): (&Order, &KeyValue)| Bind {
-        datum: given.value.clone().map_or(Datum::Null, Datum::Text),
+        datum: given.value.as_deref().map_or(Datum::Null, |text| Datum::Text(text.into())),
         ty: relation.columns[key.column].ty.clone(),
     };
     Ok(order.iter().zip(place).map(bind).collect())

@@ -226,14 +226,9 @@ impl<'a> JsonText<'a> {
         Ok(fields)
     }
 
-    /// The fields of an object, each with its name as it is written between its quotes, escapes and all; none where it is
-    /// no object. Nothing is looked at but where they end.
-    pub(super) fn written_fields(self) -> Option<impl Iterator<Item = (&'a str, JsonText<'a>)>> {
-        let mut walk = self.is_object().then(|| Walk::inside(self.0))?;
-        Some(std::iter::from_fn(move || {
-            let (name, value) = (walk.next()?, walk.next()?);
-            Some((name.get(1..name.len() - 1)?, JsonText(value)))
-        }))
+    /// The elements of an array, one after the other; none where it is none.
+    pub(super) fn elements(self) -> Option<Elements<'a>> {
+        self.is_array().then(|| Elements(Walk::inside(self.0)))
     }
 
     /// The value with every digit.
@@ -249,6 +244,46 @@ impl<'a> JsonText<'a> {
             Some(b'{' | b'[') => Value::Json(self.0.into()),
             _ => Value::Number(self.0.into()),
         })
+    }
+}
+
+/// The way through an array.
+pub(super) struct Elements<'a>(Walk<'a>);
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = JsonText<'a>;
+
+    fn next(&mut self) -> Option<JsonText<'a>> {
+        self.0.next().map(JsonText)
+    }
+}
+
+impl<'a> Elements<'a> {
+    /// The way through the fields of the next element, whose end then need not be looked for; none where it is no object.
+    pub fn next_fields(&self) -> Option<WrittenFields<'a>> {
+        self.0.object().map(WrittenFields)
+    }
+
+    /// Goes on behind the element that has these fields, if there are no more of them.
+    pub fn pass(&mut self, mut fields: WrittenFields<'a>) -> bool {
+        let passed = fields.0.next().is_none();
+        if passed {
+            self.0.go_behind(&fields.0);
+        }
+        passed
+    }
+}
+
+/// The way through the fields of an object. Each comes with its name as it is written between its quotes, escapes and
+/// all; nothing is looked at but where they end.
+pub(super) struct WrittenFields<'a>(Walk<'a>);
+
+impl<'a> Iterator for WrittenFields<'a> {
+    type Item = (&'a str, JsonText<'a>);
+
+    fn next(&mut self) -> Option<(&'a str, JsonText<'a>)> {
+        let (name, value) = (self.0.next()?, self.0.next()?);
+        Some((name.get(1..name.len() - 1)?, JsonText(value)))
     }
 }
 

@@ -1,8 +1,9 @@
 //! PUT `/gateway/insert`.
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::body::{Decoding, JsonText, Object};
+use super::body::{Decoding, Elements, JsonText, Object};
 use super::columns::{MAX_COLUMNS, Selection};
 use super::condition::{self, Condition};
 use super::fetch::{self, Count};
@@ -25,6 +26,24 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// The same, to be looked at.
+    pub fn cell(&self) -> Cell<'_> {
+        Cell { column: &self.column, value: &self.value, place: self.place }
+    }
+}
+
+/// A column and its new value, where they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell<'a> {
+    /// Column as the caller spells it.
+    pub column: &'a Identifier,
+    /// Value; JSON null is SQL NULL.
+    pub value: &'a Value,
+    /// Where it stands in the body.
+    pub place: Place,
+}
+
+impl Cell<'_> {
     /// Path of the value in the body, for messages.
     pub fn field(&self) -> String {
         format!("{}.{}", self.place, self.column)
@@ -53,8 +72,46 @@ impl fmt::Display for Place {
 /// Most rows of one insert that hold no value: three bytes each, they would make a short body many rows.
 const MAX_EMPTY_ROWS: usize = 10_000;
 
-/// One row to insert.
-pub type Row = Vec<Assignment>;
+/// One row to insert. Rows that name the same columns in the same order, as most do, share the names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    names: Arc<[Identifier]>,
+    values: Vec<Value>,
+    place: Place,
+}
+
+impl Row {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The columns as the caller spells them; a name stands where its value does.
+    pub fn names(&self) -> &[Identifier] {
+        &self.names
+    }
+
+    /// Whether it is known to have the names of the other one, in their order.
+    pub fn shares_names_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.names, &other.names)
+    }
+
+    /// The columns and their values, as the caller has them.
+    pub fn cells(&self) -> impl ExactSizeIterator<Item = Cell<'_>> + Clone {
+        let place = self.place;
+        self.names.iter().zip(&self.values).map(move |(column, value)| Cell { column, value, place })
+    }
+
+    /// The `nth` of them.
+    pub fn cell(&self, nth: usize) -> Option<Cell<'_>> {
+        Some(Cell { column: self.names.get(nth)?, value: self.values.get(nth)?, place: self.place })
+    }
+}
 
 /// What a conflict is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,33 +245,45 @@ fn parse_rows(payload: JsonText<'_>) -> Result<Vec<Row>, RequestError> {
             format!("insert payload is invalid: {reason}"),
         )
     };
-    let rows: Vec<Row> = if payload.is_array() {
-        let (mut rows, mut empty) = (Vec::<Row>::new(), 0);
-        payload.each("insert_body", |index, entry| {
-            let place = Place::Element("insert_body", index);
-            if !entry.is_object() {
-                return Err(invalid(&place.to_string(), "every element of the array must be an object"));
+    let rows: Vec<Row> = match payload.elements() {
+        Some(mut elements) => {
+            let (mut rows, mut empty) = (Vec::<Row>::new(), 0);
+            loop {
+                let place = Place::Element("insert_body", rows.len());
+                let before = rows.last();
+                let row = match before.and_then(|before| like(&mut elements, place, before)) {
+                    Some(row) => row,
+                    None => {
+                        let Some(element) = elements.next() else { break };
+                        if !element.is_object() {
+                            let reason = "every element of the array must be an object";
+                            return Err(invalid(&place.to_string(), reason));
+                        }
+                        row(element, place, before.map_or(&[], Row::names))?
+                    }
+                };
+                empty += usize::from(row.is_empty());
+                if empty > MAX_EMPTY_ROWS {
+                    let reason =
+                        format!("more than {MAX_EMPTY_ROWS} rows hold no value; send fewer of them at once");
+                    return Err(invalid("insert_body", &reason));
+                }
+                rows.push(row);
             }
-            let row = assignments(entry, place, rows.last().map_or(&[], |row| &row[..]))?;
-            empty += usize::from(row.is_empty());
-            if empty > MAX_EMPTY_ROWS {
-                let reason =
-                    format!("more than {MAX_EMPTY_ROWS} rows hold no value; send fewer of them at once");
-                return Err(invalid("insert_body", &reason));
-            }
-            rows.push(row);
-            Ok(())
-        })?;
-        rows
-    } else if payload.is_object() {
-        vec![parse_assignments(payload, "insert_body")?]
-    } else {
-        return Err(invalid("insert_body", "insert payload must be an object or an array of objects"));
+            rows
+        }
+        None if payload.is_object() => vec![row(payload, Place::Field("insert_body"), &[])?],
+        None => {
+            return Err(invalid(
+                "insert_body",
+                "insert payload must be an object or an array of objects",
+            ));
+        }
     };
     if rows.is_empty() {
         return Err(invalid("insert_body", "the array is empty"));
     }
-    if rows.iter().all(Vec::is_empty) {
+    if rows.iter().all(Row::is_empty) {
         return Err(RequestError::field(
             RequestCode::NoColumns,
             "insert_body",
@@ -229,51 +298,58 @@ pub(super) fn parse_assignments(
     object: JsonText<'_>,
     field: &'static str,
 ) -> Result<Vec<Assignment>, RequestError> {
-    assignments(object, Place::Field(field), &[])
+    assignments(object, Place::Field(field))
 }
 
-/// Reads an object of column → value. Mostly it has the columns of the row before, whose names it then shares.
-pub(super) fn assignments(
+/// Reads an object of column → value.
+pub(super) fn assignments(object: JsonText<'_>, place: Place) -> Result<Vec<Assignment>, RequestError> {
+    let (names, values) = read(object, place, &[])?;
+    let both = names.into_iter().zip(values);
+    Ok(both.map(|(column, value)| Assignment { column, value, place }).collect())
+}
+
+/// Reads a row, which may have some of the names of the row before.
+fn row(object: JsonText<'_>, place: Place, before: &[Identifier]) -> Result<Row, RequestError> {
+    let (names, values) = read(object, place, before)?;
+    Ok(Row { names: names.into(), values, place })
+}
+
+/// The names and values of an object of column → value. Names that stand where they stood before are shared.
+fn read(
     object: JsonText<'_>,
     place: Place,
-    before: &[Assignment],
-) -> Result<Row, RequestError> {
-    if !before.is_empty()
-        && let Some(row) = like(object, place, before)
-    {
-        return Ok(row);
-    }
+    before: &[Identifier],
+) -> Result<(Vec<Identifier>, Vec<Value>), RequestError> {
     // What fails is read again with its path.
     let fields = object.expect_fields("").or_else(|_| object.expect_fields(&place.to_string()))?;
     refuse_too_many(fields.len(), place)?;
-    let mut assignments = Vec::with_capacity(fields.len());
+    let (mut names, mut values) = (Vec::with_capacity(fields.len()), Vec::with_capacity(fields.len()));
     for (index, (name, value)) in fields.into_iter().enumerate() {
         let path = || format!("{place}.{name}");
-        let column = match before.get(index) {
-            Some(known) if known.column.as_str() == name => known.column.clone(),
+        names.push(match before.get(index) {
+            Some(known) if known.as_str() == name => known.clone(),
             _ if Identifier::is_valid(&name) => Identifier::parse(&name, "")?,
             _ => Identifier::parse(&name, &path())?,
-        };
-        let value = value.value("").or_else(|_| value.value(&path()))?;
-        assignments.push(Assignment { column, value, place });
+        });
+        values.push(value.value("").or_else(|_| value.value(&path()))?);
     }
-    Ok(assignments)
+    Ok((names, values))
 }
 
-/// The same where an object has just the names of the row before, in their order. Those are known to be good and to
-/// differ, so that nothing but the values has to be read.
-fn like(object: JsonText<'_>, place: Place, before: &[Assignment]) -> Option<Row> {
-    let mut row = Vec::with_capacity(before.len());
-    let mut known = before.iter();
-    for (name, value) in object.written_fields()? {
-        let column = &known.next()?.column;
+/// The next element, where it has just the names of the row before, in their order. Those are known to be good and to
+/// differ, so that nothing but the values has to be read. What is different stays the next element.
+fn like(elements: &mut Elements<'_>, place: Place, before: &Row) -> Option<Row> {
+    let mut fields = elements.next_fields()?;
+    let mut values = Vec::with_capacity(before.len());
+    for known in before.names() {
+        let (name, value) = fields.next()?;
         // No column has a backslash in its name, so that a name which is written like one means it.
-        if name != column.as_str() {
+        if name != known.as_str() {
             return None;
         }
-        row.push(Assignment { column: column.clone(), value: value.value("").ok()?, place });
+        values.push(value.value("").ok()?);
     }
-    known.next().is_none().then_some(row)
+    elements.pass(fields).then(|| Row { names: before.names.clone(), values, place })
 }
 
 /// Refuses more columns than any table has: each is looked for among all others.
@@ -356,7 +432,7 @@ mod tests {
     /// The columns and values of each row, or the field that is refused.
     fn rows(list: &str) -> Result<Vec<Vec<(String, Value)>>, Option<String>> {
         let rows = parse_rows(JsonText::parse(list.as_bytes()).unwrap()).map_err(|error| error.field)?;
-        let told = |row: &Row| row.iter().map(|a| (a.column.as_str().to_owned(), a.value.clone())).collect();
+        let told = |row: &Row| row.cells().map(|a| (a.column.as_str().to_owned(), a.value.clone())).collect();
         Ok(rows.iter().map(told).collect())
     }
 

@@ -121,7 +121,7 @@ fn take_payload(body: &mut Object<'_>) -> Result<(Vec<Assignment>, Selection), R
             let mut merged: Vec<Assignment> = Vec::new();
             let mut places: HashMap<Identifier, usize> = HashMap::new();
             for (index, entry) in entries.into_iter().enumerate() {
-                for assignment in assignments(entry, Place::Element("columns", index), &[])? {
+                for assignment in assignments(entry, Place::Element("columns", index))? {
                     match places.get(&assignment.column) {
                         Some(&place) => merged[place] = assignment,
                         None => {

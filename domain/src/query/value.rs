@@ -1,6 +1,9 @@
 //! A value as the caller wrote it, with every digit.
 
-/// One JSON value of a request. Numbers keep their text, arrays and objects their JSON.
+use smol_str::SmolStr;
+
+/// One JSON value of a request. Numbers keep their text, arrays and objects their JSON. There may be millions: short
+/// texts stand in the value itself, and copies share longer ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     /// `null`.
@@ -8,11 +11,11 @@ pub enum Value {
     /// `true` or `false`.
     Bool(bool),
     /// A JSON number, digit for digit.
-    Number(Box<str>),
+    Number(SmolStr),
     /// A string, unescaped.
-    Text(Box<str>),
+    Text(SmolStr),
     /// An array or object as JSON text.
-    Json(Box<str>),
+    Json(SmolStr),
 }
 
 impl Value {

@@ -45,7 +45,7 @@ impl Json {
             Value::Null => Self::Null,
             Value::Bool(flag) => Self::Bool(flag),
             Value::Number(text) => Self::Number(BigDecimal::from_str(&text).ok()?),
-            Value::Text(text) => Self::Text(text),
+            Value::Text(text) => Self::Text(text.as_str().into()),
             Value::Json(_) => return None,
         })
     }

@@ -55,7 +55,7 @@ impl Statement {
     }
 
     /// ` SELECT u.c0::type, … FROM unnest($1::text[], …) AS u(c0, …)`.
-    fn columns_of_text(&mut self, plan: &InsertPlan, columns: &[Vec<Option<Box<str>>>]) -> Rendered {
+    fn columns_of_text(&mut self, plan: &InsertPlan, columns: &[Vec<Option<impl AsRef<str>>>]) -> Rendered {
         self.sql.push_str(" SELECT ");
         for (index, &column) in plan.columns.iter().enumerate() {
             self.sql.push_str(if index == 0 { "u.c" } else { ",u.c" });
@@ -67,8 +67,8 @@ impl Statement {
             if index > 0 {
                 self.sql.push(',');
             }
-            let cells: Vec<Option<String>> =
-                cells.iter().map(|cell| cell.as_deref().map(String::from)).collect();
+            let cells: Vec<Option<&str>> =
+                cells.iter().map(|cell| cell.as_ref().map(AsRef::as_ref)).collect();
             self.placeholder(cells)?;
             self.sql.push_str("::text[]");
         }

@@ -186,7 +186,7 @@ fn array(rows: usize, row: impl Fn(usize, &mut Vec<u8>), out: &mut Vec<u8>) {
 }
 
 /// An object of JSON texts; `Some(None)` is null, `None` leaves the key out.
-fn object<'a>(fields: impl Iterator<Item = (&'a str, Option<Option<Box<str>>>)>, out: &mut Vec<u8>) {
+fn object<'a>(fields: impl Iterator<Item = (&'a str, Option<Option<impl AsRef<str>>>)>, out: &mut Vec<u8>) {
     out.push(b'{');
     let mut first = true;
     for (name, value) in fields {
@@ -197,7 +197,7 @@ fn object<'a>(fields: impl Iterator<Item = (&'a str, Option<Option<Box<str>>>)>,
         out.push(b'"');
         escape_into(name, out);
         out.extend_from_slice(b"\":");
-        out.extend_from_slice(value.as_deref().unwrap_or("null").as_bytes());
+        out.extend_from_slice(value.as_ref().map_or("null", AsRef::as_ref).as_bytes());
     }
     out.push(b'}');
 }

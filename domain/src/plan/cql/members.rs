@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::CqlValue;
 
 /// What two values share exactly when they are the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Identity {
     Int(i64),
     Uuid([u8; 16]),

@@ -50,6 +50,13 @@ fn refuse(value: &Value, ty: &CqlType, field: &str) -> RequestError {
 }
 
 fn scalar(value: &Value, ty: &CqlType) -> Option<CqlValue> {
+    match (ty, value) {
+        (CqlType::Text, Value::Text(text) | Value::Number(text)) => return Some(CqlValue::Text(text.clone())),
+        (CqlType::Ascii, Value::Text(text) | Value::Number(text)) => {
+            return text.is_ascii().then(|| CqlValue::Text(text.clone()));
+        }
+        _ => {}
+    }
     let text = match value {
         Value::Text(text) | Value::Number(text) => &**text,
         Value::Bool(true) => "true",
@@ -60,8 +67,7 @@ fn scalar(value: &Value, ty: &CqlType) -> Option<CqlValue> {
     let is_number = !matches!(value, Value::Bool(_));
     let word = text.trim();
     match ty {
-        CqlType::Text => Some(CqlValue::Text(text.into())),
-        CqlType::Ascii => text.is_ascii().then(|| CqlValue::Text(text.into())),
+        CqlType::Text | CqlType::Ascii => Some(CqlValue::Text(text.into())),
         CqlType::Bool if matches!(value, Value::Number(_)) => None,
         CqlType::Bool => match word.to_ascii_lowercase().as_str() {
             "true" | "t" | "yes" | "y" | "on" | "1" => Some(CqlValue::Bool(true)),

@@ -1,8 +1,6 @@
 //! New rows: what becomes of those that are there already, and whether each has a key of its own.
 
-use std::collections::HashSet;
-
-use super::members::identity;
+use super::members::{Identity, identity};
 use super::{CqlValue, Existing, refuse};
 use crate::error::{RequestCode, RequestError};
 use crate::plan::{Conflict, SetValue, Target};
@@ -52,10 +50,8 @@ pub(super) fn keys(
         .iter()
         .map(|column| (*column, columns.iter().position(|written| written == column)))
         .collect();
-    let (mut seen, mut partitions) = (HashSet::with_capacity(rows.len()), HashSet::new());
-    let mut last: Option<Vec<_>> = None;
-    for (nth, row) in rows.iter().enumerate() {
-        let mut key = Vec::with_capacity(places.len());
+    let mut keys = Vec::with_capacity(rows.len() * places.len());
+    for row in rows {
         for (column, place) in &places {
             let value = place.and_then(|place| row.get(place));
             match value.filter(|value| !matches!(value, CqlValue::Null | CqlValue::Unset)) {
@@ -66,7 +62,7 @@ pub(super) fn keys(
                     );
                     return Err(RequestError::field(RequestCode::DataException, &**name, message));
                 }
-                Some(value) => key.push(identity(value)),
+                Some(value) => keys.push(KeyPart::of(value)),
                 None => {
                     let name = &relation.columns[*column].name;
                     return Err(RequestError {
@@ -78,22 +74,40 @@ pub(super) fn keys(
                 }
             }
         }
-        if rows.len() == 1 {
-            return Ok(1);
-        }
-        // Rows mostly come partition by partition.
-        let partition = &key[..table.partition.len()];
-        if last.as_deref() != Some(partition) {
-            partitions.extend(last.replace(partition.to_vec()));
-        }
-        if !seen.insert(key) {
-            let twice = format!("row {nth} has the primary key of an earlier one");
-            return Err(match existing {
-                Existing::Refuses => RequestError::field(RequestCode::UniqueViolation, "insert_body", twice),
-                Existing::Stays | Existing::Told | Existing::Changes => invalid(&twice),
-            });
+    }
+    let keys: Vec<&[KeyPart<'_>]> = keys.chunks(places.len().max(1)).collect();
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    // Mostly they come in order. Of equal keys the earlier one stays in front.
+    if !keys.is_sorted() {
+        order.sort_by_key(|nth| keys[*nth]);
+    }
+    let pairs = || order.array_windows().map(|[a, b]| (keys[*a], keys[*b], *b));
+    if let Some(nth) = pairs().filter(|(one, next, _)| one == next).map(|(.., nth)| nth).min() {
+        let twice = format!("row {nth} has the primary key of an earlier one");
+        return Err(match existing {
+            Existing::Refuses => RequestError::field(RequestCode::UniqueViolation, "insert_body", twice),
+            Existing::Stays | Existing::Told | Existing::Changes => invalid(&twice),
+        });
+    }
+    let partition = table.partition.len();
+    let changes = pairs().filter(|(one, next, _)| one[..partition] != next[..partition]).count();
+    Ok(changes + usize::from(!keys.is_empty()))
+}
+
+/// What tells a value of a key from others of its type.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum KeyPart<'a> {
+    Int(i64),
+    Text(&'a str),
+    Other(Identity),
+}
+
+impl<'a> KeyPart<'a> {
+    fn of(value: &'a CqlValue) -> Self {
+        match value {
+            CqlValue::Int(number) => Self::Int(*number),
+            CqlValue::Text(text) => Self::Text(text),
+            value => Self::Other(identity(value)),
         }
     }
-    partitions.extend(last);
-    Ok(partitions.len())
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use bigdecimal::num_bigint::{BigInt, Sign};
+use smol_str::SmolStr;
 
 /// A value of a CQL type. Its type says how wide a number is and what a compound holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +14,7 @@ pub enum CqlValue {
     /// Nothing is written: what a column of a new row is without a value, at no cost.
     Unset,
     /// `ascii`, `text`
-    Text(Box<str>),
+    Text(SmolStr),
     /// `boolean`
     Bool(bool),
     /// `tinyint`, `smallint`, `int`, `bigint`, `counter`

@@ -13,6 +13,26 @@ impl<'a> Walk<'a> {
     pub fn inside(text: &'a str) -> Self {
         Self { text, at: 1 }
     }
+
+    /// The way through the next value, where it is an object.
+    pub fn object(&self) -> Option<Self> {
+        let at = self.next_at();
+        (self.text.as_bytes().get(at) == Some(&b'{')).then_some(Self { text: self.text, at: at + 1 })
+    }
+
+    /// Goes on behind a value that the other one has come to the end of.
+    pub fn go_behind(&mut self, end: &Self) {
+        self.at = end.at + 1;
+    }
+
+    /// Where the next value begins, or the end.
+    fn next_at(&self) -> usize {
+        let mut at = self.at;
+        while let Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b':') = self.text.as_bytes().get(at) {
+            at += 1;
+        }
+        at
+    }
 }
 
 impl<'a> Iterator for Walk<'a> {
@@ -20,11 +40,9 @@ impl<'a> Iterator for Walk<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let bytes = self.text.as_bytes();
-        while matches!(bytes.get(self.at)?, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':') {
-            self.at += 1;
-        }
-        let start = self.at;
-        if matches!(bytes[start], b']' | b'}') {
+        let start = self.next_at();
+        self.at = start;
+        if matches!(bytes.get(start)?, b']' | b'}') {
             return None;
         }
         self.at = end(bytes, start);
