@@ -3,13 +3,14 @@
 mod schema;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use athena_application::budgets::Budgets;
 use athena_application::ports::{ClientStore, Entropy, PortError, PortErrorKind};
 use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
 use athena_application::{Authenticator, Catalog, ClientRegistry};
-use athena_domain::access::{Keys, Mode};
+use athena_domain::access::{AccessState, Keys, Mode};
 use athena_domain::catalog::{ConfigClient, TargetTexts};
 use athena_http::StoreAbsence;
 use athena_postgres::control::{
@@ -22,6 +23,12 @@ use self::schema::ControlSchema;
 use crate::compose::Databases;
 use crate::config::{ClientConfig, Config, RedisUrl};
 use crate::instance::Instance;
+
+/// How long the keys come before all else.
+const KEYS_FIRST: Duration = Duration::from_secs(1);
+
+/// How often they are looked for.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Keys, policy and clients of a running gateway. Dropped, it stops following changes.
 pub struct ControlPlane {
@@ -98,7 +105,7 @@ impl ControlPlane {
             catalog.registry().set_unread(true);
             tracing::error!("no client is served until the database of gateway.logging_client can be used");
         }
-        let mut tasks = vec![tokio::spawn(catalog.clone().watch_over())];
+        let mut tasks = vec![tokio::spawn(watch_over(catalog.clone(), authenticator.clone()))];
         tasks.extend(config.redis.as_ref().and_then(|url| share(url, instance, budgets.clone())));
         let mut schemas = Vec::new();
         let mut follow_in_background = |database: &ControlDatabase, authenticator, catalog| {
@@ -230,6 +237,19 @@ fn catalog(config: &Config, logging: &Store) -> Catalog {
         .database()
         .map(|database| -> Arc<dyn ClientStore> { Arc::new(PostgresClientStore::new(database.clone())) });
     Catalog::new(Arc::new(Databases::new(config)), store, config_clients(config), essential)
+}
+
+/// Asks the databases of all clients whether they answer, once the keys are read or that takes long. Nobody is served
+/// before them, and they come late where a thousand connections are opened beside.
+async fn watch_over(catalog: Arc<Catalog>, authenticator: Arc<Authenticator>) {
+    let keys = async {
+        while matches!(authenticator.state(), AccessState::Unavailable) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    // Whichever it is.
+    drop(tokio::time::timeout(KEYS_FIRST, keys).await);
+    catalog.watch_over().await;
 }
 
 /// Brings a control database to the current schema, as far as that goes, and follows its changes for ever.

@@ -274,10 +274,7 @@ fn parse_rows(payload: JsonText<'_>) -> Result<Vec<Row>, RequestError> {
         }
         None if payload.is_object() => vec![row(payload, Place::Field("insert_body"), &[])?],
         None => {
-            return Err(invalid(
-                "insert_body",
-                "insert payload must be an object or an array of objects",
-            ));
+            return Err(invalid("insert_body", "insert payload must be an object or an array of objects"));
         }
     };
     if rows.is_empty() {

@@ -158,7 +158,7 @@ impl KeyStore for PostgresKeyStore {
                    k.previous_valid_until, k.created_at, k.updated_at, coalesce(g.rights, '{}') AS rights, \
                    k.key_salt, k.key_hash, k.previous_key_salt, k.previous_key_hash \
             FROM api_keys k LEFT JOIN ( \
-                SELECT g.api_key_id, array_agg(r.name ORDER BY r.name COLLATE \"C\") AS rights \
+                SELECT g.api_key_id, array_agg(r.name) AS rights \
                 FROM api_key_right_grants g JOIN api_key_rights r ON r.id = g.right_id GROUP BY g.api_key_id \
             ) g ON g.api_key_id = k.id \
             WHERE k.archived_at IS NULL";
@@ -168,7 +168,10 @@ impl KeyStore for PostgresKeyStore {
             {
                 let mut rows = sqlx::query(SQL).fetch(&mut *transaction);
                 while let Some(row) = rows.try_next().await? {
-                    take(loaded(&row)?);
+                    let mut key = loaded(&row)?;
+                    // Sooner done here than by the database, which would sort them key by key.
+                    key.record.rights.sort_unstable();
+                    take(key);
                 }
             }
             let policy = policy::all(&mut transaction).await?;

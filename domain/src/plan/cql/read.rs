@@ -51,7 +51,9 @@ fn refuse(value: &Value, ty: &CqlType, field: &str) -> RequestError {
 
 fn scalar(value: &Value, ty: &CqlType) -> Option<CqlValue> {
     match (ty, value) {
-        (CqlType::Text, Value::Text(text) | Value::Number(text)) => return Some(CqlValue::Text(text.clone())),
+        (CqlType::Text, Value::Text(text) | Value::Number(text)) => {
+            return Some(CqlValue::Text(text.clone()));
+        }
         (CqlType::Ascii, Value::Text(text) | Value::Number(text)) => {
             return text.is_ascii().then(|| CqlValue::Text(text.clone()));
         }
