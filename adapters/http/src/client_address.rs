@@ -54,11 +54,6 @@ impl ClientAddress {
         self.host.as_ref().map(Host::as_str)
     }
 
-    /// `{scheme}://{host}` (contract 19.4); nothing without a host.
-    pub fn origin(&self) -> Option<String> {
-        self.host().map(|host| format!("{}://{host}", self.scheme))
-    }
-
     /// Finds out where `request` comes from; forwarding headers count only from `trusted` addresses.
     pub(crate) fn resolve(request: &Request, trusted: &[AddressBlock]) -> Self {
         let peer = match &request.remote_addr().0 {

@@ -7,7 +7,7 @@ pub mod request_id;
 pub mod trace_parent;
 
 use athena_domain::ClientName;
-use poem::http::{HeaderMap, HeaderName};
+use poem::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Failure, failure};
 
@@ -50,8 +50,12 @@ pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Trimmed text of a header; `None` when it is absent, blank or not UTF-8.
 pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let text = headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-    text.map(str::trim).filter(|text| !text.is_empty())
+    headers.get(name).and_then(text_of)
+}
+
+/// The same of a header's value.
+pub fn text_of(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// The client that the header names; a blank header names none.

@@ -22,12 +22,12 @@ use poem::{Request, Response};
 
 use crate::client_address::ClientAddress;
 use crate::headers::request_id::RequestId;
-use crate::headers::{self, Audit, trace_parent};
+use crate::headers::{self, trace_parent};
 use crate::record::{Notes, Record};
 use crate::security::redacted_query;
 
-/// Headers that may be kept: none of them holds anything secret.
-static KEPT: [(HeaderName, &str); 9] = [
+/// Headers that are looked at. The first [`LISTED`] may be kept as they are: none of them holds anything secret.
+static SEEN: [(HeaderName, &str); LISTED + 4] = [
     (header::ACCEPT, "accept"),
     (header::CONTENT_TYPE, "content-type"),
     (header::CONTENT_LENGTH, "content-length"),
@@ -37,7 +37,14 @@ static KEPT: [(HeaderName, &str); 9] = [
     (headers::STRIP_NULLS, "x-strip-nulls"),
     (headers::BIG_NUMBERS, "x-athena-big-numbers"),
     (HeaderName::from_static("x-publish-event"), "x-publish-event"),
+    (header::USER_AGENT, "user-agent"),
+    (headers::USER_ID, "x-user-id"),
+    (headers::COMPANY_ID, "x-company-id"),
+    (headers::ORGANIZATION_ID, "x-organization-id"),
 ];
+
+/// How many of them are kept in the list of headers; the others have places of their own.
+const LISTED: usize = 9;
 
 /// Longest text of a caller that is kept, in bytes.
 const MAX_TEXT_BYTES: usize = 512;
@@ -54,7 +61,7 @@ fn is_parameter(segment: &str) -> bool {
 #[derive(Debug, Default)]
 pub struct RouteNames {
     /// Paths without parameters.
-    fixed: HashSet<&'static str>,
+    fixed: HashSet<&'static str, foldhash::fast::RandomState>,
     with_parameters: Vec<&'static str>,
 }
 
@@ -224,8 +231,8 @@ fn seen(request: &Request, names: &RouteNames) -> Observation {
     let extensions = request.extensions();
     let address = extensions.get::<ClientAddress>();
     let trace = extensions.get::<trace_parent::TraceParent>();
-    let audit = Audit::read(request.headers());
-    let own = |text: Option<&str>| text.map(|text| Box::from(cut(text)));
+    let (headers, others) = kept(request.headers());
+    let [user_agent, user, company, organization] = others.map(|text| text.map(|text| cut(text).into()));
     let path = request.uri().path();
     Observation {
         request_id: extensions.get::<RequestId>().map_or("", RequestId::as_str).into(),
@@ -245,16 +252,12 @@ fn seen(request: &Request, names: &RouteNames) -> Observation {
         client_known: false,
         caller: CallerAddress {
             ip: address.and_then(|address| address.ip),
-            origin: address.and_then(|address| address.origin()).map(Box::from),
-            host: own(address.and_then(|address| address.host())),
-            user_agent: own(headers::text(request.headers(), &header::USER_AGENT)),
+            scheme: address.map_or("", |address| address.scheme),
+            host: address.and_then(|address| address.host()).map(|host| cut(host).into()),
+            user_agent,
         },
-        audit: AuditIds {
-            user: own(audit.user),
-            company: own(audit.company),
-            organization: own(audit.organization),
-        },
-        headers: kept(request.headers()),
+        audit: AuditIds { user, company, organization },
+        headers,
         auth: None,
         operation: None,
         cached: false,
@@ -266,20 +269,33 @@ fn seen(request: &Request, names: &RouteNames) -> Observation {
     }
 }
 
-/// The headers that may be kept, as a JSON object.
-fn kept(headers: &HeaderMap) -> String {
-    let mut text = Vec::with_capacity(256);
-    text.push(b'{');
-    let present = KEPT.iter().filter_map(|(name, label)| Some((*label, headers::text(headers, name)?)));
-    for (label, value) in present {
-        text.extend_from_slice(if text.len() == 1 { b"\"" } else { b",\"" });
-        text.extend_from_slice(label.as_bytes());
-        text.extend_from_slice(b"\":\"");
-        escape_into(cut(value), &mut text);
-        text.push(b'"');
+/// The headers that may be kept, as a JSON object, and the texts of the others. Of one that is given several times the
+/// first counts.
+fn kept(headers: &HeaderMap) -> (String, [Option<&str>; SEEN.len() - LISTED]) {
+    let mut found = [None; SEEN.len()];
+    // A request has no more headers than are looked for: each is held against all of these sooner than they are looked up.
+    for (name, value) in headers {
+        if let Some(place) = SEEN.iter().position(|(seen, _)| seen == name) {
+            found[place].get_or_insert(value);
+        }
     }
-    text.push(b'}');
-    String::from_utf8(text).expect("texts make a text")
+    let mut texts = [None; SEEN.len()];
+    for (text, value) in texts.iter_mut().zip(found) {
+        *text = value.and_then(headers::text_of);
+    }
+    let mut list = Vec::with_capacity(256);
+    list.push(b'{');
+    for ((_, label), value) in SEEN.iter().zip(&texts[..LISTED]) {
+        let Some(value) = value else { continue };
+        list.extend_from_slice(if list.len() == 1 { b"\"" } else { b",\"" });
+        list.extend_from_slice(label.as_bytes());
+        list.extend_from_slice(b"\":\"");
+        escape_into(cut(value), &mut list);
+        list.push(b'"');
+    }
+    list.push(b'}');
+    let [.., user_agent, user, company, organization] = texts;
+    (String::from_utf8(list).expect("texts make a text"), [user_agent, user, company, organization])
 }
 
 /// The beginning of a text, whole characters only.

@@ -47,30 +47,33 @@ pub fn encode(seen: &Observation, record: &mut Record) {
     ]);
     record.long(micros(seen.began));
     record.long(seen.status.into());
-    record.text(&seen.request_id);
+    record.plain(&seen.request_id);
     record.optional(known.map(ClientName::key));
     record.optional(seen.client.as_ref().map(ClientName::as_str));
-    record.text(&seen.method);
-    record.text(&seen.path);
+    record.plain(&seen.method);
+    record.plain(&seen.path);
     record.optional(seen.query.as_deref());
     match seen.caller.ip {
         Some(ip) => record.made(|text| address(ip, text)),
         None => record.optional(None),
     }
-    record.optional(seen.caller.host.as_deref());
-    record.optional(seen.caller.origin.as_deref());
-    record.optional(seen.caller.user_agent.as_deref());
+    record.optional_plain(seen.caller.host.as_deref());
+    match &seen.caller.host {
+        Some(host) => record.made(|text| origin(seen.caller.scheme, host, text)),
+        None => record.optional(None),
+    }
+    record.optional_plain(seen.caller.user_agent.as_deref());
     record.made(|text| text.extend_from_slice(seen.headers.as_bytes()));
-    record.optional(seen.audit.user.as_deref());
-    record.optional(seen.audit.company.as_deref());
-    record.optional(seen.audit.organization.as_deref());
+    record.optional_plain(seen.audit.user.as_deref());
+    record.optional_plain(seen.audit.company.as_deref());
+    record.optional_plain(seen.audit.organization.as_deref());
     record.optional(message);
     match seen.status >= 400 || seen.broken {
         true => record.made(|text| failure(seen.code, message, text)),
         false => record.optional(None),
     }
     if let Some(operation) = operation {
-        record.text(operation.name);
+        record.plain(operation.name);
         record.optional(operation.table.as_deref());
         record.long(i64::try_from(operation.duration.as_millis()).unwrap_or(i64::MAX));
     }
@@ -82,7 +85,7 @@ pub fn encode(seen: &Observation, record: &mut Record) {
 fn encode_auth(auth: &AuthObservation, record: &mut Record) {
     record.flags(&[auth.authenticated, auth.authorized, auth.mode.enforces(), has_row(auth.reason)]);
     record.optional(auth.presented_public_id.as_deref());
-    record.text(auth.reason.logged(auth.mode));
+    record.plain(auth.reason.logged(auth.mode));
     record.made(|text| array(auth.required.iter().map(AsRef::as_ref), text));
     let granted = auth.key.as_ref().filter(|_| auth.authenticated).map(|key| key.rights.names());
     record.made(|text| array(granted.into_iter().flatten(), text));
@@ -90,6 +93,13 @@ fn encode_auth(auth: &AuthObservation, record: &mut Record) {
         record.long(key.id);
         record.text(&key.external_id);
         record.text(&key.public_id);
+    }
+}
+
+/// By which address the caller knows this server (contract 19.4).
+fn origin(scheme: &str, host: &str, text: &mut Vec<u8>) {
+    for part in [scheme, "://", host] {
+        text.extend_from_slice(part.as_bytes());
     }
 }
 

@@ -48,6 +48,20 @@ impl Record {
         self.made(|texts| texts.extend_from_slice(kept(text).as_bytes()));
     }
 
+    /// Adds a text that is known to be as short and to hold no NUL: one of ours, or of a request's head.
+    pub fn plain(&mut self, text: &str) {
+        debug_assert!(text.len() <= MAX_TEXT_BYTES && !text.contains('\0'));
+        self.made(|texts| texts.extend_from_slice(text.as_bytes()));
+    }
+
+    /// Adds such a text that may be missing.
+    pub fn optional_plain(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.plain(text),
+            None => self.words.push(ABSENT),
+        }
+    }
+
     /// Adds a text that may be missing.
     pub fn optional(&mut self, text: Option<&str>) {
         match text {

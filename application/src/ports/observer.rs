@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use athena_domain::ClientName;
 use athena_domain::access::{ApiKey, AuthReason, Mode};
+use smol_str::SmolStr;
 
 /// Hears of every request.
 ///
@@ -22,7 +23,7 @@ pub trait Observer: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub struct Observation {
     /// Name of the request, as answered in `X-Request-Id`.
-    pub request_id: Box<str>,
+    pub request_id: SmolStr,
     /// When it came.
     pub began: SystemTime,
     /// From its head to the last byte of its answer.
@@ -30,11 +31,11 @@ pub struct Observation {
     /// Where the time went.
     pub stages: Stages,
     /// HTTP method.
-    pub method: Box<str>,
+    pub method: SmolStr,
     /// The route's pattern, such as `/gateway/fetch`; `unmatched` when no route fits. Few values.
     pub route: &'static str,
     /// The path as it was asked for.
-    pub path: Box<str>,
+    pub path: SmolStr,
     /// The query string, secrets replaced.
     pub query: Option<Box<str>>,
     /// Status of the answer.
@@ -108,23 +109,23 @@ impl Stages {
 pub struct CallerAddress {
     /// Address of the caller, behind trusted proxies.
     pub ip: Option<IpAddr>,
-    /// `{scheme}://{Host}` that the caller used.
-    pub origin: Option<Box<str>>,
+    /// `https` or `http`, as the caller used it.
+    pub scheme: &'static str,
     /// `Host`.
-    pub host: Option<Box<str>>,
+    pub host: Option<SmolStr>,
     /// `User-Agent`.
-    pub user_agent: Option<Box<str>>,
+    pub user_agent: Option<SmolStr>,
 }
 
 /// Who acts, as the caller says it; for the record only.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditIds {
     /// `X-User-Id`.
-    pub user: Option<Box<str>>,
+    pub user: Option<SmolStr>,
     /// `X-Company-Id`.
-    pub company: Option<Box<str>>,
+    pub company: Option<SmolStr>,
     /// `X-Organization-Id`.
-    pub organization: Option<Box<str>>,
+    pub organization: Option<SmolStr>,
 }
 
 /// What a credential came to.

@@ -100,7 +100,7 @@ impl fmt::Debug for ApiKey {
 /// Every key and the policy, at one moment.
 #[derive(Debug, Default)]
 pub struct Keys {
-    by_public_id: HashMap<Box<str>, Arc<ApiKey>>,
+    by_public_id: HashMap<Box<str>, Arc<ApiKey>, foldhash::fast::RandomState>,
     /// Whether keys are demanded.
     pub policy: Policy,
 }

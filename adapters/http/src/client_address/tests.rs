@@ -23,7 +23,8 @@ fn request(peer: Option<&str>, uri: &str, headers: &[(&str, &str)]) -> Request {
 fn seen(request: &Request) -> (String, Option<String>) {
     let trusted = ["10.0.0.0/8", "fd00::/8", "::1"].map(|block| AddressBlock::parse(block).expect(block));
     let address = ClientAddress::resolve(request, &trusted);
-    (address.ip.map(|ip| ip.to_string()).unwrap_or_default(), address.origin())
+    let origin = address.host().map(|host| format!("{}://{host}", address.scheme));
+    (address.ip.map(|ip| ip.to_string()).unwrap_or_default(), origin)
 }
 
 #[track_caller]
