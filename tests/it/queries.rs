@@ -72,8 +72,7 @@ async fn faults_are_placed() {
         "COPY things TO STDOUT",
         "VACUUM; SELECT 1",
         "DO $$ BEGIN RAISE EXCEPTION 'no'; END $$",
-        "SET client_encoding = 'LATIN1'; SELECT chr(233)",
-        "SET client_encoding = 'LATIN1'; SELECT chr(233)::int",
+        "SELECT set_config('client_encoding', 'LATIN1', false), chr(233)",
     ] {
         let answer = gateway.query(sql).await;
         assert!((400..500).contains(&answer.status), "{sql}: {} {}", answer.status, answer.text);

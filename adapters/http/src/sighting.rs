@@ -239,7 +239,7 @@ fn seen(request: &Request, names: &RouteNames) -> Observation {
         began: SystemTime::now(),
         duration: Default::default(),
         stages: Stages::default(),
-        method: request.method().as_str().into(),
+        method: cut(request.method().as_str()).into(),
         route: names.of(path),
         path: cut(path).into(),
         query: request.uri().query().map(|query| cut(&redacted_query(query)).into()),
@@ -273,7 +273,8 @@ fn seen(request: &Request, names: &RouteNames) -> Observation {
 /// first counts.
 fn kept(headers: &HeaderMap) -> (String, [Option<&str>; SEEN.len() - LISTED]) {
     let mut found = [None; SEEN.len()];
-    // A request has no more headers than are looked for: each is held against all of these sooner than they are looked up.
+    // Mostly there are hardly more headers than are looked for: holding each against all of these is done sooner than
+    // looking them up one by one.
     for (name, value) in headers {
         if let Some(place) = SEEN.iter().position(|(seen, _)| seen == name) {
             found[place].get_or_insert(value);

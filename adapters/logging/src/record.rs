@@ -48,7 +48,8 @@ impl Record {
         self.made(|texts| texts.extend_from_slice(kept(text).as_bytes()));
     }
 
-    /// Adds a text that is known to be as short and to hold no NUL: one of ours, or of a request's head.
+    /// Adds a text that is known to have [`MAX_TEXT_BYTES`] at most and no NUL: one of ours, or what was cut out of a
+    /// request's head.
     pub fn plain(&mut self, text: &str) {
         debug_assert!(text.len() <= MAX_TEXT_BYTES && !text.contains('\0'));
         self.made(|texts| texts.extend_from_slice(text.as_bytes()));

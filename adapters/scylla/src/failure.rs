@@ -142,14 +142,8 @@ fn doubt(error: &DbError) -> Option<Health> {
     }
 }
 
-/// The failure of a statement in the caller's own words, which may be what broke the connection, or what the server
-/// fails on: one that is nested too deep, for instance, overflows its stack.
+/// The failure of a statement in the caller's own words, which may be what broke the connection.
 pub(crate) fn of_own_words(error: PortError) -> PortError {
-    let cause = error.source.as_deref().and_then(|source| source.downcast_ref::<RequestAttemptError>());
-    if let Some(RequestAttemptError::DbError(DbError::ServerError, text)) = cause {
-        let message = format!("the database cannot carry this statement out: {}", sanitised(text));
-        return rejected(Reason::Statement, message).caused_by(error);
-    }
     match error.kind {
         PortErrorKind::Unavailable | PortErrorKind::Lost => error.saying(Health::Doubtful),
         _ => error,

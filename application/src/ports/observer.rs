@@ -109,7 +109,7 @@ impl Stages {
 pub struct CallerAddress {
     /// Address of the caller, behind trusted proxies.
     pub ip: Option<IpAddr>,
-    /// `https` or `http`, as the caller used it.
+    /// `https` or `http`, as the caller used it; empty where nobody knows.
     pub scheme: &'static str,
     /// `Host`.
     pub host: Option<SmolStr>,

@@ -30,13 +30,12 @@ impl<'a> Placed<'a> {
         self.row.cell(self.order[at].1)
     }
 
-    /// The same of each of `columns`, which are ascending and have all that the row has.
+    /// What the row has for each of `columns`, which are ascending.
     fn cells(&self, columns: &[usize]) -> impl ExactSizeIterator<Item = Option<Cell<'a>>> {
-        let mut order = self.order.iter();
-        let mut next = order.next();
+        let mut order = self.order.iter().peekable();
         columns.iter().map(move |column| {
-            let (_, nth) = next.filter(|(given, _)| given == column)?;
-            next = order.next();
+            while order.next_if(|(given, _)| given < column).is_some() {}
+            let (_, nth) = order.next_if(|(given, _)| given == column)?;
             self.row.cell(*nth)
         })
     }

@@ -26,7 +26,7 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// The same, to be looked at.
+    /// A view of it.
     pub fn cell(&self) -> Cell<'_> {
         Cell { column: &self.column, value: &self.value, place: self.place }
     }
@@ -107,7 +107,7 @@ impl Row {
         self.names.iter().zip(&self.values).map(move |(column, value)| Cell { column, value, place })
     }
 
-    /// The `nth` of them.
+    /// The `nth` column and its value.
     pub fn cell(&self, nth: usize) -> Option<Cell<'_>> {
         Some(Cell { column: self.names.get(nth)?, value: self.values.get(nth)?, place: self.place })
     }

@@ -145,14 +145,6 @@ fn ending(raw: &RawPlan) -> &'static str {
     if raw.read_only { "ROLLBACK" } else { "COMMIT" }
 }
 
-/// Every session begins in UTF-8, so that it is the script which has asked for something else.
-fn not_utf8() -> Fault {
-    Fault::Refused(rejected(
-        Reason::Unsupported,
-        "the statement changed `client_encoding`, and an answer is read as UTF-8; leave it as it is",
-    ))
-}
-
 fn open_transaction() -> PortError {
     rejected(
         Reason::OpenTransaction,
@@ -271,7 +263,7 @@ impl RawReading {
             let cell = if binary {
                 binary_cell(*oid, bytes, &mut self.scratch).map_err(Fault::Unreadable)?
             } else {
-                let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
+                let text = std::str::from_utf8(bytes).map_err(|_| Fault::Illegible)?;
                 text_cell(ty, text, &mut self.scratch)
             };
             sink.cell(cell);

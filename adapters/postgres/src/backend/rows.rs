@@ -23,8 +23,10 @@ pub(super) enum Fault {
     Stale,
     /// A value that cannot be read: a bug.
     Unreadable(Unreadable),
-    /// The caller's fault, found before the statement ran.
+    /// The caller's fault, found before the statement ran or in a row that it may not write.
     Refused(PortError),
+    /// A text that is not UTF-8: the statement has changed the session's encoding, or the database has none.
+    Illegible,
     /// No row came for as long as one statement may take.
     Stalled,
 }
@@ -36,6 +38,10 @@ impl Fault {
             Self::Stale => rejected(Reason::Stale, "the table has changed; please try again"),
             Self::Unreadable(error) => PortError::new(PORT, PortErrorKind::Internal).caused_by(error),
             Self::Refused(error) => error,
+            Self::Illegible => rejected(
+                Reason::Unsupported,
+                "the answer holds a text that is not UTF-8; leave `client_encoding` as it is, or return the value as bytea",
+            ),
             Self::Stalled => PortError::new(PORT, PortErrorKind::TimedOut),
         }
     }

@@ -8,10 +8,13 @@ use crate::query::RawRequest;
 /// First words of statements that change tables, types or indexes.
 const DEFINING: &[&str] = &["create", "alter", "drop"];
 
+/// Deepest nesting of brackets. The server reads them one inside the other, and fails where they take its whole stack.
+const MAX_DEPTH: usize = 100;
+
 /// Plans a statement of the caller's own.
 ///
 /// # Errors
-/// Several statements, a write that must be read-only, and what would reach other requests.
+/// Several statements, a write that must be read-only, what would reach other requests, and what is nested too deep.
 pub(in crate::plan) fn raw(request: &RawRequest) -> Result<RawPlan, RequestError> {
     let (statements, first) = outline(&request.query);
     // A batch holds statements that end in semicolons.
@@ -29,6 +32,13 @@ pub(in crate::plan) fn raw(request: &RawRequest) -> Result<RawPlan, RequestError
              SELECT"
                 .to_owned(),
             "send a SELECT, or leave `read_only` out".to_owned(),
+        ));
+    }
+    if depth(&request.query) > MAX_DEPTH {
+        return Err(refuse(
+            "query",
+            format!("its brackets are nested more than {MAX_DEPTH} deep, which the database fails to read"),
+            "write it with fewer of them".to_owned(),
         ));
     }
     if first == "use" {
@@ -109,6 +119,20 @@ fn outline(text: &str) -> (usize, String) {
         }
     }
     (statements, first.unwrap_or_default())
+}
+
+/// How deep brackets are nested.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for piece in Pieces(text) {
+        match piece {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 fn is_word(piece: &str) -> bool {
@@ -223,6 +247,11 @@ mod tests {
         check("USE other", false, Some("query"));
         check("/**/ use \"other\"", false, Some("query"));
         check("select 1; delete from t", false, Some("query"));
+        let nested = |depth| format!("select a from t where b = {}1{}", "(".repeat(depth), ")".repeat(depth));
+        check(&nested(MAX_DEPTH), false, None);
+        check(&nested(MAX_DEPTH + 1), false, Some("query"));
+        check(&format!("select a from t where b in ({}1)", "(1), [2], {3}, ".repeat(200)), false, None);
+        check(&format!("select a from t where b = '{}'", "(".repeat(200)), false, None);
     }
 
     proptest! {

@@ -37,7 +37,7 @@ pub(super) fn existing(relation: &Relation, conflict: Option<&Conflict>) -> Resu
     Ok(if stays { Existing::Stays } else { Existing::Changes })
 }
 
-/// Checks that every row has a whole key of its own; gives the number of partitions.
+/// Checks that every row has a whole key, then that it is its own; gives the number of partitions.
 pub(super) fn keys(
     relation: &Relation,
     table: &CqlTable,
