@@ -91,8 +91,9 @@ fn encode_auth(auth: &AuthObservation, record: &mut Record) {
     record.made(|text| array(granted.into_iter().flatten(), text));
     if let Some(key) = &auth.key {
         record.long(key.id);
-        record.text(&key.external_id);
-        record.text(&key.public_id);
+        // As they are kept in the control database.
+        record.plain(&key.external_id);
+        record.plain(&key.public_id);
     }
 }
 
