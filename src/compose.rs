@@ -68,13 +68,14 @@ pub fn compose(config: &Config) -> Composed {
     let instance = Instance::new();
     let control = ControlPlane::start(config, &instance);
     let caches = Arc::new(Caches::default());
-    let records = Records::start(config, &instance, &control, &caches);
+    let direct = direct(config);
+    let records = Records::start(config, &instance, &control, &caches, direct.clone());
     let statistics = control
         .logging
         .clone()
         .map(|database| -> Arc<dyn StatisticsStore> { Arc::new(PostgresStatistics::new(database)) });
     let services = Services {
-        gateway: gateway(config, &control, caches),
+        gateway: gateway(config, &control, caches, direct),
         admin_key: AdminKey::new(config.admin_key.as_ref().map(Secret::expose)),
         clients: Some(control.clients.clone()),
         catalog_absence: control.catalog_absence.clone(),
@@ -92,7 +93,12 @@ pub fn compose(config: &Config) -> Composed {
     Composed { services, control, records }
 }
 
-fn gateway(config: &Config, control: &ControlPlane, caches: Arc<Caches>) -> Arc<Gateway> {
+fn gateway(
+    config: &Config,
+    control: &ControlPlane,
+    caches: Arc<Caches>,
+    direct: Option<Arc<dyn DirectTargets>>,
+) -> Arc<Gateway> {
     Arc::new(Gateway {
         registry: control.catalog.registry().clone(),
         limits: config.limits.clone(),
@@ -106,7 +112,7 @@ fn gateway(config: &Config, control: &ControlPlane, caches: Arc<Caches>) -> Arc<
             config.gateway.cursor_secret.as_ref().map(|secret| secret.expose().as_bytes()),
             config.gateway.cursor_lifetime,
         )),
-        direct: direct(config),
+        direct,
         caches,
         memory: SharedMemory::of_answers(config.limits.max_held_bytes),
         decoding: Decoding {

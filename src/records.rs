@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_application::pool_history::keep_pool_history;
-use athena_application::ports::{Observer, Observers};
+use athena_application::ports::{DirectTargets, Observer, Observers};
 use athena_application::slow_queries::SlowQueries;
 use athena_application::{CacheReport, Caches};
 use athena_domain::access::AccessState;
+use athena_domain::breaker::BreakerState;
 use athena_logging::{LogCounters, LogPipeline, LogSettings};
 use athena_metrics::{Metrics, Reading, Readings};
 use athena_postgres::control::{
@@ -41,13 +42,19 @@ impl Drop for Records {
 
 impl Records {
     /// Starts what the configuration asks for, for this gateway. Needs a running runtime.
-    pub fn start(config: &Config, instance: &Instance, control: &ControlPlane, caches: &Arc<Caches>) -> Self {
+    pub fn start(
+        config: &Config,
+        instance: &Instance,
+        control: &ControlPlane,
+        caches: &Arc<Caches>,
+        direct: Option<Arc<dyn DirectTargets>>,
+    ) -> Self {
         let database = control.logging.as_ref();
         let pipelines = pipelines(config, control);
         let traces = traces(&config.traces, instance);
         let metrics = config.server.metrics.then(|| {
             let readings =
-                readings(pipelines.clone(), traces.clone(), control, caches, config.redis.is_some());
+                readings(pipelines.clone(), traces.clone(), control, caches, direct, config.redis.is_some());
             Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), control.catalog.registry().clone(), readings))
         });
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
@@ -139,6 +146,7 @@ fn readings(
     traces: Option<Arc<Traces>>,
     control: &ControlPlane,
     caches: &Arc<Caches>,
+    direct: Option<Arc<dyn DirectTargets>>,
     shared: bool,
 ) -> Readings {
     let (authenticator, budgets) = (control.authenticator.clone(), control.budgets.clone());
@@ -162,6 +170,7 @@ fn readings(
         if let AccessState::Loaded(keys) = authenticator.state() {
             readings.push(reading("athena_api_keys", "API keys that are not archived.", keys.len() as u64));
         }
+        readings.extend(direct.iter().flat_map(|direct| hosts(&**direct)));
         if shared {
             let help = "Whether the Redis that shares budgets answered last.";
             readings.push(reading("athena_budgets_shared", help, u64::from(budgets.are_shared())));
@@ -172,6 +181,17 @@ fn readings(
 
 fn reading(name: &'static str, help: &'static str, value: u64) -> Reading {
     Reading { name, help, labels: Vec::new(), value }
+}
+
+/// How many hosts that requests have named are in each state. Their names are the callers' and no labels.
+fn hosts(direct: &dyn DirectTargets) -> [Reading; 3] {
+    let states: Vec<_> = direct.circuits().iter().map(|(_, circuit)| circuit.status().state).collect();
+    [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open].map(|state| Reading {
+        name: "athena_direct_hosts",
+        help: "Hosts that requests for custom_supabase have named lately, by the state of their circuit breaker.",
+        labels: vec![("state", state.as_str())],
+        value: states.iter().filter(|known| **known == state).count() as u64,
+    })
 }
 
 /// What a cache was good for.

@@ -126,4 +126,13 @@ impl DirectTargets for DirectHosts {
         let schema = Arc::new(GuardedSchema::new(schema, host.circuit.clone()));
         Ok(DirectTarget { backend, schema, place })
     }
+
+    fn circuits(&self) -> Vec<(Box<str>, Arc<Circuit>)> {
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut circuits: Vec<_> =
+            hosts.by_place.iter().map(|(place, host)| (place.clone(), host.circuit.clone())).collect();
+        drop(hosts);
+        circuits.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        circuits
+    }
 }

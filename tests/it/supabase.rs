@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::enforcement::Plane;
-use crate::harness::{Answer, CLIENT, Gateway, SUPABASE_KEY, SUPABASE_KEY_ENV};
+use crate::harness::{ADMIN_KEY, Answer, CLIENT, Gateway, SUPABASE_KEY, SUPABASE_KEY_ENV};
 
 const SQL: &str = r#"
     CREATE TABLE things (
@@ -76,6 +76,29 @@ async fn send(gateway: &Gateway, client: &str, route: &str, body: &str) -> Answe
         .header("Content-Type", "application/json")
         .body(body.to_owned());
     gateway.send(request).await
+}
+
+/// One that is no project of Supabase's, below a path of its own.
+#[tokio::test]
+async fn any_postgrest_is_a_client() {
+    let database = TestDatabase::with(SQL).await;
+    let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let uri = format!("postgrest+http://{}/rest/v1/?key_env={SUPABASE_KEY_ENV}", server.address());
+    let gateway = Gateway::over(&[("rest", &uri)], "").await;
+    let steps = [
+        ("insert", r#"{"table_name":"secrets","insert_body":{"id":3,"owner":9,"body":"nine"}}"#),
+        (
+            "update",
+            r#"{"table_name":"secrets","conditions":[{"eq_column":"id","eq_value":3}],"update_body":{"body":"9"}}"#,
+        ),
+        ("delete", r#"{"table_name":"secrets","conditions":[{"eq_column":"id","eq_value":1}]}"#),
+    ];
+    for (route, body) in steps {
+        send(&gateway, "rest", route, body).await.ok();
+    }
+    let rows = r#"{"table_name":"secrets","columns":["id","body"],"sort_by":{"field":"id"}}"#;
+    let rows = send(&gateway, "rest", "fetch", rows).await.rows();
+    assert_eq!(rows, json!([{"id": 2, "body": "eight"}, {"id": 3, "body": "9"}]));
 }
 
 #[tokio::test]

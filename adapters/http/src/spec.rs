@@ -40,7 +40,7 @@ pub(crate) fn service(
         ProvisionApi::new(services.provision.clone(), bodies),
         ReloadApi::new(services.reload.clone()),
         MetricsApi::new(services.metrics.clone()),
-        OpsApi::new(gateway.registry.clone(), probe, documents),
+        OpsApi::new(gateway, probe, documents),
     ));
     OpenApiService::new(apis, "Athena", settings.version).description(DESCRIPTION).server("/")
 }

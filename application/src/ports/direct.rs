@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Backend, SchemaReader};
+use crate::circuit::Circuit;
 
 /// A database that a request names.
 #[derive(Clone)]
@@ -27,4 +28,9 @@ pub trait DirectTargets: Send + Sync + 'static {
     /// # Errors
     /// Why the URL cannot be used, without anything of it or of the key.
     fn open(&self, url: &str, key: &str) -> Result<DirectTarget, String>;
+
+    /// The circuit breakers of the places that are remembered, for operators.
+    fn circuits(&self) -> Vec<(Box<str>, Arc<Circuit>)> {
+        Vec::new()
+    }
 }

@@ -83,7 +83,7 @@ pub struct RightSet {
     names: Vec<Box<str>>,
     everything: bool,
     /// Actions by resource; both sides may be `*`.
-    actions: HashMap<Box<str>, Vec<Box<str>>>,
+    actions: HashMap<Box<str>, Vec<Box<str>>, foldhash::fast::RandomState>,
 }
 
 impl RightSet {

@@ -44,6 +44,22 @@ async fn a_host_that_is_away_is_answered_at_once_whoever_asks() {
         assert!(refused.header("retry-after").is_some());
     }
     fetch(&gateway, &calm, SUPABASE_KEY).await.ok();
+    // Operators see which hosts are away, and metrics how many.
+    let ready = gateway.send(gateway.bare(Method::GET, "/readyz").bearer_auth(ADMIN_KEY)).await.ok();
+    let states: Vec<_> =
+        ready["hosts"].as_array().unwrap().iter().map(|host| &host["circuit_breaker"]["state"]).collect();
+    let away =
+        ready["hosts"].as_array().unwrap().iter().find(|host| host["circuit_breaker"]["state"] == "open");
+    assert!(
+        away.is_some_and(|host| host["host"].as_str().unwrap().contains(&proxy.address().to_string())),
+        "{ready}"
+    );
+    assert_eq!(states.len(), 2, "{ready}");
+    let metrics = gateway.metrics().await.text;
+    for line in ["athena_direct_hosts{state=\"open\"} 1", "athena_direct_hosts{state=\"closed\"} 1"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert!(!metrics.contains(&proxy.address().to_string()), "names of callers are no labels");
     // A wrong key says nothing of the host.
     for _ in 0..5 {
         fetch(&gateway, &calm, "wrong").await.refused(403, "insufficient_privilege");

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use athena_application::{Circuit, Client, ClientRegistry};
+use athena_application::ports::DirectTargets;
+use athena_application::{Circuit, Client, ClientRegistry, Gateway};
 use athena_domain::breaker::BreakerState;
 use bytes::Bytes;
 use poem::http::{HeaderValue, StatusCode, header};
@@ -64,6 +65,7 @@ impl Probe {
 /// Health, probes and documents.
 pub struct OpsApi {
     registry: Arc<ClientRegistry>,
+    direct: Option<Arc<dyn DirectTargets>>,
     probe: Probe,
     documents: Documents,
     reference: OnceLock<Bytes>,
@@ -102,8 +104,10 @@ impl OpsApi {
     async fn root(&self) -> Answer<Online> {
         let clients = self.registry.all();
         let connected = || clients.iter().filter(|client| client.is_connected());
-        let states: Vec<_> =
-            clients.iter().filter_map(|client| Some(client.circuit()?.status().state)).collect();
+        let hosts = self.hosts();
+        let circuits = clients.iter().filter_map(|client| client.circuit());
+        let circuits = circuits.chain(hosts.iter().map(|(_, circuit)| circuit));
+        let states: Vec<_> = circuits.map(|circuit| circuit.status().state).collect();
         let breakers = [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open].map(|state| {
             (state.as_str().to_owned(), states.iter().filter(|known| **known == state).count().into())
         });
@@ -199,9 +203,14 @@ impl OpsApi {
 }
 
 impl OpsApi {
-    /// The operations over these clients.
-    pub(crate) fn new(registry: Arc<ClientRegistry>, probe: Probe, documents: Documents) -> Self {
-        Self { registry, probe, documents, reference: OnceLock::new() }
+    /// The operations over the clients of this gateway and the hosts that requests name.
+    pub(crate) fn new(gateway: &Gateway, probe: Probe, documents: Documents) -> Self {
+        let (registry, direct) = (gateway.registry.clone(), gateway.direct.clone());
+        Self { registry, direct, probe, documents, reference: OnceLock::new() }
+    }
+
+    fn hosts(&self) -> Vec<(Box<str>, Arc<Circuit>)> {
+        self.direct.as_ref().map(|direct| direct.circuits()).unwrap_or_default()
     }
 
     fn readiness(&self, request: &Request) -> Response {
@@ -214,6 +223,9 @@ impl OpsApi {
         };
         if is_operator(request) {
             body["clients"] = self.registry.all().iter().map(health).collect();
+            let hosts = self.hosts();
+            let told = |(place, circuit): &(Box<str>, Arc<Circuit>)| json!({ "host": place, "circuit_breaker": breaker(circuit) });
+            body["hosts"] = hosts.iter().map(told).collect();
         }
         if refusal.is_none() {
             return json_response(StatusCode::OK, &body);

@@ -32,7 +32,7 @@ pub(super) struct OfOperation {
 
 /// The series that have been found, by client. There are as many as there are numbers to count in anyway.
 #[derive(Default)]
-pub(super) struct Found(RwLock<HashMap<Box<str>, Kinds>>);
+pub(super) struct Found(RwLock<HashMap<Box<str>, Kinds, foldhash::fast::RandomState>>);
 
 /// The kinds of requests of one client: a handful, so that they are searched one by one.
 type Kinds = Vec<(Kind, Arc<Series>)>;

@@ -1,6 +1,7 @@
 //! Log entries as rows of `COPY … (FORMAT binary)`: PostgreSQL takes them with less work than any text.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 
 use athena_application::ports::{BatchId, LogEntry, NOT_FOUND, REDACTED, Text};
 
@@ -86,7 +87,7 @@ pub(super) fn authentication(
     entry: &LogEntry<'_>,
     batch: BatchId,
     number: u128,
-    known: &HashSet<i64>,
+    known: &HashSet<i64, impl BuildHasher>,
 ) {
     let Some(auth) = entry.auth.as_ref().filter(|auth| auth.logged) else { return };
     rows.begin(17);

@@ -163,4 +163,4 @@ async fn copy(
 }
 
 /// Numbers of keys that exist.
-type KnownKeys = HashSet<i64>;
+type KnownKeys = HashSet<i64, foldhash::fast::RandomState>;

@@ -339,6 +339,8 @@ pub struct Probe {
     /// With the admin key only: `{client_name, connected, circuit_breaker}` of every client. No database decides
     /// whether this process takes requests.
     clients: Option<Vec<Value>>,
+    /// With the admin key only: `{host, circuit_breaker}` of every host that requests for `custom_supabase` have named lately.
+    hosts: Option<Vec<Value>>,
 }
 
 impl Example for Probe {

@@ -20,7 +20,7 @@ macro_rules! time {
 pub(super) async fn keys(connection: &mut PgConnection, tally: &Tally<'_>) -> Result<KnownKeys, sqlx::Error> {
     let used = &tally.keys;
     if used.is_empty() {
-        return Ok(KnownKeys::new());
+        return Ok(KnownKeys::default());
     }
     let ids: Vec<i64> = used.keys().copied().collect();
     let known: Vec<i64> =
