@@ -137,10 +137,17 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A query string as it may be kept: values of parameters that may be secret are replaced.
+/// How gateway keys begin.
+const KEY_PREFIX: &str = "ath_";
+
+/// A query string as it may be kept: values of parameters that may be secret are replaced, and gateway keys wherever
+/// somebody has put them.
 pub fn redacted_query(query: &str) -> String {
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if is_secret_name(name) => format!("{name}=[REDACTED]"),
+        Some((name, value)) if is_secret_name(name) || percent_decoded(value).contains(KEY_PREFIX) => {
+            format!("{name}=[REDACTED]")
+        }
+        None if percent_decoded(pair).contains(KEY_PREFIX) => "[REDACTED]".to_owned(),
         _ => pair.to_owned(),
     });
     pairs.collect::<Vec<_>>().join("&")
@@ -229,6 +236,10 @@ mod tests {
         assert_eq!(
             redacted_query("a=1&api_key=x&Api%2DKey=y&flag"),
             "a=1&api_key=[REDACTED]&Api%2DKey=[REDACTED]&flag"
+        );
+        assert_eq!(
+            redacted_query("key=ath_1.2&k=%61th_1.2&ath_1.2&path=a"),
+            "key=[REDACTED]&k=[REDACTED]&[REDACTED]&path=a"
         );
         for name in ["x-supabase-key", "Set-Cookie", "Api-Key", "refresh_token"] {
             assert!(is_secret_name(name), "{name}");

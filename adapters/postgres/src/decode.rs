@@ -38,4 +38,9 @@ pub(crate) mod oid {
     pub const NUMERIC: u32 = 1700;
     pub const UUID: u32 = 2950;
     pub const JSONB: u32 = 3802;
+
+    /// Whether its binary form is its text.
+    pub fn is_text(oid: u32) -> bool {
+        matches!(oid, TEXT | VARCHAR | BPCHAR | NAME | UNKNOWN | JSON)
+    }
 }

@@ -148,7 +148,7 @@ async fn a_script_leaves_nothing_in_a_shared_session() {
         "SELECT pg_advisory_lock(7)",
         "PREPARE p AS SELECT 1; EXECUTE p",
         "DO $$ BEGIN EXECUTE 'PREPARE q AS SELECT 2'; PERFORM set_config('search_path', 'nowhere', false); END $$",
-        "LISTEN x",
+        "DO $$ BEGIN EXECUTE 'LISTEN x'; END $$",
         "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
         "SELECT nextval('seq')",
         "SAVEPOINT s; SET work_mem = '2MB'; ROLLBACK TO s",

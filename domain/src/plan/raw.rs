@@ -38,7 +38,8 @@ impl Planner<'_> {
     /// Plans a raw query.
     ///
     /// # Errors
-    /// Several statements where one is needed, COPY over the connection, a `max_rows` above the limit.
+    /// Several statements where one is needed, what makes no sense in a request (COPY over the connection, LISTEN,
+    /// PREPARE TRANSACTION), a `max_rows` above the limit.
     pub fn raw(&self, request: &RawRequest) -> Result<Plan, RequestError> {
         // Behind PostgREST no SQL runs anyway.
         if self.options.shielded && !self.schema.is_open() {
@@ -98,6 +99,14 @@ fn raw_sql(request: &RawRequest) -> Result<RawPlan, RequestError> {
             .hint(
                 "insert rows with PUT /gateway/insert; read them with Accept: text/csv on /gateway/fetch",
             ));
+        }
+        if first == Some("listen") {
+            return Err(RequestError::field(
+                RequestCode::NotSupportedByBackend,
+                "query",
+                "LISTEN hears of nothing here: its session is cleansed as soon as the query is done",
+            )
+            .hint("listen over a connection of your own to the database; NOTIFY works here"));
         }
         if first == Some("prepare") && words.get(1).is_some_and(|word| word == "transaction") {
             return Err(RequestError::field(

@@ -261,7 +261,10 @@ impl RawReading {
             let bytes = value.as_bytes().map_err(|error| Fault::Driver(sqlx::Error::Decode(error)))?;
             let binary = value.format() == sqlx::postgres::PgValueFormat::Binary && self.as_text.is_none();
             let cell = if binary {
-                binary_cell(*oid, bytes, &mut self.scratch).map_err(Fault::Unreadable)?
+                // Of a text nothing can be unreadable but its encoding.
+                let fault =
+                    |fault| if oid::is_text(*oid) { Fault::Illegible } else { Fault::Unreadable(fault) };
+                binary_cell(*oid, bytes, &mut self.scratch).map_err(fault)?
             } else {
                 let text = std::str::from_utf8(bytes).map_err(|_| Fault::Illegible)?;
                 text_cell(ty, text, &mut self.scratch)
