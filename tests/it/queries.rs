@@ -220,7 +220,7 @@ async fn nothing_of_a_script_reaches_the_next_request() {
         "SELECT pg_advisory_lock(7)",
         "PREPARE p AS SELECT 1",
         "SET default_transaction_read_only = on",
-        "LISTEN x",
+        "DO $$ BEGIN EXECUTE 'LISTEN x'; END $$",
         "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
     ] {
         gateway.query(sql).await.ok();
