@@ -82,7 +82,7 @@ async fn send(gateway: &Gateway, client: &str, route: &str, body: &str) -> Answe
 #[tokio::test]
 async fn any_postgrest_is_a_client() {
     let database = TestDatabase::with(SQL).await;
-    let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await.by_itself();
     let uri = format!("postgrest+http://{}/rest/v1/?key_env={SUPABASE_KEY_ENV}", server.address());
     let gateway = Gateway::over(&[("rest", &uri)], "").await;
     let steps = [

@@ -8,6 +8,7 @@ mod statement;
 mod wire;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ struct Shared {
     key: String,
     preferences: Preferences,
     max_rows: Option<u64>,
+    /// Whether what Supabase puts before it asks for the key, too.
+    gate: AtomicBool,
     faults: Mutex<Vec<Fault>>,
     seen: Mutex<Vec<Request>>,
     wrong: Mutex<Vec<String>>,
@@ -74,6 +77,7 @@ impl Postgrest {
             key: key.to_owned(),
             preferences,
             max_rows,
+            gate: AtomicBool::new(true),
             faults: Mutex::default(),
             seen: Mutex::default(),
             wrong: Mutex::default(),
@@ -85,6 +89,13 @@ impl Postgrest {
             }
         });
         Self { shared, address, accepting }
+    }
+
+    /// The same by itself, without what Supabase puts before it: it takes the key in `Authorization` only.
+    #[must_use]
+    pub fn by_itself(self) -> Self {
+        self.shared.gate.store(false, Ordering::Relaxed);
+        self
     }
 
     /// Where it listens.

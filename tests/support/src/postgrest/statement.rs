@@ -1,6 +1,7 @@
 //! Requests → statements, as PostgREST runs them, and their answers.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
@@ -58,10 +59,15 @@ pub(super) fn refusal(status: u16, code: &str, message: &str) -> Reply {
 /// Answers a request; the error is that no PostgREST would have taken it.
 pub(super) async fn answer(shared: &Shared, request: &Request) -> Result<Reply, String> {
     let key = [request.header("authorization"), request.header("apikey")].concat();
-    if key.len() != 2 {
-        return Err(format!("the key goes into Authorization and apikey, once each: {}", key.len()));
+    let mut wanted = vec![format!("Bearer {}", shared.key)];
+    if shared.gate.load(Ordering::Relaxed) {
+        wanted.push(shared.key.clone());
     }
-    if key != [format!("Bearer {}", shared.key), shared.key.clone()] {
+    if key.len() != wanted.len() {
+        let places = "the key goes into Authorization, and with a gate into apikey, once each";
+        return Err(format!("{places}: {}", key.len()));
+    }
+    if key != wanted {
         return Ok(Reply::new(401, r#"{"message":"Invalid API key"}"#));
     }
     if request.method == "HEAD" {
