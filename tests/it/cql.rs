@@ -275,8 +275,7 @@ async fn the_callers_own_cql_runs() {
     // More than the server's reader of statements can stand, and what it can.
     let nested = |deep| format!("SELECT v FROM fresh WHERE k = {}1{}", "(".repeat(deep), ")".repeat(deep));
     gateway.query(&nested(5000)).await.refused(400, "not_supported_by_backend");
-    let refused = gateway.query(&nested(90)).await;
-    assert_eq!(refused.status, 400, "{}", refused.text);
+    gateway.query(&nested(50)).await.ok();
     let write = json!({"query": "TRUNCATE fresh", "read_only": true});
     gateway.raw(&write.to_string()).await.refused(400, "not_supported_by_backend");
 }

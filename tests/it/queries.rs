@@ -198,7 +198,8 @@ async fn a_script_that_lifts_its_own_limit_is_stopped_by_the_requests() {
     let took = began.elapsed().as_secs_f32();
     assert!((1.5..4.0).contains(&took), "{took} s");
     // It is gone from the database, and its setting with it.
-    let sleepers = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    let sleepers = "SELECT count(*) AS n FROM pg_stat_activity \
+                    WHERE wait_event = 'PgSleep' AND datname = current_database()";
     assert_eq!(gateway.query(sleepers).await.ok()["data"], json!([{"n":0}]));
     gateway.query("SET statement_timeout = 0; SELECT 1").await.ok();
     for _ in 0..20 {

@@ -9,7 +9,7 @@ use crate::query::RawRequest;
 const DEFINING: &[&str] = &["create", "alter", "drop"];
 
 /// Deepest nesting of brackets. The server reads them one inside the other, and fails where they take its whole stack.
-const MAX_DEPTH: usize = 100;
+const MAX_DEPTH: usize = 50;
 
 /// Plans a statement of the caller's own.
 ///
