@@ -10,7 +10,7 @@ use athena_application::ports::{ClientStore, Entropy, PortError, PortErrorKind};
 use athena_application::use_cases::clients::ManageClients;
 use athena_application::use_cases::keys::ManageKeys;
 use athena_application::{Authenticator, Catalog, ClientRegistry};
-use athena_domain::access::{AccessState, Keys, Mode};
+use athena_domain::access::{Keys, Mode};
 use athena_domain::catalog::{ConfigClient, TargetTexts};
 use athena_http::StoreAbsence;
 use athena_postgres::control::{
@@ -26,9 +26,6 @@ use crate::instance::Instance;
 
 /// How long the keys come before all else.
 const KEYS_FIRST: Duration = Duration::from_secs(1);
-
-/// How often they are looked for.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// Keys, policy and clients of a running gateway. Dropped, it stops following changes.
 pub struct ControlPlane {
@@ -242,13 +239,8 @@ fn catalog(config: &Config, logging: &Store) -> Catalog {
 /// Asks the databases of all clients whether they answer, once the keys are read or that takes long. Nobody is served
 /// before them, and they come late where a thousand connections are opened beside.
 async fn watch_over(catalog: Arc<Catalog>, authenticator: Arc<Authenticator>) {
-    let keys = async {
-        while matches!(authenticator.state(), AccessState::Unavailable) {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
     // Whichever it is.
-    drop(tokio::time::timeout(KEYS_FIRST, keys).await);
+    drop(tokio::time::timeout(KEYS_FIRST, authenticator.known()).await);
     catalog.watch_over().await;
 }
 

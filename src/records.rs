@@ -185,12 +185,13 @@ fn reading(name: &'static str, help: &'static str, value: u64) -> Reading {
 
 /// How many hosts that requests have named are in each state. Their names are the callers' and no labels.
 fn hosts(direct: &dyn DirectTargets) -> [Reading; 3] {
-    let states: Vec<_> = direct.circuits().iter().map(|(_, circuit)| circuit.status().state).collect();
-    [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open].map(|state| Reading {
+    let circuits = direct.circuits();
+    let states = circuits.iter().map(|(_, circuit)| circuit.status().state);
+    BreakerState::tally(states).map(|(state, count)| Reading {
         name: "athena_direct_hosts",
         help: "Hosts that requests for custom_supabase have named lately, by the state of their circuit breaker.",
         labels: vec![("state", state.as_str())],
-        value: states.iter().filter(|known| **known == state).count() as u64,
+        value: count as u64,
     })
 }
 

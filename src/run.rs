@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use athena_application::{Authenticator, ClientRegistry};
 use athena_cli::ServerOptions;
-use athena_domain::access::AccessState;
 use athena_http::{App, CUT_OFF, Face, Listener, Tls};
 use athena_logging::SPOOL_GRACE;
 use tokio::net::{TcpListener, TcpSocket};
@@ -139,7 +138,8 @@ async fn ready_when_known(
     clients: Arc<ClientRegistry>,
     announcement: Option<String>,
 ) {
-    while matches!(authenticator.state(), AccessState::Unavailable) || !clients.is_read() {
+    authenticator.known().await;
+    while !clients.is_read() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     app.ready();

@@ -1,7 +1,7 @@
 //! Credentials against keys and policy kept in memory: no round trip, no lock.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use athena_domain::access::{AccessState, Judgement, Keys, Presented, judge};
@@ -11,6 +11,9 @@ use tokio::sync::watch;
 use crate::access_loader;
 use crate::follow::follow;
 use crate::ports::{KeyStore, PortError, Versions};
+
+/// How often is looked whether the keys were read.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Hears of every new set of keys.
 type Listener = Box<dyn Fn(&Arc<Keys>) + Send + Sync>;
@@ -63,6 +66,13 @@ impl Authenticator {
     /// What is known of keys and policy.
     pub fn state(&self) -> AccessState {
         AccessState::clone(&self.state.load())
+    }
+
+    /// Waits until keys and policy were read; for ever where they cannot be.
+    pub async fn known(&self) {
+        while matches!(**self.state.load(), AccessState::Unavailable) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Reads keys and policy anew; what was read before stays in force when that fails.

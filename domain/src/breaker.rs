@@ -111,6 +111,15 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
+    /// How many breakers are in each state.
+    pub fn tally(breakers: impl IntoIterator<Item = Self>) -> [(Self, usize); 3] {
+        let mut tally = [Self::Closed, Self::HalfOpen, Self::Open].map(|state| (state, 0));
+        for breaker in breakers {
+            tally.iter_mut().filter(|(state, _)| *state == breaker).for_each(|(_, count)| *count += 1);
+        }
+        tally
+    }
+
     /// Its name in answers.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -78,9 +78,11 @@ async fn faults_are_placed() {
         let answer = gateway.query(sql).await;
         assert!((400..500).contains(&answer.status), "{sql}: {} {}", answer.status, answer.text);
     }
-    let latin = "SELECT set_config('client_encoding', 'LATIN1', false), chr(233)";
-    let body = json!({"query": latin, "read_only": true});
-    gateway.raw(&body.to_string()).await.refused(400, "not_supported_by_backend");
+    for value in ["chr(233)", "ARRAY[chr(233)]", "to_jsonb(chr(233))"] {
+        let latin = format!("SELECT set_config('client_encoding', 'LATIN1', false), {value}");
+        let body = json!({"query": latin, "read_only": true});
+        gateway.raw(&body.to_string()).await.refused(400, "not_supported_by_backend");
+    }
     // All or nothing.
     gateway.query("INSERT INTO things VALUES (50, 'x'); SELECT 1/0").await.refused(400, "data_exception");
     assert_eq!(gateway.query("SELECT id FROM things WHERE id = 50").await.ok()["data"], json!([]));

@@ -137,17 +137,15 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// How gateway keys begin.
-const KEY_PREFIX: &str = "ath_";
-
 /// A query string as it may be kept: values of parameters that may be secret are replaced, and gateway keys wherever
 /// somebody has put them.
 pub fn redacted_query(query: &str) -> String {
+    let holds_key = |text| Credential::may_be_in(&percent_decoded(text));
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, value)) if is_secret_name(name) || percent_decoded(value).contains(KEY_PREFIX) => {
+        Some((name, value)) if !holds_key(name) && (is_secret_name(name) || holds_key(value)) => {
             format!("{name}=[REDACTED]")
         }
-        None if percent_decoded(pair).contains(KEY_PREFIX) => "[REDACTED]".to_owned(),
+        _ if holds_key(pair) => "[REDACTED]".to_owned(),
         _ => pair.to_owned(),
     });
     pairs.collect::<Vec<_>>().join("&")
@@ -238,8 +236,8 @@ mod tests {
             "a=1&api_key=[REDACTED]&Api%2DKey=[REDACTED]&flag"
         );
         assert_eq!(
-            redacted_query("key=ath_1.2&k=%61th_1.2&ath_1.2&path=a"),
-            "key=[REDACTED]&k=[REDACTED]&[REDACTED]&path=a"
+            redacted_query("key=ath_1.2&k=%61th_1.2&ath_1.2&ath_1.2=&path=a"),
+            "key=[REDACTED]&k=[REDACTED]&[REDACTED]&[REDACTED]&path=a"
         );
         for name in ["x-supabase-key", "Set-Cookie", "Api-Key", "refresh_token"] {
             assert!(is_secret_name(name), "{name}");

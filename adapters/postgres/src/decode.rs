@@ -5,7 +5,7 @@ mod calendar;
 mod numeric;
 mod text;
 
-pub(crate) use binary::{Scratch, binary_cell, is_readable};
+pub(crate) use binary::{Scratch, bears_text, binary_cell, is_readable};
 pub(crate) use text::text_cell;
 
 /// Bytes that are not what their type promises.
@@ -38,9 +38,4 @@ pub(crate) mod oid {
     pub const NUMERIC: u32 = 1700;
     pub const UUID: u32 = 2950;
     pub const JSONB: u32 = 3802;
-
-    /// Whether its binary form is its text.
-    pub fn is_text(oid: u32) -> bool {
-        matches!(oid, TEXT | VARCHAR | BPCHAR | NAME | UNKNOWN | JSON)
-    }
 }

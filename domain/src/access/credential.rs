@@ -23,6 +23,11 @@ pub struct Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
+    /// Whether somebody may have put a credential, or a part of one, into the text.
+    pub fn may_be_in(text: &str) -> bool {
+        text.contains(PREFIX)
+    }
+
     /// Takes a presented text apart; `None` when it has another form.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (public_id, secret) = text.strip_prefix(PREFIX)?.split_once('.')?;

@@ -107,10 +107,8 @@ impl OpsApi {
         let hosts = self.hosts();
         let circuits = clients.iter().filter_map(|client| client.circuit());
         let circuits = circuits.chain(hosts.iter().map(|(_, circuit)| circuit));
-        let states: Vec<_> = circuits.map(|circuit| circuit.status().state).collect();
-        let breakers = [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open].map(|state| {
-            (state.as_str().to_owned(), states.iter().filter(|known| **known == state).count().into())
-        });
+        let breakers = BreakerState::tally(circuits.map(|circuit| circuit.status().state))
+            .map(|(state, count)| (state.as_str().to_owned(), count.into()));
         let state = |online: bool| if online { "online" } else { "offline" };
         let body = json!({
             "message": "athena is online",

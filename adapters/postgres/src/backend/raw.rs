@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use super::rows::Fault;
 use super::{Ending, PostgresBackend, lost_write, rejected};
 use crate::catalog::Catalog;
-use crate::decode::{Scratch, binary_cell, is_readable, oid, text_cell};
+use crate::decode::{Scratch, bears_text, binary_cell, is_readable, oid, text_cell};
 use crate::failure::{port_error, session_survives};
 use crate::pool::{Begin, Running, WATCH_THE_CLIENT};
 use crate::render;
@@ -263,7 +263,7 @@ impl RawReading {
             let cell = if binary {
                 // Of a text nothing can be unreadable but its encoding.
                 let fault =
-                    |fault| if oid::is_text(*oid) { Fault::Illegible } else { Fault::Unreadable(fault) };
+                    |fault| if bears_text(*oid) { Fault::Illegible } else { Fault::Unreadable(fault) };
                 binary_cell(*oid, bytes, &mut self.scratch).map_err(fault)?
             } else {
                 let text = std::str::from_utf8(bytes).map_err(|_| Fault::Illegible)?;

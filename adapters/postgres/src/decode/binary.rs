@@ -54,6 +54,12 @@ fn is_scalar(type_oid: u32) -> bool {
     )
 }
 
+/// Whether text is in the type's binary form, or in that of its elements, as the session's encoding has it.
+pub(crate) fn bears_text(type_oid: u32) -> bool {
+    let text = [oid::TEXT, oid::VARCHAR, oid::BPCHAR, oid::NAME, oid::UNKNOWN, oid::JSON, oid::JSONB];
+    text.contains(&element_of(type_oid).unwrap_or(type_oid))
+}
+
 /// Element type of the built-in array types over [`is_scalar`] types.
 fn element_of(array: u32) -> Option<u32> {
     Some(match array {
