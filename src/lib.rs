@@ -23,3 +23,8 @@ pub use client::{
 #[cfg(doctest)]
 #[doc = include_str!("../docs/library.md")]
 mod guide {}
+
+/// The example of the first page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod first_page {}

@@ -17,6 +17,10 @@ const FETCH: &str = r#"{"table_name":"t","conditions":[{"eq_column":"id","eq_val
 const OPTIONS: &str = "&connect_timeout=1&circuit_breaker_threshold=3&circuit_breaker_timeout_secs=2\
                        &circuit_breaker_check_interval_secs=1";
 
+/// Nobody waits long.
+const SHORT: &str =
+    "limits: {request_timeout_secs: 3, statement_timeout_secs: 2}\npool: {acquire_timeout_secs: 2}";
+
 /// A gateway with one client behind a proxy, and `calm` straight at the same database.
 async fn bench(yaml: &str) -> (TcpProxy, Gateway) {
     let database = TestDatabase::with(SQL).await;
@@ -191,9 +195,7 @@ async fn a_dead_database_is_answered_at_once_until_it_is_back() {
 
 #[tokio::test]
 async fn a_silent_database_is_noticed_and_nobody_waits_beyond_the_deadline() {
-    let yaml =
-        "limits: {request_timeout_secs: 3, statement_timeout_secs: 2}\npool: {acquire_timeout_secs: 2}";
-    let (proxy, gateway) = bench(yaml).await;
+    let (proxy, gateway) = bench(SHORT).await;
     let gateway = Arc::new(gateway);
     proxy.set(Mode::Blackhole).await;
     let callers: Vec<_> = (0..6)
@@ -222,6 +224,27 @@ async fn a_silent_database_is_noticed_and_nobody_waits_beyond_the_deadline() {
     proxy.set(Mode::Pass).await;
     let errors = errors_of_25(&gateway).await;
     assert!(errors <= 2, "{errors} errors in 25 calls");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_or_slow_costs_the_request_on_it_and_no_other() {
+    let (proxy, gateway) = bench(SHORT).await;
+    // One that broke while nobody used it is replaced.
+    proxy.reset().await;
+    fetch(&gateway, CLIENT).await.ok();
+    for statement in ["SELECT pg_sleep(30)", "UPDATE t SET v = v WHERE pg_sleep(30) IS NOT NULL"] {
+        let (answer, ()) = tokio::join!(gateway.query(statement), proxy.reset_once_asked());
+        answer.refused(503, "connection_error");
+        fetch(&gateway, CLIENT).await.ok();
+    }
+    proxy.set(Mode::Trickle(Duration::from_millis(1))).await;
+    assert_eq!(fetch(&gateway, CLIENT).await.rows(), json!([{"id": 1, "v": "one"}]));
+    proxy.set(Mode::Trickle(Duration::from_secs(3600))).await;
+    fetch(&gateway, CLIENT).await.refused(504, "query_canceled");
+    proxy.set(Mode::Pass).await;
+    let errors = errors_of_25(&gateway).await;
+    assert!(errors <= 2, "{errors} errors in 25 calls");
+    assert_eq!(breaker(&gateway, CLIENT).await["openings"], 0);
 }
 
 #[tokio::test]

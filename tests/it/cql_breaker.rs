@@ -130,6 +130,30 @@ async fn a_server_that_is_silent_is_noticed_and_nobody_waits_beyond_the_deadline
 }
 
 #[tokio::test]
+async fn a_connection_that_is_reset_or_slow_costs_the_request_on_it_and_no_other() {
+    let Some((proxy, _keyspace, gateway)) = proxied().await else { return };
+    for _ in 0..3 {
+        let (answer, ()) = tokio::join!(fetch(&gateway), proxy.reset_once_asked());
+        // The driver's own questions come that way too, and a read is asked again where another connection is left.
+        assert!(matches!(answer.status, 200 | 503), "{} {}", answer.status, answer.text);
+    }
+    let errors = errors_of_25(&gateway).await;
+    assert!(errors <= 2, "{errors} errors in 25 calls");
+    proxy.set(Mode::Trickle(Duration::from_millis(1))).await;
+    assert_eq!(fetch(&gateway).await.rows(), json!([{"part": 1, "n": 1}]));
+    proxy.set(Mode::Trickle(Duration::from_secs(3600))).await;
+    let slow = fetch(&gateway).await;
+    assert!(
+        matches!(slow.json()["code"].as_str(), Some("query_canceled" | "connection_error")),
+        "{}",
+        slow.text
+    );
+    proxy.set(Mode::Pass).await;
+    let errors = errors_of_25(&gateway).await;
+    assert!(errors <= 2, "{errors} errors in 25 calls");
+}
+
+#[tokio::test]
 async fn a_server_that_is_killed_fails_requests_only_while_it_is_down() {
     let Some(server) = PrivateCassandra::start(1, false).await else { return };
     let keyspace = server.keyspace(NUMBERS).await;

@@ -32,6 +32,7 @@ mod reads;
 mod reload;
 mod schema_changes;
 mod sdk;
+mod secrets;
 mod shield;
 mod spec;
 mod spool;

@@ -193,66 +193,87 @@ const OPEN: [&str; 10] = [
     "/openapi-wss.yaml",
 ];
 
+/// An operation of the gateway's own document.
+pub struct Operation {
+    pub method: Method,
+    /// As the document has it.
+    pub path: String,
+    /// The schemes of its credentials, each with the rights that it demands.
+    schemes: Vec<(String, Vec<String>)>,
+}
+
+impl Operation {
+    /// The path with something for every parameter.
+    pub fn filled(&self) -> String {
+        self.path.replace("{id}", "00000000-0000-4000-8000-000000000000").replace("{client_name}", "x")
+    }
+}
+
+/// Every operation that the gateway offers.
+pub async fn operations(gateway: &Gateway) -> Vec<Operation> {
+    let text = gateway.send(gateway.bare(Method::GET, "/openapi.yaml")).await.text;
+    let document = YamlLoader::load_from_str(&text).expect("YAML").remove(0);
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_hash().expect("paths") {
+        for (method, operation) in methods.as_hash().expect("methods") {
+            let texts = |list: &Yaml| {
+                list.as_vec().into_iter().flatten().filter_map(Yaml::as_str).map(str::to_owned).collect()
+            };
+            let schemes = operation["security"].as_vec().into_iter().flatten().filter_map(Yaml::as_hash);
+            let schemes = schemes
+                .flatten()
+                .map(|(name, rights)| (name.as_str().expect("a scheme").to_owned(), texts(rights)));
+            operations.push(Operation {
+                method: method.as_str().expect("a method").to_uppercase().parse().expect("a method"),
+                path: path.as_str().expect("a path").to_owned(),
+                schemes: schemes.collect(),
+            });
+        }
+    }
+    operations
+}
+
 #[tokio::test]
 async fn every_operation_says_what_it_needs_and_refuses_without() {
     let plane = Plane::start(SQL).await;
     plane.policy("enforce").await;
     let (powerless, _) = plane.key(json!({"name": "powerless"})).await;
-    let text = plane.gateway.send(plane.gateway.bare(Method::GET, "/openapi.yaml")).await.text;
-    let document = YamlLoader::load_from_str(&text).expect("YAML").remove(0);
     let (mut admin, mut gateway) = (0, 0);
-    for (path, methods) in document["paths"].as_hash().expect("paths") {
-        let path = path.as_str().expect("a path");
-        for (method, operation) in methods.as_hash().expect("methods") {
-            let method: Method = method.as_str().expect("a method").to_uppercase().parse().expect("a method");
-            let schemes: Vec<&str> = operation["security"]
-                .as_vec()
-                .into_iter()
-                .flatten()
-                .filter_map(Yaml::as_hash)
-                .flat_map(|scheme| scheme.keys().filter_map(Yaml::as_str))
-                .collect();
-            let filled =
-                path.replace("{id}", "00000000-0000-4000-8000-000000000000").replace("{client_name}", "x");
-            let bare = || plane.gateway.bare(method.clone(), &filled);
-            if OPEN.contains(&path) {
-                assert!(schemes.is_empty(), "{method} {path} is open and declares {schemes:?}");
-                continue;
-            }
-            match schemes[..] {
-                ["AdminKey"] => {
-                    admin += 1;
-                    for request in [
-                        bare(),
-                        bare().header("X-Athena-Key", "wrong"),
-                        bare().header("X-Athena-Key", &powerless),
-                    ] {
-                        let answer = plane.gateway.send(request.body("{}")).await;
-                        assert_eq!(answer.status, 401, "{method} {path}: {}", answer.text);
-                    }
+    for operation in operations(&plane.gateway).await {
+        let Operation { method, path, schemes } = &operation;
+        let bare = || plane.gateway.bare(method.clone(), &operation.filled());
+        if OPEN.contains(&path.as_str()) {
+            assert!(schemes.is_empty(), "{method} {path} is open and declares {schemes:?}");
+            continue;
+        }
+        let [(scheme, rights)] = &schemes[..] else {
+            panic!("{method} {path} declares {schemes:?} and is not known to be open");
+        };
+        match scheme.as_str() {
+            "AdminKey" => {
+                admin += 1;
+                for request in [
+                    bare(),
+                    bare().header("X-Athena-Key", "wrong"),
+                    bare().header("X-Athena-Key", &powerless),
+                ] {
+                    let answer = plane.gateway.send(request.body("{}")).await;
+                    assert_eq!(answer.status, 401, "{method} {path}: {}", answer.text);
                 }
-                ["ApiKey"] => {
-                    gateway += 1;
-                    let route = ROUTES
-                        .iter()
-                        .find(|route| route.is(path))
-                        .unwrap_or_else(|| panic!("{path} is not tried"));
-                    assert_eq!(plane.send(route, CLIENT, None).await.status, 401, "{path}");
-                    let denied = plane.send(route, CLIENT, Some(&powerless)).await;
-                    assert_eq!(denied.status, 403, "{path}");
-                    let declared = operation["security"].as_vec().and_then(|list| list.first());
-                    let right = declared
-                        .and_then(|scheme| scheme["ApiKey"].as_vec()?.first()?.as_str())
-                        .expect("a right");
-                    let needed = right.replace("{table}", "things");
-                    assert_eq!(
-                        denied.json()["error"],
-                        format!("Missing required rights: {needed}"),
-                        "{path}"
-                    );
-                }
-                _ => panic!("{method} {path} declares {schemes:?} and is not known to be open"),
             }
+            "ApiKey" => {
+                gateway += 1;
+                let route = ROUTES
+                    .iter()
+                    .find(|route| route.is(path))
+                    .unwrap_or_else(|| panic!("{path} is not tried"));
+                assert_eq!(plane.send(route, CLIENT, None).await.status, 401, "{path}");
+                let denied = plane.send(route, CLIENT, Some(&powerless)).await;
+                assert_eq!(denied.status, 403, "{path}");
+                let needed = rights.first().expect("a right").replace("{table}", "things");
+                assert_eq!(denied.json()["error"], format!("Missing required rights: {needed}"), "{path}");
+            }
+            other => panic!("{method} {path} declares {other}"),
         }
     }
     assert_eq!(gateway, ROUTES.len());

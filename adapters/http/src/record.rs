@@ -60,9 +60,7 @@ impl Record {
     /// Completes what the credential came to, once the rights that were needed are known.
     pub fn note_denial(&mut self, route: Route) {
         let Some(auth) = &mut self.auth else { return };
-        if let Some(right) = required_right(route, self.table.as_deref()) {
-            auth.required = vec![right];
-        }
+        auth.required = required_right(route, self.table.as_deref());
         let Some(denial) = self.trail.as_ref().and_then(|trail| trail.denial()) else { return };
         if auth.reason == AuthReason::Authenticated {
             auth.reason = denial.reason;
@@ -74,12 +72,12 @@ impl Record {
 /// The right that a route needs, as it would be granted (contract 5.5).
 fn required_right(route: Route, table: Option<&str>) -> Option<Box<str>> {
     let action = match route {
-        Route::Fetch => "read",
-        Route::Insert | Route::Update => "write",
-        Route::Delete => "delete",
+        Route::Fetch => ".read",
+        Route::Insert | Route::Update => ".write",
+        Route::Delete => ".delete",
         Route::Query | Route::Sql | Route::Call => return Some("gateway.query".into()),
         Route::Admin => return None,
     };
     let table = table?;
-    Some(format!("{}.{action}", table.strip_prefix("public.").unwrap_or(table)).into())
+    Some([table.strip_prefix("public.").unwrap_or(table), action].concat().into())
 }

@@ -281,23 +281,42 @@ fn kept(headers: &HeaderMap) -> (String, [Option<&str>; SEEN.len() - LISTED]) {
             found[place].get_or_insert(value);
         }
     }
-    let mut texts = [None; SEEN.len()];
-    for (text, value) in texts.iter_mut().zip(found) {
-        *text = value.and_then(headers::text_of);
-    }
     let mut list = Vec::with_capacity(256);
     list.push(b'{');
-    for (label, value) in SEEN.iter().zip(&texts[..LISTED]) {
-        let Some(value) = value else { continue };
+    let open = |list: &mut Vec<u8>, label: &str| {
         list.extend_from_slice(if list.len() == 1 { b"\"" } else { b",\"" });
         list.extend_from_slice(label.as_bytes());
         list.extend_from_slice(b"\":\"");
-        escape_into(cut(value), &mut list);
+    };
+    for (label, value) in SEEN.iter().zip(&found[..LISTED]) {
+        let Some(value) = value else { continue };
+        if is_plain(value.as_bytes()) {
+            open(&mut list, label);
+            list.extend_from_slice(value.as_bytes());
+        } else if let Some(text) = headers::text_of(value) {
+            open(&mut list, label);
+            escape_into(cut(text), &mut list);
+        } else {
+            continue;
+        }
         list.push(b'"');
     }
     list.push(b'}');
-    let [.., user_agent, user, company, organization] = texts;
-    (String::from_utf8(list).expect("texts make a text"), [user_agent, user, company, organization])
+    let [.., user_agent, user, company, organization] = found;
+    let others = [user_agent, user, company, organization].map(|value| value.and_then(headers::text_of));
+    (String::from_utf8(list).expect("texts make a text"), others)
+}
+
+/// Whether a header's value can be kept as it stands, as nearly all can: printable ASCII that JSON needs no escape for,
+/// not too long, and without blanks around it.
+fn is_plain(value: &[u8]) -> bool {
+    let ends = |byte: Option<&u8>| byte.is_some_and(|byte| *byte != b' ');
+    // Not until the first that is not: so it is done for many bytes at once.
+    let odd = |any, byte: &u8| any | !(b' '..0x7f).contains(byte) | (*byte == b'"') | (*byte == b'\\');
+    value.len() <= MAX_TEXT_BYTES
+        && ends(value.first())
+        && ends(value.last())
+        && !value.iter().fold(false, odd)
 }
 
 /// The beginning of a text, whole characters only.

@@ -35,7 +35,12 @@ pub(crate) fn service(
         GatewayApi::new(gateway, door.clone()),
         QueryApi::new(gateway, door),
         StatisticsApi::new(services.statistics.clone(), services.catalog_absence.clone()),
-        ClientsApi::new(services.clients.clone(), services.catalog_absence.clone(), bodies.clone()),
+        ClientsApi::new(
+            services.clients.clone(),
+            gateway.direct.clone(),
+            services.catalog_absence.clone(),
+            bodies.clone(),
+        ),
         KeysApi::new(services.keys.clone(), bodies.clone()),
         ProvisionApi::new(services.provision.clone(), bodies),
         ReloadApi::new(services.reload.clone()),

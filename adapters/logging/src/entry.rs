@@ -86,7 +86,7 @@ fn encode_auth(auth: &AuthObservation, record: &mut Record) {
     record.flags(&[auth.authenticated, auth.authorized, auth.mode.enforces(), has_row(auth.reason)]);
     record.optional(auth.presented_public_id.as_deref());
     record.plain(auth.reason.logged(auth.mode));
-    record.made(|text| array(auth.required.iter().map(AsRef::as_ref), text));
+    record.made(|text| array(auth.required.as_deref().into_iter(), text));
     let granted = auth.key.as_ref().filter(|_| auth.authenticated).map(|key| key.rights.names());
     record.made(|text| array(granted.into_iter().flatten(), text));
     if let Some(key) = &auth.key {

@@ -35,7 +35,7 @@ fn observation(client: &str, known: bool, status: u16) -> Arc<Observation> {
             authorized: false,
             mode: if status == 401 { Mode::Enforce } else { Mode::Warn },
             reason: AuthReason::MissingKey,
-            required: Vec::new(),
+            required: None,
         }),
         operation: (status == 200).then(|| OperationObservation {
             name: "fetch",

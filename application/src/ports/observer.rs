@@ -143,8 +143,8 @@ pub struct AuthObservation {
     pub mode: Mode,
     /// Why.
     pub reason: AuthReason,
-    /// Rights that were needed, by name.
-    pub required: Vec<Box<str>>,
+    /// The right that was needed, by name.
+    pub required: Option<Box<str>>,
 }
 
 /// What was done to a database.

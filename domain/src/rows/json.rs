@@ -172,23 +172,43 @@ const ESCAPE: [u8; 256] = {
     table
 };
 
+/// Bytes that are judged together: as many as one instruction of any machine compares.
+const STRIDE: usize = 16;
+
+/// Whether the next `N` bytes are there and none of them needs an escape.
+fn plain<const N: usize>(bytes: &[u8], from: usize) -> bool {
+    let escapes = |any, byte: &u8| any | (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
+    let several = bytes.get(from..).and_then(<[u8]>::first_chunk::<N>);
+    several.is_some_and(|several| !several.iter().fold(false, escapes))
+}
+
+/// Where the first byte at or after `from` stands that JSON needs an escape for.
+fn next_escape(bytes: &[u8], mut from: usize) -> Option<usize> {
+    // Hardly any text has one, so that looking byte by byte would be most of the work of writing it.
+    while plain::<STRIDE>(bytes, from) {
+        from += STRIDE;
+    }
+    if plain::<{ STRIDE / 2 }>(bytes, from) {
+        from += STRIDE / 2;
+    }
+    bytes[from..].iter().position(|byte| ESCAPE[*byte as usize] != 0).map(|place| from + place)
+}
+
 /// Appends `text` with JSON's escapes, without quotes.
 pub fn escape_into(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     let mut start = 0;
-    for (place, &byte) in bytes.iter().enumerate() {
-        let escape = ESCAPE[byte as usize];
-        if escape == 0 {
-            continue;
-        }
+    while let Some(place) = next_escape(bytes, start) {
         out.extend_from_slice(&bytes[start..place]);
-        if escape == b'u' {
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[(byte >> 4) as usize]);
-            out.push(HEX[(byte & 15) as usize]);
-        } else {
-            out.extend_from_slice(&[b'\\', escape]);
+        let byte = bytes[place];
+        match ESCAPE[byte as usize] {
+            b'u' => {
+                let digits = [HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]];
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&digits);
+            }
+            escape => out.extend_from_slice(&[b'\\', escape]),
         }
         start = place + 1;
     }
@@ -255,6 +275,22 @@ mod tests {
         assert_eq!(hidden.len(), 2);
         assert_eq!(write(STRIPPED, &[("a", false)], &[&[CellRef::Null], &[CellRef::Null]]).0, "{},{}");
         assert_eq!(write(JSON, &[], &[&[], &[]]).0, "{},{}");
+    }
+
+    #[test]
+    fn every_character_is_escaped_wherever_it_stands() {
+        for character in (0..=0x7f).map(char::from).chain(['\u{80}', '\u{7ff}', '\u{ffff}', '\u{10ffff}']) {
+            for before in 0..2 * STRIDE {
+                for behind in [0, 1, STRIDE] {
+                    let text = format!("{}{character}{}", "a".repeat(before), "\"b".repeat(behind));
+                    let mut written = vec![b'"'];
+                    escape_into(&text, &mut written);
+                    written.push(b'"');
+                    let read: String = serde_json::from_slice(&written).unwrap();
+                    assert_eq!(read, text);
+                }
+            }
+        }
     }
 
     proptest! {

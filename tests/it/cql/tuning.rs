@@ -140,8 +140,13 @@ async fn cql_of_the_callers_own_runs_within_its_bounds() {
     sql(all, json!({})).await.refused(400, "limit_exceeded");
     gateway.query(all).await.refused(400, "limit_exceeded");
     sql("SELECT id FROM users LIMIT 3", json!({"max_rows": 2})).await.refused(400, "limit_exceeded");
-    let answer = sql("SELECT id FROM users LIMIT ?", json!({"params": [10]})).await.ok();
-    assert_eq!(answer["data"]["rows"].as_array().map(Vec::len), Some(10), "{answer}");
+    for driver in ["scylla", "athena"] {
+        let answer =
+            sql("SELECT id, age FROM users LIMIT ?", json!({"params": [10], "driver": driver})).await.ok();
+        assert_eq!(answer["data"]["rows"].as_array().map(Vec::len), Some(10), "{answer}");
+        assert_eq!(answer["data"]["columns"], json!(["id", "age"]), "{answer}");
+    }
+    sql(all, json!({"driver": "postgresql"})).await.refused(400, "invalid_field");
     proxy.set(Mode::Blackhole).await;
     let began = std::time::Instant::now();
     assert_eq!(sql(all, json!({})).await.status, 504);

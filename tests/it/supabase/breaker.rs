@@ -10,6 +10,10 @@ use crate::harness::CLIENT;
 
 const FETCH: &str = r#"{"table_name":"secrets","conditions":[{"eq_column":"id","eq_value":1}]}"#;
 
+/// Nobody waits long.
+const SHORT: &str =
+    "limits: {request_timeout_secs: 3, statement_timeout_secs: 2}\npool: {acquire_timeout_secs: 2}";
+
 /// A client behind a proxy, and `calm` straight at the same PostgREST.
 async fn bench(yaml: &str) -> (TcpProxy, Postgrest, Gateway) {
     let database = TestDatabase::with(SQL).await;
@@ -59,9 +63,7 @@ async fn a_postgrest_that_is_away_is_answered_at_once_until_it_is_back() {
 
 #[tokio::test]
 async fn a_silent_postgrest_is_noticed_and_nobody_waits_beyond_the_deadline() {
-    let yaml =
-        "limits: {request_timeout_secs: 3, statement_timeout_secs: 2}\npool: {acquire_timeout_secs: 2}";
-    let (proxy, _server, gateway) = bench(yaml).await;
+    let (proxy, _server, gateway) = bench(SHORT).await;
     let gateway = Arc::new(gateway);
     proxy.set(Mode::Blackhole).await;
     let callers: Vec<_> = (0..6)
@@ -87,6 +89,30 @@ async fn a_silent_postgrest_is_noticed_and_nobody_waits_beyond_the_deadline() {
         caller.await.expect("a caller that is turned away");
     }
     send(&gateway, "calm", "fetch", FETCH).await.ok();
+    proxy.set(Mode::Pass).await;
+    let errors = errors_of_25(&gateway).await;
+    assert!(errors <= 2, "{errors} errors in 25 calls");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_or_slow_costs_the_request_on_it_and_no_other() {
+    let (proxy, server, gateway) = bench(SHORT).await;
+    // One that broke while nobody used it is replaced.
+    proxy.reset().await;
+    gateway.fetch(FETCH).await.ok();
+    let change =
+        r#"{"table_name":"secrets","set":{"body":"seven"},"conditions":[{"eq_column":"id","eq_value":1}]}"#;
+    let silent = || server.next([Fault::Slowly(1, Duration::from_secs(3600))]);
+    silent();
+    let (read, ()) = tokio::join!(gateway.fetch(FETCH), proxy.reset_once_asked());
+    read.ok();
+    silent();
+    let (changed, ()) = tokio::join!(gateway.update(change), proxy.reset_once_asked());
+    changed.refused(503, "connection_error");
+    proxy.set(Mode::Trickle(Duration::from_millis(1))).await;
+    gateway.fetch(FETCH).await.ok();
+    proxy.set(Mode::Trickle(Duration::from_secs(3600))).await;
+    gateway.fetch(FETCH).await.refused(504, "query_canceled");
     proxy.set(Mode::Pass).await;
     let errors = errors_of_25(&gateway).await;
     assert!(errors <= 2, "{errors} errors in 25 calls");

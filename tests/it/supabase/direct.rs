@@ -1,5 +1,6 @@
 //! `custom_supabase`: the project stands in the request.
 
+use athena_test_support::{Fault, Reply};
 use serde_json::json;
 
 use super::*;
@@ -96,6 +97,47 @@ async fn a_request_goes_nowhere_but_to_allowed_hosts() {
         ask(&insecure, Method::POST, "fetch", FETCH, Some(&format!("http://[::1]:{port}")), Some("k")).await;
     other.refused(400, "invalid_header");
     assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_redirect_leads_nowhere() {
+    let database = TestDatabase::with(SQL).await;
+    let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let inside = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let gateway = Gateway::over(&[("sql", &database.uri())], INSECURE).await;
+    let url = format!("http://{}", server.address());
+    let elsewhere = format!("http://{}/secrets", inside.address());
+    for status in [301, 302, 303, 307, 308] {
+        let reply = || Fault::Answer(Reply::new(status, "").header("location", &elsewhere));
+        for (method, route, body) in [
+            (Method::POST, "fetch", FETCH),
+            (Method::PUT, "insert", r#"{"table_name":"secrets","insert_body":{"id":9}}"#),
+            (Method::POST, "rpc", r#"{"function":"one"}"#),
+        ] {
+            // For the request, and for a look whether the host is well.
+            server.next((0..3).map(|_| reply()));
+            let answer = ask(&gateway, method, route, body, Some(&url), Some(SUPABASE_KEY)).await;
+            assert_eq!(answer.status, 503, "{}", answer.text);
+            assert!(!answer.text.contains(&inside.address().to_string()), "{}", answer.text);
+        }
+    }
+    assert!(inside.seen().is_empty());
+}
+
+#[tokio::test]
+async fn functions_are_called_there_too() {
+    let sql =
+        format!("{SQL} CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';");
+    let database = TestDatabase::with(&sql).await;
+    let server = Postgrest::over(&database.uri(), SUPABASE_KEY).await;
+    let gateway = Gateway::over(&[("sql", &database.uri())], INSECURE).await;
+    let url = format!("http://{}", server.address());
+    let call = r#"{"function":"twice","args":{"n":21}}"#;
+    let here = ask(&gateway, Method::POST, "rpc", call, Some(&url), Some(SUPABASE_KEY)).await.ok();
+    let request = gateway.bare(Method::POST, "/gateway/rpc").header("X-Athena-Client", "sql");
+    assert_eq!(here["data"], gateway.send(request.body(call)).await.ok()["data"]);
+    let keyless = ask(&gateway, Method::POST, "rpc", call, Some(&url), Some("other")).await;
+    keyless.refused(403, "insufficient_privilege");
 }
 
 #[tokio::test]

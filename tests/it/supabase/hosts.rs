@@ -65,6 +65,21 @@ async fn a_host_that_is_away_is_answered_at_once_whoever_asks() {
         fetch(&gateway, &calm, "wrong").await.refused(403, "insufficient_privilege");
     }
     fetch(&gateway, &calm, SUPABASE_KEY).await.ok();
+    // Nobody has to wait for the next look.
+    let reset = || {
+        let path = "/admin/clients/custom_supabase/reset-health";
+        gateway.send(gateway.bare(Method::POST, path).bearer_auth(ADMIN_KEY))
+    };
+    let told = reset().await.ok();
+    let hosts = told["data"]["hosts"].as_array().expect("hosts");
+    assert!(
+        hosts.iter().all(|host| host["circuit_breaker"]["state"] == "closed") && hosts.len() == 2,
+        "{told}"
+    );
+    for _ in 0..3 {
+        fetch(&gateway, &url, "a").await.refused(503, "connection_error");
+    }
+    fetch(&gateway, &url, "a").await.refused(503, "circuit_open");
     proxy.set(athena_test_support::Mode::Pass).await;
     let began = std::time::Instant::now();
     while fetch(&gateway, &url, SUPABASE_KEY).await.status != 200 {

@@ -21,6 +21,17 @@ pub enum Mode {
     Refuse,
     /// Takes new connections and bytes, and never says anything again.
     Blackhole,
+    /// Carries what the server says a byte at a time, a pause behind each.
+    Trickle(Duration),
+}
+
+/// How connections end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Politely: what was sent arrives.
+    Close,
+    /// With RST: both sides read an error, and may lose what was on its way.
+    Reset,
 }
 
 /// A proxy on a port of its own, in front of one database. It lives on the
@@ -28,7 +39,7 @@ pub enum Mode {
 pub struct TcpProxy {
     shared: Arc<Shared>,
     mode: watch::Sender<Mode>,
-    cuts: watch::Sender<u64>,
+    ends: watch::Sender<End>,
     address: SocketAddr,
     uri: String,
     accepting: JoinHandle<()>,
@@ -37,7 +48,7 @@ pub struct TcpProxy {
 struct Shared {
     upstream: Upstream,
     mode: watch::Receiver<Mode>,
-    cuts: watch::Receiver<u64>,
+    ends: watch::Receiver<End>,
     /// The mode the listener has brought about.
     listening: watch::Sender<bool>,
     open: AtomicUsize,
@@ -77,11 +88,11 @@ impl TcpProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let (mode, mode_seen) = watch::channel(Mode::Pass);
-        let (cuts, cuts_seen) = watch::channel(0);
+        let (ends, ends_seen) = watch::channel(End::Close);
         let shared = Arc::new(Shared {
             upstream,
             mode: mode_seen,
-            cuts: cuts_seen,
+            ends: ends_seen,
             listening: watch::Sender::new(true),
             open: AtomicUsize::new(0),
             asked_bytes: AtomicU64::new(0),
@@ -90,7 +101,7 @@ impl TcpProxy {
             accepting: tokio::spawn(accept(Arc::clone(&shared), listener, address)),
             shared,
             mode,
-            cuts,
+            ends,
             address,
             uri: uri(address),
         }
@@ -118,7 +129,25 @@ impl TcpProxy {
 
     /// Cuts every open connection; new ones are treated as before.
     pub async fn cut(&self) {
-        self.cuts.send_modify(|cuts| *cuts += 1);
+        self.end(End::Close).await;
+    }
+
+    /// Resets every open connection, on both of its sides; new ones are treated as before.
+    pub async fn reset(&self) {
+        self.end(End::Reset).await;
+    }
+
+    /// Resets every open connection as soon as somebody asks the server something.
+    pub async fn reset_once_asked(&self) {
+        let asked = self.asked_bytes();
+        while self.asked_bytes() == asked {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.reset().await;
+    }
+
+    async fn end(&self, end: End) {
+        self.ends.send_replace(end);
         while self.open() > 0 && !self.accepting.is_finished() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -146,7 +175,7 @@ impl TcpProxy {
 impl Drop for TcpProxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.cuts.send_modify(|cuts| *cuts += 1);
+        self.ends.send_replace(End::Close);
     }
 }
 
@@ -196,14 +225,15 @@ async fn bind(address: SocketAddr) -> TcpSocket {
 
 /// Carries one connection until either side ends it or it is cut.
 async fn carry(shared: &Shared, mut client: TcpStream) {
-    let mut cuts = shared.cuts.clone();
-    cuts.borrow_and_update();
+    let mut ends = shared.ends.clone();
+    ends.borrow_and_update();
+    let mut reached = None;
     let carried = async {
         wait_to_pass(shared).await;
         match &shared.upstream {
             Upstream::Tcp(host, port) => {
-                if let Ok(mut server) = TcpStream::connect((host.as_str(), *port)).await {
-                    both_ways(shared, &mut client, &mut server).await;
+                if let Ok(server) = TcpStream::connect((host.as_str(), *port)).await {
+                    both_ways(shared, &mut client, reached.insert(server)).await;
                 }
             }
             Upstream::Unix(path) => {
@@ -214,8 +244,13 @@ async fn carry(shared: &Shared, mut client: TcpStream) {
         }
     };
     tokio::select! {
-        () = carried => {}
-        _ = cuts.changed() => {}
+        () = carried => return,
+        _ = ends.changed() => {}
+    }
+    if *ends.borrow() == End::Reset {
+        for side in [Some(client), reached].into_iter().flatten() {
+            side.set_zero_linger().expect("an option of a socket");
+        }
     }
 }
 
@@ -238,14 +273,27 @@ async fn one_way(
     mut to: impl AsyncWrite + Unpin,
     count: Option<&AtomicU64>,
 ) {
+    let mut mode = shared.mode.clone();
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         wait_to_pass(shared).await;
         if let Some(count) = count {
             count.fetch_add(length as u64, Ordering::SeqCst);
         }
-        if to.write_all(&buffer[..length]).await.is_err() {
-            return;
+        let mut rest = &buffer[..length];
+        while !rest.is_empty() {
+            let trickle = match *mode.borrow_and_update() {
+                Mode::Trickle(pause) if count.is_none() => Some(pause),
+                _ => None,
+            };
+            let (now, later) = rest.split_at(trickle.map_or(rest.len(), |_| 1));
+            if to.write_all(now).await.is_err() {
+                return;
+            }
+            if let Some(pause) = trickle {
+                let _ = tokio::time::timeout(pause, mode.changed()).await;
+            }
+            rest = later;
         }
     }
 }

@@ -43,7 +43,7 @@ async fn a_dropped_database_is_gone_even_with_somebody_in_it() {
 }
 
 #[tokio::test]
-async fn the_proxy_passes_refuses_swallows_and_cuts() {
+async fn the_proxy_passes_refuses_swallows_cuts_resets_and_trickles() {
     let database = TestDatabase::with(THREE_ROWS).await;
     let proxy = database.proxied().await;
     assert_eq!(count(proxy.uri()).await.expect("passes"), 3);
@@ -67,6 +67,20 @@ async fn the_proxy_passes_refuses_swallows_and_cuts() {
     proxy.cut().await;
     assert!(open.ping().await.is_err());
     assert_eq!(count(proxy.uri()).await.expect("passes again"), 3);
+
+    let mut open = PgConnection::connect(proxy.uri()).await.expect("connect");
+    proxy.reset().await;
+    match open.ping().await {
+        Err(sqlx::Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        other => panic!("not reset: {other:?}"),
+    }
+
+    let mut open = PgConnection::connect(proxy.uri()).await.expect("connect");
+    proxy.set(Mode::Trickle(Duration::from_millis(1))).await;
+    open.ping().await.expect("what comes slowly comes");
+    proxy.set(Mode::Trickle(Duration::from_secs(3600))).await;
+    assert!(timeout(patience, open.ping()).await.is_err());
+    proxy.set(Mode::Pass).await;
 
     proxy.down().await;
     assert_eq!(proxy.open(), 0);

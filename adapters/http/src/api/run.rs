@@ -189,7 +189,7 @@ impl Door {
                 authorized: judgement.reason == AuthReason::Authenticated,
                 mode: judgement.mode,
                 reason: judgement.reason,
-                required: Vec::new(),
+                required: None,
             });
         }
         scene.record.auth_time = began.elapsed();

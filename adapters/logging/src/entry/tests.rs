@@ -92,7 +92,7 @@ fn everything_that_was_seen_is_read_again() {
         authorized: false,
         mode: Mode::Warn,
         reason: AuthReason::MissingRights,
-        required: vec!["shop.write".into()],
+        required: Some("shop.write".into()),
     });
     let entry = read(&seen);
     assert_eq!((entry.at, entry.status, entry.client.as_deref()), (1_700_000_000_123_456, 422, Some("shop")));

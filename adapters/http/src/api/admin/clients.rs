@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use athena_application::ports::Reason;
+use athena_application::ports::{DirectTargets, Reason};
+use athena_application::use_cases::DIRECT_CLIENT;
 use athena_application::use_cases::clients::{self, Administered, ClientError, ManageClients};
 use athena_application::{Circuit, ClientInfo, ClientState};
 use athena_domain::catalog::{ClientRecord, redact_uri};
@@ -26,9 +27,13 @@ use crate::error::{Failure, json_response};
 /// The client catalog.
 pub struct ClientsApi {
     manage: Option<Arc<ManageClients>>,
+    direct: Option<Arc<dyn DirectTargets>>,
     absence: StoreAbsence,
     bodies: Bodies,
 }
+
+/// What stands over an answer about a circuit breaker.
+const HEALTH_CHANGED: &str = "Updated Athena client health";
 
 /// An answer that tells or changes something.
 pub struct ClientTold;
@@ -177,7 +182,8 @@ impl ClientsApi {
 
     /// Forget a database's failures
     ///
-    /// The circuit breaker closes: this gateway's requests reach the database at once.
+    /// The circuit breaker closes: this gateway's requests reach the database at once. Of `custom_supabase` it is the
+    /// breaker of every host that requests have named.
     #[oai(
         path = "/admin/clients/:client_name/reset-health",
         method = "post",
@@ -189,7 +195,9 @@ impl ClientsApi {
         _admin: Admin,
         client_name: Path<String>,
     ) -> Answer<ClientTold> {
-        Answer::new(answered(self.at_circuit(&client_name, Circuit::reset_health), request))
+        let outcome = self.reset_hosts(&client_name);
+        let outcome = outcome.unwrap_or_else(|| self.at_circuit(&client_name, Circuit::reset_health));
+        Answer::new(answered(outcome, request))
     }
 
     /// Delete a client
@@ -226,9 +234,14 @@ impl ClientsApi {
 }
 
 impl ClientsApi {
-    /// The operations over a catalog; `absence` says why there is no store where there is none.
-    pub(crate) fn new(manage: Option<Arc<ManageClients>>, absence: StoreAbsence, bodies: Bodies) -> Self {
-        Self { manage, absence, bodies }
+    /// The operations over a catalog, and over the hosts that requests name; `absence` says why there is no store where there is none.
+    pub(crate) fn new(
+        manage: Option<Arc<ManageClients>>,
+        direct: Option<Arc<dyn DirectTargets>>,
+        absence: StoreAbsence,
+        bodies: Bodies,
+    ) -> Self {
+        Self { manage, direct, absence, bodies }
     }
 
     fn manage(&self) -> Result<&ManageClients, Box<Failure>> {
@@ -242,7 +255,26 @@ impl ClientsApi {
         let circuit = self.manage()?.circuit(&name).map_err(|e| self.failed(e, name.as_str(), title))?;
         act(&circuit);
         let data = json!({ "client_name": name.as_str(), "circuit_breaker": breaker(&circuit) });
-        Ok((StatusCode::OK, "Updated Athena client health", data))
+        Ok((StatusCode::OK, HEALTH_CHANGED, data))
+    }
+
+    /// Forgets the failures of every host that requests have named; nothing where a client has that name, or where
+    /// requests may name none.
+    fn reset_hosts(&self, client: &str) -> Option<Outcome> {
+        let taken = || {
+            self.manage
+                .iter()
+                .flat_map(|manage| manage.runtime())
+                .any(|client| client.name.key() == DIRECT_CLIENT)
+        };
+        let direct =
+            self.direct.as_ref().filter(|_| client.eq_ignore_ascii_case(DIRECT_CLIENT) && !taken())?;
+        let told = direct.circuits().into_iter().map(|(host, circuit)| {
+            circuit.reset_health();
+            json!({ "host": host, "circuit_breaker": breaker(&circuit) })
+        });
+        let data = json!({ "client_name": DIRECT_CLIENT, "hosts": told.collect::<Vec<_>>() });
+        Some(Ok((StatusCode::OK, HEALTH_CHANGED, data)))
     }
 
     fn connected(&self) -> poem::Response {

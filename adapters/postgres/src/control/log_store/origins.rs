@@ -14,7 +14,7 @@ const KEPT: i64 = 900_000_000;
 
 /// Names that callers have used lately.
 #[derive(Debug, Default)]
-pub(super) struct Origins(HashMap<Box<str>, i64>);
+pub(super) struct Origins(HashMap<Box<str>, i64, foldhash::fast::RandomState>);
 
 impl Origins {
     /// The name under which a caller is kept that used `origin` at this time, in microseconds since 1970.
