@@ -38,6 +38,10 @@ async fn no_operation_keeps_or_tells_a_secret_that_it_was_sent() {
     plane.policy("warn").await;
     let mut sent = 0;
     for operation in operations(&plane.gateway).await {
+        if operation.path == "/docs" {
+            // It leads away from here.
+            continue;
+        }
         // Those of operators with their key as well, so that they come further than the door.
         for with_key in [false, true] {
             for (query, (name, value)) in QUERIES.iter().cycle().zip(HEADERS) {

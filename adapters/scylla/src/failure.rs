@@ -51,7 +51,8 @@ pub(crate) fn failed(error: ExecutionError, intent: Intent) -> PortError {
             PortError::new(PORT, PortErrorKind::Unavailable).meeting(obstacle).caused_by(error)
         }
         ExecutionError::EmptyPlan => {
-            PortError::new(PORT, PortErrorKind::Unavailable).caused_by("no node is known to be up")
+            let unavailable = PortError::new(PORT, PortErrorKind::Unavailable).meeting(Obstacle::NoNode);
+            unavailable.caused_by("no node is known to be up, or none in the datacenter of the URI")
         }
         // The change itself is done; the nodes have not agreed on it yet.
         ExecutionError::SchemaAgreementError(error) => {
@@ -81,8 +82,10 @@ pub(crate) fn late(after: Duration, intent: Intent) -> PortError {
         // Nobody can take it back.
         Intent::Write => PortErrorKind::Lost,
     };
+    let failure = PortError::new(PORT, kind).caused_by(format!("no answer within {after:?}"));
     // The statement itself may take so long, or have been given so little time.
-    PortError::new(PORT, kind).caused_by(format!("no answer within {after:?}")).saying(Health::Doubtful)
+    let failure = failure.saying(Health::Doubtful);
+    if intent == Intent::Write { failure.meeting(Obstacle::Timeout) } else { failure }
 }
 
 fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
@@ -103,8 +106,13 @@ fn attempt(error: RequestAttemptError, intent: Intent) -> PortError {
         RequestAttemptError::DbError(error, _) => doubt(error),
         _ => None,
     };
-    let broken = matches!(error, RequestAttemptError::BrokenConnectionError(_)).then_some(Obstacle::Lost);
-    let failure = PortError::new(PORT, kind).meeting(broken).caused_by(error);
+    let obstacle = match &error {
+        RequestAttemptError::BrokenConnectionError(_) => Some(Obstacle::Lost),
+        RequestAttemptError::DbError(DbError::Unavailable { .. }, _) => Some(Obstacle::TooFewReplicas),
+        RequestAttemptError::DbError(DbError::WriteTimeout { .. }, _) => Some(Obstacle::Timeout),
+        _ => None,
+    };
+    let failure = PortError::new(PORT, kind).meeting(obstacle).caused_by(error);
     PortError { health, ..failure }
 }
 
@@ -173,6 +181,14 @@ fn database(error: &DbError, text: &str, intent: Intent) -> PortErrorKind {
         DbError::WriteTimeout { .. } | DbError::WriteFailure { .. } => return PortErrorKind::Lost,
         _ => return PortErrorKind::Internal,
     };
+    if matches!(error, DbError::Invalid) && text.starts_with("Batch too large") {
+        let mut rejection =
+            Rejection::new(Reason::LimitExceeded, "the rows are more bytes than the database takes at once");
+        rejection.hint = Some(
+            "send fewer rows at a time; `batch_size_fail_threshold` of the server is the bound".to_owned(),
+        );
+        return PortErrorKind::Rejected(Box::new(rejection));
+    }
     let mut rejection = Rejection::new(reason, sanitised(text));
     rejection.sql_state = Some(format!("{:#06x}", error.code(&Default::default())).into());
     if let DbError::AlreadyExists { table, .. } = error

@@ -27,12 +27,20 @@ pub(crate) struct TlsSettings {
 
 /// Why connections cannot be encrypted. Names the file, and never quotes it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct TlsError(String);
+#[error("{}{reason}", .path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default())]
+pub(crate) struct TlsError {
+    path: Option<PathBuf>,
+    /// What is wrong, without the path: callers of the gateway may be told.
+    pub reason: String,
+}
 
 impl TlsError {
     fn of(path: &Path, reason: impl Display) -> Self {
-        Self(format!("{}: {reason}", path.display()))
+        Self { path: Some(path.to_owned()), reason: reason.to_string() }
+    }
+
+    fn other(reason: impl Display) -> Self {
+        Self { path: None, reason: reason.to_string() }
     }
 }
 
@@ -45,13 +53,13 @@ impl TlsSettings {
         let provider = Arc::new(ring::default_provider());
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider.clone());
         let verifier = Verifier {
-            inner: inner.build().map_err(|error| TlsError(error.to_string()))?,
+            inner: inner.build().map_err(TlsError::other)?,
             by_name: self.by_name,
             names: hosts.filter_map(|host| ServerName::try_from(host.to_owned()).ok()).collect(),
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError(error.to_string()))?
+            .map_err(TlsError::other)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
         let Some((certificate, key)) = &self.identity else { return Ok(config.with_no_client_auth()) };

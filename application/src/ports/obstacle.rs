@@ -28,10 +28,14 @@ pub enum Obstacle {
     Timeout,
     /// The connection broke.
     Lost,
+    /// Fewer of the data's replicas are up than have to agree.
+    TooFewReplicas,
+    /// None of the nodes that may be asked is known to be up.
+    NoNode,
 }
 
 impl Obstacle {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Refused,
         Self::UnknownHost,
         Self::Unreachable,
@@ -42,6 +46,8 @@ impl Obstacle {
         Self::TooManyConnections,
         Self::Timeout,
         Self::Lost,
+        Self::TooFewReplicas,
+        Self::NoNode,
     ];
 
     /// The word for programs.
@@ -57,6 +63,8 @@ impl Obstacle {
             Self::TooManyConnections => "too_many_connections",
             Self::Timeout => "timeout",
             Self::Lost => "connection_lost",
+            Self::TooFewReplicas => "too_few_replicas",
+            Self::NoNode => "no_node",
         }
     }
 
@@ -73,6 +81,8 @@ impl Obstacle {
             Self::TooManyConnections => "it takes no further connections",
             Self::Timeout => "it did not answer in time",
             Self::Lost => "the connection broke",
+            Self::TooFewReplicas => "fewer replicas are up than have to agree",
+            Self::NoNode => "no node is known to be up, or none in the datacenter of its URI",
         }
     }
 

@@ -39,14 +39,16 @@ pub struct Driver {
     pub kind: DatabaseKind,
 }
 
-/// Every name a driver has (contract 11).
-pub const DRIVERS: [Driver; 8] = [
+/// Every name a driver has (contract 11), and two that users of a CQL database try first.
+pub const DRIVERS: [Driver; 10] = [
     Driver { name: "native", kind: DatabaseKind::Postgres },
     Driver { name: "postgres", kind: DatabaseKind::Postgres },
     Driver { name: "postgresql", kind: DatabaseKind::Postgres },
     Driver { name: "neon", kind: DatabaseKind::Postgres },
     Driver { name: "scylla", kind: DatabaseKind::Cql },
     Driver { name: "athena", kind: DatabaseKind::Cql },
+    Driver { name: "cassandra", kind: DatabaseKind::Cql },
+    Driver { name: "cql", kind: DatabaseKind::Cql },
     Driver { name: "supabase", kind: DatabaseKind::Supabase },
     Driver { name: "postgrest", kind: DatabaseKind::Supabase },
 ];
@@ -131,13 +133,13 @@ mod tests {
         for name in ["native", "postgres", "postgresql", "neon", " PostgreSQL "] {
             check(name, Some(DatabaseKind::Postgres));
         }
-        for name in ["scylla", "athena", "Scylla"] {
+        for name in ["scylla", "athena", "Scylla", "cassandra", "cql"] {
             check(name, Some(DatabaseKind::Cql));
         }
         for name in ["supabase", "postgrest"] {
             check(name, Some(DatabaseKind::Supabase));
         }
-        for name in ["", "mysql", "postgres;", "cql"] {
+        for name in ["", "mysql", "postgres;", "cqlsh"] {
             check(name, None);
         }
         let fault = decode(r#"{"query":"q","driver":"mysql","db_name":"d"}"#).err().map(|e| e.message);

@@ -114,6 +114,12 @@ async fn odd_values_are_answered_as_by_other_databases() {
     assert_eq!(fetch(&gateway, "notes", "id", either).await.rows(), json!([{"id": "a"}]));
     let empty = r#"{"table_name":"notes","insert_body":{"id":""}}"#;
     gateway.insert(empty).await.refused(400, "data_exception");
+    // What all rows of a partition share does not change with one of them.
+    for rest in ["", r#","on_conflict":["id","c"]"#, r#","if_not_exists":true"#] {
+        let body = format!(r#"{{"table_name":"shared","insert_body":{{"id":1,"c":1,"s":"other"}}{rest}}}"#);
+        let refused = gateway.insert(&body).await.refused(400, "not_supported_by_backend");
+        assert!(refused["details"]["fix"].as_str().unwrap().contains("/gateway/query"), "{refused}");
+    }
     let twice = r#"{"table_name":"shared","insert_body":[{"id":1,"c":2},{"id":1,"c":2}]}"#;
     gateway.insert(twice).await.refused(409, "unique_violation");
     for value in [r#"{"id":1,"f":1e-50}"#, r#"{"id":1,"d":1e-400}"#] {

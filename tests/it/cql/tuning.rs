@@ -43,7 +43,10 @@ async fn consistency_is_asked_for_within_bounds() {
     // There is one replica.
     for level in ["two", "three"] {
         for answer in every(&gateway, &json!({"consistency": level})).await {
-            assert_eq!(answer.status, 503, "the level reaches the server: {}", answer.text);
+            // The level reaches the server, and what is in the way is said.
+            let refused = answer.refused(503, "connection_error");
+            assert_eq!(refused["details"]["reason"], "too_few_replicas", "{refused}");
+            assert!(refused["hint"].as_str().unwrap().contains("`consistency`"), "{refused}");
         }
     }
     for (level, text) in
@@ -55,6 +58,13 @@ async fn consistency_is_asked_for_within_bounds() {
             assert_eq!(refused["details"]["field"], "consistency");
         }
     }
+}
+
+#[tokio::test]
+async fn a_datacenter_without_nodes_is_said_to_be_one() {
+    let Some((gateway, _keyspace)) = with(TABLES, "?datacenter=nowhere").await else { return };
+    let refused = gateway.fetch(r#"{"table_name":"users"}"#).await.refused(503, "connection_error");
+    assert_eq!(refused["details"]["reason"], "no_node", "{refused}");
 }
 
 #[tokio::test]
@@ -73,7 +83,11 @@ async fn a_request_may_have_less_time_and_not_more() {
     let read = gateway.fetch(r#"{"table_name":"users","timeout_ms":300}"#).await;
     assert_eq!(read.status, 504, "{}", read.text);
     let write = gateway.insert(r#"{"table_name":"users","insert_body":{"id":2},"timeout_ms":300}"#).await;
-    assert_eq!(write.status, 503, "{}", write.text);
+    let lost = write.refused(503, "connection_error");
+    assert!(lost["hint"].as_str().unwrap().starts_with("No answer came in time"), "{lost}");
+    // One that is new has to be prepared first.
+    let new = gateway.fetch(r#"{"table_name":"users","columns":"age","timeout_ms":300}"#).await;
+    assert_eq!(new.status, 504, "{}", new.text);
     assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
     proxy.set(Mode::Pass).await;
 }
@@ -140,7 +154,7 @@ async fn cql_of_the_callers_own_runs_within_its_bounds() {
     sql(all, json!({})).await.refused(400, "limit_exceeded");
     gateway.query(all).await.refused(400, "limit_exceeded");
     sql("SELECT id FROM users LIMIT 3", json!({"max_rows": 2})).await.refused(400, "limit_exceeded");
-    for driver in ["scylla", "athena"] {
+    for driver in ["scylla", "athena", "cassandra", "CQL"] {
         let answer =
             sql("SELECT id, age FROM users LIMIT ?", json!({"params": [10], "driver": driver})).await.ok();
         assert_eq!(answer["data"]["rows"].as_array().map(Vec::len), Some(10), "{answer}");

@@ -1,9 +1,10 @@
 //! A TCP proxy that can be told to misbehave.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -39,7 +40,7 @@ enum End {
 pub struct TcpProxy {
     shared: Arc<Shared>,
     mode: watch::Sender<Mode>,
-    ends: watch::Sender<End>,
+    ends: watch::Sender<(u64, End)>,
     address: SocketAddr,
     uri: String,
     accepting: JoinHandle<()>,
@@ -48,10 +49,11 @@ pub struct TcpProxy {
 struct Shared {
     upstream: Upstream,
     mode: watch::Receiver<Mode>,
-    ends: watch::Receiver<End>,
+    ends: watch::Receiver<(u64, End)>,
     /// The mode the listener has brought about.
     listening: watch::Sender<bool>,
-    open: AtomicUsize,
+    /// How many connections are open, by how many times connections had been ended when they came.
+    open: Mutex<BTreeMap<u64, usize>>,
     asked_bytes: AtomicU64,
 }
 
@@ -88,13 +90,13 @@ impl TcpProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let (mode, mode_seen) = watch::channel(Mode::Pass);
-        let (ends, ends_seen) = watch::channel(End::Close);
+        let (ends, ends_seen) = watch::channel((0, End::Close));
         let shared = Arc::new(Shared {
             upstream,
             mode: mode_seen,
             ends: ends_seen,
             listening: watch::Sender::new(true),
-            open: AtomicUsize::new(0),
+            open: Mutex::default(),
             asked_bytes: AtomicU64::new(0),
         });
         Self {
@@ -147,8 +149,10 @@ impl TcpProxy {
     }
 
     async fn end(&self, end: End) {
-        self.ends.send_replace(end);
-        while self.open() > 0 && !self.accepting.is_finished() {
+        self.ends.send_modify(|(times, how)| (*times, *how) = (*times + 1, end));
+        let times = self.ends.borrow().0;
+        // Callers who come again at once have new ones.
+        while self.shared.open_before(times) > 0 && !self.accepting.is_finished() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -162,7 +166,7 @@ impl TcpProxy {
     /// How many connections are open.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.shared.open.load(Ordering::SeqCst)
+        self.shared.open_before(u64::MAX)
     }
 
     /// How many bytes went to the server so far.
@@ -175,7 +179,18 @@ impl TcpProxy {
 impl Drop for TcpProxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.ends.send_replace(End::Close);
+        self.ends.send_modify(|(times, _)| *times += 1);
+    }
+}
+
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many connections are open that came before connections were ended for this time.
+    fn open_before(&self, times: u64) -> usize {
+        self.open().range(..times).map(|(_, open)| open).sum()
     }
 }
 
@@ -199,11 +214,13 @@ async fn accept(shared: Arc<Shared>, first: TcpListener, address: SocketAddr) {
         tokio::select! {
             accepted = listening.accept() => {
                 if let Ok((client, _)) = accepted {
-                    shared.open.fetch_add(1, Ordering::SeqCst);
+                    let mut ends = shared.ends.clone();
+                    let (times, _) = *ends.borrow_and_update();
+                    *shared.open().entry(times).or_default() += 1;
                     let shared = Arc::clone(&shared);
                     tokio::spawn(async move {
-                        carry(&shared, client).await;
-                        shared.open.fetch_sub(1, Ordering::SeqCst);
+                        carry(&shared, client, ends).await;
+                        shared.open().entry(times).and_modify(|open| *open -= 1);
                     });
                 }
             }
@@ -224,9 +241,7 @@ async fn bind(address: SocketAddr) -> TcpSocket {
 }
 
 /// Carries one connection until either side ends it or it is cut.
-async fn carry(shared: &Shared, mut client: TcpStream) {
-    let mut ends = shared.ends.clone();
-    ends.borrow_and_update();
+async fn carry(shared: &Shared, mut client: TcpStream, mut ends: watch::Receiver<(u64, End)>) {
     let mut reached = None;
     let carried = async {
         wait_to_pass(shared).await;
@@ -247,7 +262,7 @@ async fn carry(shared: &Shared, mut client: TcpStream) {
         () = carried => return,
         _ = ends.changed() => {}
     }
-    if *ends.borrow() == End::Reset {
+    if ends.borrow().1 == End::Reset {
         for side in [Some(client), reached].into_iter().flatten() {
             side.set_zero_linger().expect("an option of a socket");
         }

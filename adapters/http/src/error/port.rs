@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use athena_application::error::Chain;
-use athena_application::ports::{PortError, PortErrorKind, Reason, Rejection};
+use athena_application::ports::{Obstacle, PortError, PortErrorKind, Reason, Rejection};
 use poem::http::StatusCode;
 use serde_json::json;
 
@@ -42,7 +42,20 @@ pub fn log(error: &PortError, request_id: &str) {
 
 /// The failure for an error of a port.
 pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
+    let hint = match (&error.kind, error.obstacle) {
+        (PortErrorKind::Lost, Some(Obstacle::Timeout)) => {
+            Some("No answer came in time: it may have been carried out. Check before sending it again.")
+        }
+        (PortErrorKind::Unavailable, Some(Obstacle::TooFewReplicas)) => Some(
+            "Fewer replicas are up than the consistency asks for. Try again, or ask for less with `consistency`.",
+        ),
+        _ => None,
+    };
     let failure = of_kind(error.kind, route);
+    let failure = match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    };
     match error.obstacle {
         Some(obstacle) => failure.detail("reason", obstacle.as_str()),
         None => failure,

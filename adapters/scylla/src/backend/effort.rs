@@ -62,6 +62,11 @@ impl Effort {
         }
     }
 
+    /// Until when there must be a session to ask.
+    pub(super) fn session(&self) -> Instant {
+        Instant::now() + self.patience()
+    }
+
     /// How long the next exchange may take.
     pub(super) fn patience(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now()).min(self.timeout)

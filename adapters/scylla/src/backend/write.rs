@@ -30,7 +30,7 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         effort: Effort,
     ) -> Result<Done, PortError> {
-        let session = self.link.session(effort.deadline).await?;
+        let session = self.link.session(effort.session()).await?;
         let mut done = Done::default();
         if insert.batch != Batch::Single {
             self.batch(&session, insert, effort).await?;
@@ -114,7 +114,7 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         effort: Effort,
     ) -> Result<Done, PortError> {
-        let session = self.link.session(effort.deadline).await?;
+        let session = self.link.session(effort.session()).await?;
         let mut done = Done::default();
         let mut changed = Vec::new();
         for key in &update.rows {
@@ -146,7 +146,7 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         effort: Effort,
     ) -> Result<Done, PortError> {
-        let session = self.link.session(effort.deadline).await?;
+        let session = self.link.session(effort.session()).await?;
         let mut done = Done::default();
         let Some(before) = self.before(&session, delete, sink, effort, &mut done).await? else {
             return Ok(done);

@@ -277,12 +277,27 @@ impl Question<'_> {
             _ => format!(", then {} from the left", list(&mut clustering)),
         };
         let fix = format!(
-            "give {} by eq or in{order}; or create an index on {names}; or let the client's connection URI say \
-             allow_filtering=true",
+            "give {} by eq or in{order};{} or let the client's connection URI say allow_filtering=true",
             list(&mut self.table.partition.iter()),
+            self.helpful_index(&without, &names),
         );
         let field = blamed.first().map_or("conditions", |column| &*self.relation.columns[*column].name);
         refuse(field, reason, fix)
+    }
+
+    /// Which index would help, as a part of a sentence; nothing where none would. `without` are columns that no index
+    /// answers, of which one may have an index that does not answer this; where there are none, several would have to
+    /// answer together.
+    fn helpful_index(&self, without: &[usize], names: &str) -> String {
+        let helps = |column: &usize| {
+            *self.table.partition != [*column]
+                && self.table.indexes.iter().all(|index| index.column != *column)
+        };
+        match without {
+            [] => format!(" or index {names} with storage-attached indexes (SAI), which answer together;"),
+            _ if without.iter().all(helps) => format!(" or create an index on {names};"),
+            _ => String::new(),
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn in_scope(
     let terms = terms(relation, check, &Work::default())?;
     for column in terms.iter().flat_map(BTreeMap::keys) {
         let known = match existing {
-            Existing::Refuses | Existing::Told => columns.contains(column) || !table.statics.contains(column),
+            Existing::Refuses | Existing::Told => !table.statics.contains(column),
             // What is there already must be in scope as well, and only its key is known.
             Existing::Stays | Existing::Changes => relation.primary_key.contains(column),
         };

@@ -397,7 +397,7 @@ impl Reading<'_> {
 pub(super) fn too_many() -> RequestError {
     refuse(
         "conditions",
-        "the alternatives of `or` and `not` would need too many reads".to_owned(),
+        "the values of `in` and the alternatives of `or` and `not` would need too many reads".to_owned(),
         "ask for fewer of them, or send them as requests of their own".to_owned(),
     )
 }

@@ -45,7 +45,7 @@ impl Writes<'_> {
                 return Err(invalid("its rows cannot be written"));
             }
         };
-        self.not_too_many(rows.len())?;
+        self.not_too_many("insert_body", rows.len())?;
         if let Some(most) = plan.guard.max_affected.filter(|most| rows.len() as u64 > *most) {
             return Err(RequestError::field(
                 RequestCode::TooManyRows,
@@ -68,19 +68,13 @@ impl Writes<'_> {
         }
         self.not_ahead(plan.stamp.timestamp)?;
         let several = rows.len() > 1;
-        if several && plan.columns.iter().any(|column| table.statics.contains(column)) {
-            return Err(refuse(
-                "insert_body",
-                "a static column has one value in a partition, and each of the rows would set it".to_owned(),
-                "send rows with static columns one by one".to_owned(),
-            ));
+        for column in &plan.columns {
+            not_static(&relation, table, *column)?;
         }
-        let keeps_nulls = |column: usize| existing == Existing::Changes || table.statics.contains(&column);
-        for row in &mut rows {
-            for (column, value) in plan.columns.iter().zip(row) {
-                if *value == CqlValue::Null && !keeps_nulls(*column) {
-                    *value = CqlValue::Unset;
-                }
+        if existing != Existing::Changes {
+            // A null for what is new would be kept as a deletion.
+            for value in rows.iter_mut().flatten().filter(|value| **value == CqlValue::Null) {
+                *value = CqlValue::Unset;
             }
         }
         let partitions = keys(&relation, table, existing, &plan.columns, &rows)?;
@@ -139,13 +133,7 @@ impl Writes<'_> {
                     "insert a row with the new key and delete the old one".to_owned(),
                 ));
             }
-            if table.statics.contains(&column) {
-                return Err(refuse(
-                    name,
-                    format!("'{name}' is static: it would change in every row of the partition"),
-                    "use /gateway/query to change it for the whole partition".to_owned(),
-                ));
-            }
+            not_static(&relation, table, column)?;
             let Datum::Cql(value) = datum else { return Err(invalid("a value cannot be written")) };
             set.push((column, value));
         }
@@ -231,11 +219,11 @@ impl Writes<'_> {
         Ok(())
     }
 
-    fn not_too_many(&self, rows: usize) -> Result<(), RequestError> {
+    fn not_too_many(&self, field: &str, rows: usize) -> Result<(), RequestError> {
         let most = MAX_ROWS.min(usize::try_from(self.limits.max_rows).unwrap_or(usize::MAX));
         if rows > most {
             return Err(refuse(
-                "conditions",
+                field,
                 format!("the request writes {rows} rows; without transactions it may write {most} at most"),
                 format!("write at most {most} rows in one request"),
             ));
@@ -265,7 +253,7 @@ impl Writes<'_> {
             for column in &relation.primary_key {
                 let members =
                     term.remove(column).and_then(|demand| demand.among).ok_or_else(|| no_key(relation))?;
-                self.not_too_many(keys.len().saturating_mul(members.len()))?;
+                self.not_too_many("conditions", keys.len().saturating_mul(members.len()))?;
                 let with = |key: &Term| {
                     let longer = |member: Members| {
                         let mut key = key.clone();
@@ -285,7 +273,7 @@ impl Writes<'_> {
             }
             condition = Some(term);
             rows.extend(keys.into_iter().filter(|key| seen.insert(key_identity(key))));
-            self.not_too_many(rows.len())?;
+            self.not_too_many("conditions", rows.len())?;
         }
         let mut condition = restrictions(relation, &condition.unwrap_or_default());
         if let Some(only_if) = only_if {
@@ -306,7 +294,7 @@ impl Writes<'_> {
                     "the conditions name {} rows, and no write can be undone when more than {most} are there",
                     rows.len()
                 ),
-                format!("name at most {most} rows"),
+                format!("name at most {most} rows, or allow more with `max_affected`"),
             ));
         }
         let rows = rows.iter().map(|key| restrictions(relation, key)).collect();
@@ -360,6 +348,19 @@ fn added_alone(
         return Err(refuse("ttl", reason, "leave `ttl` out".to_owned()));
     }
     Ok(())
+}
+
+/// A value that all rows of a partition share is not written with one of them.
+fn not_static(relation: &Relation, table: &CqlTable, column: usize) -> Result<(), RequestError> {
+    if !table.statics.contains(&column) {
+        return Ok(());
+    }
+    let name = &relation.columns[column].name;
+    Err(refuse(
+        name,
+        format!("'{name}' is static: it would change in every row of the partition"),
+        "leave it out, and use /gateway/query to change it for the whole partition".to_owned(),
+    ))
 }
 
 fn can_be_kept(guard: Guard) -> Result<(), RequestError> {

@@ -81,11 +81,15 @@ fn rows_are_written_together_where_they_can_be() {
         ["1,2,3,4,5,1,null", "1,2,3,4,6,null,'x'"]
     );
     let fixed = r#"[{"a":1,"b":2,"c":3,"d":4,"e":5,"shared":1},{"a":1,"b":2,"c":3,"d":4,"e":6,"shared":1}]"#;
-    assert_eq!(refused(batch(fixed, "")), "insert_body");
-    assert_eq!(batch(r#"{"a":1,"b":2,"c":3,"d":4,"e":5,"shared":1}"#, ""), Ok(Batch::Single));
+    let fixed_one = r#"{"a":1,"b":2,"c":3,"d":4,"e":5,"shared":1}"#;
+    for (rows, rest) in
+        [(fixed, ""), (fixed, upsert), (fixed_one, ""), (fixed_one, r#","if_not_exists":true"#)]
+    {
+        assert_eq!(refused(batch(rows, rest)), "shared");
+    }
     let many = |n: i32| format!("[{}]", (0..n).map(|e| row(2, e)).collect::<Vec<_>>().join(","));
     assert!(batch(&many(100), "").is_ok());
-    assert_eq!(refused(batch(&many(101), "")), "conditions");
+    assert_eq!(refused(batch(&many(101), "")), "insert_body");
     assert_eq!(
         inserting("events", &same, r#","max_affected":1"#).unwrap_err().code,
         RequestCode::TooManyRows
