@@ -202,7 +202,6 @@ impl Databases {
             queue_wait: settings.queue_wait.unwrap_or(self.pool.acquire_timeout),
             slow_readers: SlowReaders::share_of(max_concurrent),
         };
-        settings.check_files()?;
         let (backend, schema) = athena_scylla::open(&settings);
         let place = settings.place();
         let breaker = settings.breaker.over(self.breaker);

@@ -51,6 +51,15 @@ async fn breaker(gateway: &Gateway, client: &str) -> Value {
     found["circuit_breaker"].take()
 }
 
+/// Whether the database works on the statement.
+async fn runs(gateway: &Gateway, statement: &str) -> bool {
+    let query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+                 AND query = $1";
+    let request = gateway.bare(Method::POST, "/gateway/query").header("X-Athena-Client", "calm");
+    let found = gateway.send(request.json(&json!({"query": query, "params": [statement]}))).await.ok();
+    found["data"].as_array().is_some_and(|found| !found.is_empty())
+}
+
 #[track_caller]
 fn turned_away(answer: &Answer, within: u64) {
     answer.refused(503, "circuit_open");
@@ -233,8 +242,16 @@ async fn a_connection_that_is_reset_or_slow_costs_the_request_on_it_and_no_other
     proxy.reset().await;
     fetch(&gateway, CLIENT).await.ok();
     for statement in ["SELECT pg_sleep(30)", "UPDATE t SET v = v WHERE pg_sleep(30) IS NOT NULL"] {
-        let (answer, ()) = tokio::join!(gateway.query(statement), proxy.reset_once_asked());
-        answer.refused(503, "connection_error");
+        // The database works on it, so that it is the statement that breaks off.
+        let reset = async {
+            while !runs(&gateway, statement).await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            proxy.reset().await;
+        };
+        let (answer, ()) = tokio::join!(gateway.query(statement), reset);
+        let broken = answer.refused(503, "connection_error");
+        assert!(broken["hint"].as_str().unwrap().contains("may have been carried out"), "{broken}");
         fetch(&gateway, CLIENT).await.ok();
     }
     proxy.set(Mode::Trickle(Duration::from_millis(1))).await;

@@ -132,13 +132,21 @@ async fn a_server_that_is_silent_is_noticed_and_nobody_waits_beyond_the_deadline
 #[tokio::test]
 async fn a_connection_that_is_reset_or_slow_costs_the_request_on_it_and_no_other() {
     let Some((proxy, _keyspace, gateway)) = proxied().await else { return };
-    for _ in 0..3 {
-        let (answer, ()) = tokio::join!(fetch(&gateway), proxy.reset_once_asked());
-        // The driver's own questions come that way too, and a read is asked again where another connection is left.
-        assert!(matches!(answer.status, 200 | 503), "{} {}", answer.status, answer.text);
+    for _ in 0..2 {
+        let (read, ()) = tokio::join!(fetch(&gateway), proxy.reset_once_asked());
+        let errors = errors_of_25(&gateway).await;
+        assert!(errors <= 2, "{errors} errors in 25 calls");
+        let (written, ()) = tokio::join!(within(gateway.insert(INSERT)), proxy.reset_once_asked());
+        for answer in [read, written] {
+            // The driver's own questions come that way too, so that it may have been one of those that broke off.
+            if answer.status != 200 {
+                answer.refused(503, "connection_error");
+            }
+        }
+        let errors = errors_of_25(&gateway).await;
+        assert!(errors <= 2, "{errors} errors in 25 calls");
     }
-    let errors = errors_of_25(&gateway).await;
-    assert!(errors <= 2, "{errors} errors in 25 calls");
+    assert_eq!(openings(&gateway).await, 0);
     proxy.set(Mode::Trickle(Duration::from_millis(1))).await;
     assert_eq!(fetch(&gateway).await.rows(), json!([{"part": 1, "n": 1}]));
     proxy.set(Mode::Trickle(Duration::from_secs(3600))).await;

@@ -1,4 +1,4 @@
-//! Secrets in every place of a request, to every operation, and none of them anywhere afterwards.
+//! Secrets where callers put them, to every operation, and none of them anywhere afterwards.
 
 use reqwest::Method;
 use serde_json::json;
@@ -36,6 +36,13 @@ const QUERIES: [&str; 5] = [
 async fn no_operation_keeps_or_tells_a_secret_that_it_was_sent() {
     let plane = Plane::start(SQL).await;
     plane.policy("warn").await;
+    // What gateway operations take, what makes and changes clients and keys, and what nobody takes.
+    let bodies = [
+        r#"{"table_name":"things"}"#,
+        r#"{"client_name":"x","pg_uri":"postgres://me:secret-marker@127.0.0.1:1/none"}"#,
+        r#"{"password":"secret-marker"}"#,
+        "secret-marker",
+    ];
     let mut sent = 0;
     for operation in operations(&plane.gateway).await {
         if operation.path == "/docs" {
@@ -44,18 +51,21 @@ async fn no_operation_keeps_or_tells_a_secret_that_it_was_sent() {
         }
         // Those of operators with their key as well, so that they come further than the door.
         for with_key in [false, true] {
-            for (query, (name, value)) in QUERIES.iter().cycle().zip(HEADERS) {
+            for ((query, body), (name, value)) in
+                QUERIES.iter().cycle().zip(bodies.iter().cycle()).zip(HEADERS)
+            {
                 let path = format!("{}?{query}", operation.filled());
+                let client = if name.starts_with("X-Supabase") { "custom_supabase" } else { CLIENT };
                 let request = plane.gateway.bare(operation.method.clone(), &path).header(name, value);
                 let request =
-                    request.header("X-Athena-Client", CLIENT).header("Content-Type", "application/json");
+                    request.header("X-Athena-Client", client).header("Content-Type", "application/json");
                 let request = match with_key {
                     true if name == "X-Athena-Key" => continue,
                     true => request.header("X-Athena-Key", ADMIN_KEY),
                     false => request,
                 };
                 // The witness reads the answer.
-                let answer = plane.gateway.send(request.body(r#"{"table_name":"things"}"#)).await;
+                let answer = plane.gateway.send(request.body(*body)).await;
                 assert!(answer.status < 500 || answer.status == 503, "{path}: {}", answer.text);
                 sent += 1;
             }

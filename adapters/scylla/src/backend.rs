@@ -59,14 +59,14 @@ impl Backend for ScyllaBackend {
             return Err(PortError::new(PORT, PortErrorKind::TimedOut));
         }
         let _running = self.link.running();
+        let effort = Effort::of(plan, self.link.settings(), deadline);
         if asks(&plan.operation) {
             // The driver queues by itself; what can be waited for is the session.
             let _wait = waits.start();
-            let opened = self.link.session(deadline).await.map(drop);
+            let opened = self.link.session(effort.readiness()).await.map(drop);
             self.link.learn(&opened);
             opened?;
         }
-        let effort = Effort::of(plan, self.link.settings(), deadline);
         let outcome = match &plan.operation {
             Operation::Cql(cql) => {
                 let outcome = self.work(plan, cql, sink, effort).await;

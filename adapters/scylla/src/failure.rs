@@ -1,4 +1,5 @@
-//! Driver errors → why a port failed, by the variant that the protocol's code gives and never by its words.
+//! Driver errors → why a port failed, by the variant that the protocol's code gives. Its words decide nothing but which
+//! words the caller gets.
 
 mod obstacle;
 
@@ -181,6 +182,10 @@ fn database(error: &DbError, text: &str, intent: Intent) -> PortErrorKind {
         DbError::WriteTimeout { .. } | DbError::WriteFailure { .. } => return PortErrorKind::Lost,
         _ => return PortErrorKind::Internal,
     };
+    if matches!(error, DbError::Invalid) && text.starts_with("Invalid amount of bind variables") {
+        let message = "the statement takes values, and the request has no `params`";
+        return PortErrorKind::Rejected(Box::new(Rejection::new(Reason::Statement, message)));
+    }
     if matches!(error, DbError::Invalid) && text.starts_with("Batch too large") {
         let mut rejection =
             Rejection::new(Reason::LimitExceeded, "the rows are more bytes than the database takes at once");
@@ -301,6 +306,19 @@ mod tests {
         };
         check(Intent::Read, PortErrorKind::TimedOut);
         check(Intent::Write, PortErrorKind::Lost);
+    }
+
+    #[test]
+    fn what_the_server_says_of_a_request_is_said_in_the_callers_terms() {
+        let said = |text: &str| match database(&DbError::Invalid, text, Intent::Write) {
+            PortErrorKind::Rejected(rejection) => (rejection.reason, rejection.message),
+            other => panic!("{other:?}"),
+        };
+        let (reason, message) = said("Batch too large");
+        assert!(reason == Reason::LimitExceeded && message.contains("bytes"), "{message}");
+        let (reason, message) = said("Invalid amount of bind variables");
+        assert!(reason == Reason::Statement && message.contains("`params`"), "{message}");
+        assert_eq!(said("Undefined column name x").1, "Undefined column name x");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use scylla::statement::SerialConsistency;
 
 pub use uri::InvalidUri;
 
-use crate::tls::{TlsError, TlsSettings};
+use crate::tls::TlsSettings;
 
 /// Settings of one client.
 #[derive(Clone)]
@@ -90,18 +90,6 @@ impl ScyllaSettings {
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
         let host = |node: &'_ str| node.rsplit_once(':').map_or(node.len(), |(host, _)| host.len());
         self.nodes.iter().map(move |node| node[..host(node)].trim_matches(['[', ']']))
-    }
-
-    /// Reads the files that encryption needs, so that a mistake shows before the first session.
-    ///
-    /// # Errors
-    /// What is wrong, without where: callers of the gateway are told.
-    pub fn check_files(&self) -> Result<(), String> {
-        let Some(tls) = &self.tls else { return Ok(()) };
-        let unusable = |error: TlsError| {
-            format!("a file of `sslrootcert`, `sslcert` or `sslkey` cannot be used: {}", error.reason)
-        };
-        tls.config(self.hosts()).map(drop).map_err(unusable)
     }
 
     /// The time that one statement may take.

@@ -27,20 +27,12 @@ pub(crate) struct TlsSettings {
 
 /// Why connections cannot be encrypted. Names the file, and never quotes it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{reason}", .path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default())]
-pub(crate) struct TlsError {
-    path: Option<PathBuf>,
-    /// What is wrong, without the path: callers of the gateway may be told.
-    pub reason: String,
-}
+#[error("{0}")]
+pub(crate) struct TlsError(String);
 
 impl TlsError {
     fn of(path: &Path, reason: impl Display) -> Self {
-        Self { path: Some(path.to_owned()), reason: reason.to_string() }
-    }
-
-    fn other(reason: impl Display) -> Self {
-        Self { path: None, reason: reason.to_string() }
+        Self(format!("{}: {reason}", path.display()))
     }
 }
 
@@ -53,13 +45,13 @@ impl TlsSettings {
         let provider = Arc::new(ring::default_provider());
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider.clone());
         let verifier = Verifier {
-            inner: inner.build().map_err(TlsError::other)?,
+            inner: inner.build().map_err(|error| TlsError(error.to_string()))?,
             by_name: self.by_name,
             names: hosts.filter_map(|host| ServerName::try_from(host.to_owned()).ok()).collect(),
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::other)?
+            .map_err(|error| TlsError(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
         let Some((certificate, key)) = &self.identity else { return Ok(config.with_no_client_auth()) };

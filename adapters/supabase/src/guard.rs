@@ -92,7 +92,9 @@ impl HostRules {
             }),
         };
         if !allowed {
-            return Err("its host is not one of gateway.supabase_allowed_hosts");
+            return Err(
+                "its host is not one of gateway.supabase_allowed_hosts, or is an address of no public network",
+            );
         }
         Ok(url.as_str().trim_end_matches('/').to_owned())
     }

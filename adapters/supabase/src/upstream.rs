@@ -209,7 +209,10 @@ impl Upstream {
         use athena_application::ports::{Reason, Rejection};
         let reason = "the host of x-supabase-url has no address that may be reached";
         let mut rejection = Rejection::new(Reason::Unsupported, reason);
-        rejection.hint = Some("name a host of the open internet, or have it listed".to_owned());
+        rejection.hint = Some(
+            "name a host of the open internet; a private one needs gateway.supabase_allow_insecure"
+                .to_owned(),
+        );
         Fault::lasting(PortError::rejected(PORT, rejection))
     }
 

@@ -108,17 +108,20 @@ async fn a_redirect_leads_nowhere() {
     let url = format!("http://{}", server.address());
     let elsewhere = format!("http://{}/secrets", inside.address());
     for status in [301, 302, 303, 307, 308] {
-        let reply = || Fault::Answer(Reply::new(status, "").header("location", &elsewhere));
-        for (method, route, body) in [
-            (Method::POST, "fetch", FETCH),
-            (Method::PUT, "insert", r#"{"table_name":"secrets","insert_body":{"id":9}}"#),
-            (Method::POST, "rpc", r#"{"function":"one"}"#),
+        let away = || Fault::Answer(Reply::new(status, "").header("location", &elsewhere));
+        // A call asks first whether there are tables of a control database.
+        let none = || Fault::Answer(Reply::new(404, r#"{"code":"PGRST205","message":"no such table"}"#));
+        for (method, route, body, replies) in [
+            (Method::POST, "fetch", FETCH, vec![away()]),
+            (Method::PUT, "insert", r#"{"table_name":"secrets","insert_body":{"id":9}}"#, vec![away()]),
+            (Method::POST, "rpc", r#"{"function":"one"}"#, vec![none(), away()]),
         ] {
-            // For the request, and for a look whether the host is well.
-            server.next((0..3).map(|_| reply()));
+            let (before, asked) = (server.seen().len(), replies.len());
+            server.next(replies);
             let answer = ask(&gateway, method, route, body, Some(&url), Some(SUPABASE_KEY)).await;
-            assert_eq!(answer.status, 503, "{}", answer.text);
+            assert_eq!(answer.status, 503, "{status} {route}: {}", answer.text);
             assert!(!answer.text.contains(&inside.address().to_string()), "{}", answer.text);
+            assert_eq!(server.seen().len(), before + asked, "{status} {route}");
         }
     }
     assert!(inside.seen().is_empty());

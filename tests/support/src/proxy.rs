@@ -31,7 +31,7 @@ pub enum Mode {
 enum End {
     /// Politely: what was sent arrives.
     Close,
-    /// With RST: both sides read an error, and may lose what was on its way.
+    /// With RST: whoever speaks TCP reads an error, and may lose what was on its way.
     Reset,
 }
 
@@ -134,7 +134,7 @@ impl TcpProxy {
         self.end(End::Close).await;
     }
 
-    /// Resets every open connection, on both of its sides; new ones are treated as before.
+    /// Resets every open connection, on its server's side too where that speaks TCP; new ones are treated as before.
     pub async fn reset(&self) {
         self.end(End::Reset).await;
     }
@@ -179,7 +179,7 @@ impl TcpProxy {
 impl Drop for TcpProxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.ends.send_modify(|(times, _)| *times += 1);
+        self.ends.send_modify(|(times, how)| (*times, *how) = (*times + 1, End::Close));
     }
 }
 
@@ -291,12 +291,12 @@ async fn one_way(
     let mut mode = shared.mode.clone();
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        wait_to_pass(shared).await;
         if let Some(count) = count {
             count.fetch_add(length as u64, Ordering::SeqCst);
         }
         let mut rest = &buffer[..length];
         while !rest.is_empty() {
+            wait_to_pass(shared).await;
             let trickle = match *mode.borrow_and_update() {
                 Mode::Trickle(pause) if count.is_none() => Some(pause),
                 _ => None,

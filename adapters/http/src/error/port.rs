@@ -47,7 +47,7 @@ pub fn from_port(error: PortError, route: Route) -> Box<Failure> {
             Some("No answer came in time: it may have been carried out. Check before sending it again.")
         }
         (PortErrorKind::Unavailable, Some(Obstacle::TooFewReplicas)) => Some(
-            "Fewer replicas are up than the consistency asks for. Try again, or ask for less with `consistency`.",
+            "Fewer replicas are up than have to agree. Try again; how many have to is said by `consistency` and `serial_consistency` of the client's URI, and by `consistency` of the request.",
         ),
         _ => None,
     };

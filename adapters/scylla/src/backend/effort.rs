@@ -16,6 +16,8 @@ pub(super) struct Effort {
     pub deadline: Instant,
     /// How long one exchange may take.
     pub timeout: Duration,
+    /// The same where the request itself has said so.
+    asked: Option<Duration>,
     /// How many replicas have to agree.
     pub consistency: Consistency,
     /// How many of them agree on what is there, where a write depends on it.
@@ -28,13 +30,15 @@ impl Effort {
     /// The effort of a plan's statements until `deadline`.
     pub(super) fn of(plan: &Plan, settings: &ScyllaSettings, deadline: Instant) -> Self {
         let most = settings.timeout();
-        let asked = plan.tuning.fetch_size.and_then(|rows| i32::try_from(rows).ok());
+        let rows = plan.tuning.fetch_size.and_then(|rows| i32::try_from(rows).ok());
+        let asked = plan.tuning.timeout.map(|asked| asked.min(most));
         Self {
             deadline,
-            timeout: plan.tuning.timeout.map_or(most, |asked| asked.min(most)),
+            timeout: asked.unwrap_or(most),
+            asked,
             consistency: level(plan.tuning.consistency.unwrap_or(settings.consistency)),
             serial: settings.serial(),
-            fetch_size: asked.map_or(settings.page_size, |asked| asked.min(settings.page_size)),
+            fetch_size: rows.map_or(settings.page_size, |rows| rows.min(settings.page_size)),
         }
     }
 
@@ -62,9 +66,10 @@ impl Effort {
         }
     }
 
-    /// Until when there must be a session to ask.
-    pub(super) fn session(&self) -> Instant {
-        Instant::now() + self.patience()
+    /// Until when there must be a session to ask, or a statement that is ready. A node that hangs delays both for as
+    /// long as the driver takes to give it up, so that only a request that has asked for so little waits no longer.
+    pub(super) fn readiness(&self) -> Instant {
+        self.asked.map_or(self.deadline, |asked| self.deadline.min(Instant::now() + asked))
     }
 
     /// How long the next exchange may take.
@@ -97,6 +102,7 @@ mod tests {
             let effort = Effort {
                 deadline: Instant::now(),
                 timeout: Duration::from_secs(1),
+                asked: None,
                 consistency,
                 serial,
                 fetch_size: 1,

@@ -67,7 +67,7 @@ impl ScyllaBackend {
         intent: Intent,
         effort: Effort,
     ) -> Result<PreparedStatement, PortError> {
-        let mut prepared = match tokio::time::timeout(effort.patience(), prepare).await {
+        let mut prepared = match tokio::time::timeout_at(effort.readiness(), prepare).await {
             Ok(prepared) => prepared?,
             Err(_) => return Err(PortError::new(PORT, PortErrorKind::TimedOut)),
         };

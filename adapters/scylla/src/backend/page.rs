@@ -68,7 +68,7 @@ impl ScyllaBackend {
         // Whether it is the caller's cursor that says where to go on.
         let mut given = page.from.is_some();
         'reads: while let Some(restrictions) = read.reads.get(usize::from(place.read)) {
-            let session = self.link.session(effort.session()).await?;
+            let session = self.link.session(effort.readiness()).await?;
             let statement = Statement::read(read, restrictions);
             let mut pages = session.pages(&statement.text, effort.fetch_size).limited(statement.limit());
             let mut prepared = self.prepared(&session, statement.text, Intent::Read, effort).await?;

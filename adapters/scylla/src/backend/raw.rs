@@ -36,7 +36,7 @@ impl ScyllaBackend {
     ) -> Result<Done, PortError> {
         let reads = cql::first_word(&raw.query) == "select";
         let intent = if reads { Intent::Read } else { Intent::Write };
-        let session = self.link.session(effort.session()).await?;
+        let session = self.link.session(effort.readiness()).await?;
         let mut done = Done::default();
         let outcome = match &raw.params {
             None => self.plain(plan, raw, intent, &session, sink, effort, &mut done).await,

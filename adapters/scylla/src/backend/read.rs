@@ -29,7 +29,7 @@ impl ScyllaBackend {
         let mut done = Done::default();
         let mut effort = effort;
         'reads: for restrictions in &read.reads {
-            let session = self.link.session(effort.session()).await?;
+            let session = self.link.session(effort.readiness()).await?;
             let statement = Statement::read(read, restrictions);
             let mut pages = session.pages(&statement.text, effort.fetch_size).limited(statement.limit());
             let mut prepared = self.prepared(&session, statement.text, Intent::Read, effort).await?;
@@ -61,7 +61,7 @@ impl ScyllaBackend {
         let mut done = Done { count: Some(0), ..Done::default() };
         let mut sum = 0;
         for restrictions in &count.reads {
-            let session = self.link.session(effort.session()).await?;
+            let session = self.link.session(effort.readiness()).await?;
             done.statements += 1;
             if let Some(most) = count.most {
                 // `COUNT(*)` would go on to the end, whatever its `LIMIT`.

@@ -30,7 +30,7 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         effort: Effort,
     ) -> Result<Done, PortError> {
-        let session = self.link.session(effort.session()).await?;
+        let session = self.link.session(effort.readiness()).await?;
         let mut done = Done::default();
         if insert.batch != Batch::Single {
             self.batch(&session, insert, effort).await?;
@@ -114,7 +114,7 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         effort: Effort,
     ) -> Result<Done, PortError> {
-        let session = self.link.session(effort.session()).await?;
+        let session = self.link.session(effort.readiness()).await?;
         let mut done = Done::default();
         let mut changed = Vec::new();
         for key in &update.rows {
@@ -146,7 +146,7 @@ impl ScyllaBackend {
         sink: &mut dyn RowStream,
         effort: Effort,
     ) -> Result<Done, PortError> {
-        let session = self.link.session(effort.session()).await?;
+        let session = self.link.session(effort.readiness()).await?;
         let mut done = Done::default();
         let Some(before) = self.before(&session, delete, sink, effort, &mut done).await? else {
             return Ok(done);
@@ -287,8 +287,8 @@ fn after(error: PortError, written: u64) -> PortError {
     if written == 0 {
         return error;
     }
-    PortError::new(PORT, PortErrorKind::Lost)
-        .caused_by(format!("{written} rows were written before: {error}"))
+    let lost = PortError::new(PORT, PortErrorKind::Lost).meeting(error.obstacle);
+    lost.caused_by(format!("{written} rows were written before: {error}"))
 }
 
 fn result_rows(result: QueryResult) -> Result<Option<QueryRowsResult>, PortError> {

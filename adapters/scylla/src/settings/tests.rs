@@ -79,6 +79,7 @@ fn what_cannot_be_used_is_named_without_secrets() {
     check("cql://h/k?colour=red", "no option `colour`");
     check("cql://h/k?hunter2=1", "an unknown option");
     check("cql://h/k?datacenter=", "a name");
+    check("cql://h/k?page_size=1&page_size=2", "`page_size` twice");
 }
 
 #[test]

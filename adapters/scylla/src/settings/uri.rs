@@ -105,9 +105,15 @@ pub(super) fn read(uri: &str) -> Result<ScyllaSettings, InvalidUri> {
         timeout: None,
     };
     let mut encryption = Encryption::default();
+    let mut taken = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        take(&mut settings, &mut encryption, &decoded(name)?, &decoded(value)?)?;
+        let name = decoded(name)?;
+        take(&mut settings, &mut encryption, &name, &decoded(value)?)?;
+        if taken.contains(&name) {
+            return Err(InvalidUri(format!("the CQL URI has the option `{name}` twice")));
+        }
+        taken.push(name);
     }
     if settings.max_consistency.is_some_and(|most| most < settings.consistency) {
         return Err(option("max_consistency", "no less than `consistency`"));

@@ -279,24 +279,31 @@ impl Question<'_> {
         let fix = format!(
             "give {} by eq or in{order};{} or let the client's connection URI say allow_filtering=true",
             list(&mut self.table.partition.iter()),
-            self.helpful_index(&without, &names),
+            self.helpful_index(loose, &without, &list(&mut loose.iter())),
         );
         let field = blamed.first().map_or("conditions", |column| &*self.relation.columns[*column].name);
         refuse(field, reason, fix)
     }
 
-    /// Which index would help, as a part of a sentence; nothing where none would. `without` are columns that no index
-    /// answers, of which one may have an index that does not answer this; where there are none, several would have to
-    /// answer together.
-    fn helpful_index(&self, without: &[usize], names: &str) -> String {
+    /// Which index would help, as a part of a sentence; nothing where none would. The conditions on `loose` are those
+    /// that the key does not answer, and `without` those of them that no index answers.
+    fn helpful_index(&self, loose: &[usize], without: &[usize], names: &str) -> String {
+        // The older kind answers neither ranges nor together with another.
+        let attached = loose.len() > 1 || loose.iter().any(|column| self.term[column].is_range());
         let helps = |column: &usize| {
-            *self.table.partition != [*column]
-                && self.table.indexes.iter().all(|index| index.column != *column)
+            let ordered = match &self.relation.columns[*column].ty.kind {
+                TypeKind::Cql(ty) => has_index_order(ty),
+                _ => false,
+            };
+            let takes_one = *self.table.partition != [*column]
+                && (!without.contains(column)
+                    || self.table.indexes.iter().all(|index| index.column != *column));
+            takes_one && (ordered || !self.term[column].is_range())
         };
-        match without {
-            [] => format!(" or index {names} with storage-attached indexes (SAI), which answer together;"),
-            _ if without.iter().all(helps) => format!(" or create an index on {names};"),
-            _ => String::new(),
+        match (loose.iter().all(helps), attached) {
+            (false, _) => String::new(),
+            (true, true) => format!(" or put storage-attached indexes (SAI) on {names};"),
+            (true, false) => format!(" or create an index on {names};"),
         }
     }
 }

@@ -183,8 +183,8 @@ fn window(offset: u64, limit: Option<u64>, limits: &Limits) -> Result<(), Reques
                  more than `limits.max_rows` ({})",
                 limits.max_rows
             ),
-            "go on behind the last row with a condition on the clustering columns, or read all rows at once with \
-             Accept: application/x-ndjson"
+            "go from page to page with `cursor` (`\"cursor\": \"\"` begins), or read all rows at once with Accept: \
+             application/x-ndjson"
                 .to_owned(),
         ));
     }

@@ -308,7 +308,7 @@ fn a_refusal_names_the_key_and_the_columns() {
     for part in [
         "'a', 'b' by eq or in",
         "'c', 'd', 'e' from the left",
-        "index on 'a', 'plain'",
+        "indexes (SAI) on 'a', 'plain'",
         "allow_filtering=true",
     ] {
         assert!(fix.contains(part), "{fix}");
