@@ -34,6 +34,7 @@ failed=() left_out=()
 [ -n "$ATHENA_PGBOUNCER" ] || left_out+=("what needs PgBouncer")
 [ -n "$ATHENA_REDIS_SERVER" ] || left_out+=("what needs Redis")
 [ -n "$ATHENA_TEST_CQL" ] || left_out+=("what needs a CQL server")
+docker compose version >/dev/null 2>&1 || left_out+=("what Docker Compose itself says of docker-compose.yml")
 cargo test --workspace --no-fail-fast "$@" || failed+=("cargo test --workspace")
 
 # The binary that the tests were built with: building it alone would compile half of it again.

@@ -147,7 +147,7 @@ impl Gateway {
         let clients = serde_json::to_string(&clients).expect("JSON, which is YAML");
         let text = format!("api: {{host: 127.0.0.1, port: 0}}\npostgres_clients: {clients}\n{yaml}\n{soon}");
         let own = [("ATHENA_KEY_12", ADMIN_KEY), (SUPABASE_KEY_ENV, SUPABASE_KEY)];
-        let environment: Environment = variables.iter().copied().chain(own).collect();
+        let environment: Environment = own.into_iter().chain(variables.iter().copied()).collect();
         let (config, _) = Config::from_text("test", &text, &environment, None).expect("a configuration");
         let composed = compose::compose(&config);
         let settings = compose::http_settings(&config);

@@ -1,7 +1,5 @@
-//! What is kept of requests: logs, statistics, live callers; and what becomes of it while the control database is away.
+//! What is kept of requests: logs, statistics, live callers.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use athena_test_support::TestDatabase;
@@ -216,63 +214,6 @@ async fn what_only_the_database_finds_out_of_scope_is_logged_as_refused() {
     let expected =
         json!([{"authenticated": true, "authorized": false, "failure_reason": "api_key_row_out_of_scope"}]);
     assert_eq!(control(&plane, sql).await, expected);
-}
-
-#[tokio::test]
-async fn nothing_is_lost_or_doubled_while_the_control_database_is_away() {
-    let spool = std::env::temp_dir().join(format!("athena-spool-{}", std::process::id()));
-    let yaml = format!("logging: {{spool_dir: {}, flush_interval_ms: 100}}", spool.display());
-    let (plane, proxy) = Plane::behind_a_proxy(SQL, &yaml).await;
-    let plane = Arc::new(plane);
-    let (stop, answered, failed) =
-        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let callers: Vec<_> = (0..4)
-        .map(|_| {
-            let (plane, stop, answered, failed) =
-                (plane.clone(), stop.clone(), answered.clone(), failed.clone());
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let number = answered.fetch_add(1, Ordering::SeqCst);
-                    let id = format!("away-{number}");
-                    let answer =
-                        fetch(&plane, json!({"table_name": "things"}), &[("X-Request-Id", &id)]).await;
-                    failed.fetch_add(u64::from(answer.status != 200), Ordering::SeqCst);
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-            })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    proxy.down().await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    proxy.set(athena_test_support::Mode::Pass).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    stop.store(true, Ordering::Relaxed);
-    for caller in callers {
-        caller.await.expect("a caller");
-    }
-    let sent = answered.load(Ordering::SeqCst);
-    assert_eq!(failed.load(Ordering::SeqCst), 0, "of {sent}");
-    assert!(sent > 200, "{sent}");
-    let found = async || {
-        let sql = "select count(*) as n, count(distinct request_id) as d from gateway_request_log where request_id like 'away-%'";
-        let rows = sqlx_rows(&plane, sql).await;
-        (rows.0, rows.1)
-    };
-    for _ in 0..300 {
-        if found().await.0 >= sent as i64 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(found().await, (sent as i64, sent as i64), "every request once");
-    drop(std::fs::remove_dir_all(&spool));
-}
-
-/// Two counts, read directly.
-async fn sqlx_rows(plane: &Plane, sql: &str) -> (i64, i64) {
-    let mut connection = connect(&plane.control).await;
-    sqlx::query_as(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await.expect("two counts")
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 use crate::enforcement::{Plane, ROUTES};
 use crate::harness::{ADMIN_KEY, Answer, CLIENT, Gateway};
+use crate::logs::{rows, until};
 
 const SQL: &str =
     "CREATE TABLE things (id bigint PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'one');";
@@ -234,6 +235,27 @@ pub async fn operations(gateway: &Gateway) -> Vec<Operation> {
 }
 
 #[tokio::test]
+async fn without_an_admin_key_nobody_is_an_operator() {
+    let gateway = Gateway::within(&[("ATHENA_KEY_12", "")], &[], "").await;
+    let mut tried = 0;
+    for operation in operations(&gateway).await {
+        if operation.schemes.iter().all(|(scheme, _)| scheme != "AdminKey") {
+            continue;
+        }
+        for key in [None, Some(""), Some("anything")] {
+            let request = gateway.bare(operation.method.clone(), &operation.filled()).body("{}");
+            let request = match key {
+                Some(key) => request.header("X-Athena-Key", key),
+                None => request,
+            };
+            gateway.send(request).await.refused(503, "admin_key_not_configured");
+        }
+        tried += 1;
+    }
+    assert!(tried >= 25, "{tried}");
+}
+
+#[tokio::test]
 async fn every_operation_says_what_it_needs_and_refuses_without() {
     let plane = Plane::start(SQL).await;
     plane.policy("enforce").await;
@@ -278,4 +300,37 @@ async fn every_operation_says_what_it_needs_and_refuses_without() {
     }
     assert_eq!(gateway, ROUTES.len());
     assert!(admin >= 25, "{admin}");
+}
+
+#[tokio::test]
+async fn callers_are_live_as_long_as_the_configuration_says() {
+    let variables = [
+        ("ATHENA_REALTIME_REGISTRY_INACTIVE_AFTER_SECS", "3"),
+        ("ATHENA_REALTIME_REGISTRY_PURGE_INTERVAL_SECS", "1"),
+    ];
+    let (data, store) = (TestDatabase::with(SQL).await, TestDatabase::fresh().await);
+    let clients = [(CLIENT, data.uri()), ("athena_logging", store.uri())];
+    let clients = clients.each_ref().map(|(name, uri)| (*name, uri.as_str()));
+    let yaml = "gateway: {logging_client: athena_logging, require_audit_headers: lenient}\n\
+                logging: {flush_interval_ms: 300}";
+    let gateway = Gateway::within(&variables, &clients, yaml).await;
+    let hits = async || {
+        let sql = format!(
+            "SELECT total_hits FROM gateway_connection_registry_realtime WHERE client_name = '{}'",
+            CLIENT.to_lowercase()
+        );
+        rows(&store, &sql).await
+    };
+    let up = async || {
+        let asked = gateway.bare(Method::GET, "/admin/api-key-config").bearer_auth(ADMIN_KEY);
+        gateway.send(asked).await.status == 200
+    };
+    until("the control database is set up", up).await;
+    for _ in 0..2 {
+        let fetch = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
+        gateway.send(fetch.json(&json!({"table_name": "things"}))).await.ok();
+    }
+    // Two requests of one caller are one row, which goes when nothing more comes.
+    until("both requests are counted", async || hits().await == json!([{"total_hits": 2}])).await;
+    until("the caller is gone", async || hits().await == json!([])).await;
 }

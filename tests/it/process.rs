@@ -239,3 +239,56 @@ async fn old_records_are_deleted_on_demand() {
     assert!(ok && told.contains("gateway_request_log: 6 rows deleted"), "{told}{error}");
     assert_eq!(left().await, 4);
 }
+
+#[tokio::test]
+async fn it_listens_before_any_database_has_answered() {
+    // Takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri =
+        format!("postgres://u:p@{}/d?sslmode=disable&connect_timeout=200", silent.local_addr().unwrap());
+    let text = format!(
+        "api: {{host: 127.0.0.1}}\nlogging: {{format: json}}\ngateway: {{logging_client: control}}\n\
+         limits: {{request_timeout_secs: 300}}\npool: {{acquire_timeout_secs: 200}}\n\
+         postgres_clients: {{main: '{uri}', control: '{}'}}\n",
+        uri.replace("/d?", "/c?")
+    );
+    let server = tokio::task::spawn_blocking(move || Server::configured(&text)).await.unwrap();
+    let http = crate::harness::http().timeout(Duration::from_secs(30)).build().unwrap();
+    let alive = http.get(format!("{}/livez", server.base)).send().await.unwrap();
+    assert_eq!(alive.status(), 200);
+}
+
+#[test]
+fn its_certificate_follows_its_files() {
+    let dir = tempdir();
+    let (certificate, key, config) = (dir.join("cert.pem"), dir.join("key.pem"), dir.join("config.yaml"));
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+    };
+    renew();
+    let text = format!(
+        "api: {{host: 127.0.0.1, tls_cert: {}, tls_key: {}}}\nlogging: {{format: json}}\n",
+        certificate.display(),
+        key.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut command = athena();
+    command.args(["--api-only", "--port", "0", "--config"]).arg(&config);
+    let process = Process::start(&mut command);
+    let event: Value = serde_json::from_str(&process.line("listening")).unwrap();
+    let port = event["address"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
+    // It takes the certificate of the configuration alone.
+    let is_shown = || output(athena().args(["healthcheck", "--port", &port, "--config"]).arg(&config)).0;
+    assert!(is_shown());
+    renew();
+    process.signal("-HUP");
+    let began = Instant::now();
+    while !is_shown() {
+        assert!(began.elapsed() < Duration::from_secs(30), "the new certificate is not shown");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let url = format!("http://127.0.0.1:{port}/readyz");
+    assert!(!output(athena().args(["healthcheck", "--url", &url])).0, "nothing is served in clear");
+}

@@ -7,6 +7,7 @@ use crate::enforcement::Plane;
 use crate::harness::{ADMIN_KEY, CLIENT};
 use crate::logs::{control, until};
 use crate::operating::operations;
+use crate::traces::Collector;
 
 const SQL: &str = "CREATE TABLE things (id bigint PRIMARY KEY, name text);";
 
@@ -34,7 +35,10 @@ const QUERIES: [&str; 5] = [
 
 #[tokio::test]
 async fn no_operation_keeps_or_tells_a_secret_that_it_was_sent() {
-    let plane = Plane::start(SQL).await;
+    let collector = Collector::default();
+    let address = collector.start().await;
+    let traces = format!("traces: {{otlp_endpoint: 'http://{address}', otlp_headers: 'x-token=a%20secret'}}");
+    let plane = Plane::configured(SQL, &traces).await;
     plane.policy("warn").await;
     // What gateway operations take, what makes and changes clients and keys, and what nobody takes.
     let bodies = [
@@ -73,7 +77,8 @@ async fn no_operation_keeps_or_tells_a_secret_that_it_was_sent() {
     }
     assert!(sent > 500, "{sent}");
     plane.gateway.metrics().await;
-    // One writer writes them in their order: when the last is there, all are, and are searched at the end.
+    // One writer writes them in their order: when the last is there, all are, and are searched at the end. The witness
+    // hears every span that arrives.
     let last = plane.gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
     let last = last.header("X-Request-Id", "the-last").json(&json!({"table_name": "things"}));
     plane.gateway.send(last).await.ok();
@@ -82,4 +87,5 @@ async fn no_operation_keeps_or_tells_a_secret_that_it_was_sent() {
         control(&plane, found).await[0]["n"] == 1
     })
     .await;
+    collector.spans_of("the-last").await;
 }

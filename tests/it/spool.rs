@@ -1,8 +1,10 @@
-//! Records that wait on disk, and whose they are.
+//! The control database is away: keys are judged by what is known of them, and records wait on disk.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use athena_test_support::TestDatabase;
+use athena_test_support::{Mode, TestDatabase};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
@@ -65,5 +67,81 @@ async fn gateways_of_two_control_databases_share_a_spool_and_no_record() {
     until("the record that waited", async || logged(&control, "of-one").await == 1).await;
     assert_eq!(logged(&two.control, "of-one").await, 0);
     drop((again, two));
+    drop(std::fs::remove_dir_all(&dir));
+}
+
+/// Asks for the things with a key.
+async fn fetch(gateway: &Gateway, request_id: &str, key: Option<&str>) -> u16 {
+    let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
+    let request = request.header("X-Request-Id", request_id).json(&json!({"table_name": "things"}));
+    let request = match key {
+        Some(key) => request.header("X-Athena-Key", key),
+        None => request,
+    };
+    gateway.send(request).await.status
+}
+
+/// How many records there are of these requests, and of how many of them.
+async fn records(control: &TestDatabase) -> (i64, i64) {
+    let mut connection = PgConnection::connect(&control.uri()).await.expect("a connection");
+    let sql =
+        "SELECT count(*), count(DISTINCT request_id) FROM gateway_request_log WHERE request_id LIKE 'away-%'";
+    sqlx::query_as(sql).fetch_one(&mut connection).await.expect("two counts")
+}
+
+#[tokio::test]
+async fn nothing_is_lost_or_doubled_and_nobody_gets_in_while_the_control_database_is_away() {
+    const SQL: &str = "CREATE TABLE things (id int)";
+    let dir = std::env::temp_dir().join(format!("athena-spool-{}", std::process::id()));
+    let yaml = format!("logging: {{spool_dir: {}, flush_interval_ms: 100}}", dir.display());
+    let (plane, proxy) = Plane::behind_a_proxy(SQL, &yaml).await;
+    plane.policy("enforce").await;
+    let (key, _) = plane.key(json!({"name": "k", "rights": ["gateway.read"]})).await;
+    let (powerless, _) = plane.key(json!({"name": "p"})).await;
+    let (plane, key) = (Arc::new(plane), Arc::<str>::from(key));
+    let (stop, answered, failed) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (plane, key, stop) = (plane.clone(), key.clone(), stop.clone());
+            let (answered, failed) = (answered.clone(), failed.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let id = format!("away-{}", answered.fetch_add(1, Ordering::SeqCst));
+                    let status = fetch(&plane.gateway, &id, Some(&key)).await;
+                    failed.fetch_add(u64::from(status != 200), Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    proxy.down().await;
+    let wrong = format!("{}.{}", key.split_once('.').expect("id and secret").0, "0".repeat(64));
+    let unknown = format!("ath_0123456789abcdef.{}", "0".repeat(64));
+    for _ in 0..8 {
+        for (who, presented, expected) in [
+            ("nobody", None, 401),
+            ("no key", Some("not-a-key"), 401),
+            ("a wrong secret", Some(&*wrong), 401),
+            ("an unknown key", Some(&*unknown), 401),
+            ("a key without rights", Some(&*powerless), 403),
+        ] {
+            assert_eq!(fetch(&plane.gateway, "intruder", presented).await, expected, "{who}");
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    proxy.set(Mode::Pass).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.expect("a caller");
+    }
+    let sent = answered.load(Ordering::SeqCst);
+    assert_eq!(failed.load(Ordering::SeqCst), 0, "of {sent}");
+    assert!(sent > 200, "{sent}");
+    let every = i64::try_from(sent).expect("a number");
+    until("every record", async || records(&plane.control).await.0 >= every).await;
+    assert_eq!(records(&plane.control).await, (every, every), "every request once");
     drop(std::fs::remove_dir_all(&dir));
 }

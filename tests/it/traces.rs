@@ -28,10 +28,10 @@ const AUTHORIZATION: &str = "Basic dXMgZXI6b3RscC1wYXNzd29yZC1tYXJrZXI6QA==";
 
 /// Takes spans as a collector does, and keeps them with the authorization that they came with.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, ExportTraceServiceRequest)>>>);
+pub struct Collector(Arc<Mutex<Vec<(String, ExportTraceServiceRequest)>>>);
 
 impl Collector {
-    async fn start(&self) -> String {
+    pub async fn start(&self) -> String {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.unwrap();
         let address = acceptor.local_addr()[0].as_socket_addr().copied().unwrap();
         let kept = self.clone();
@@ -56,7 +56,7 @@ impl Collector {
     }
 
     /// The spans of one request, once they are there: the request's, and what lies in it.
-    async fn spans_of(&self, request_id: &str) -> (Span, Vec<Span>) {
+    pub async fn spans_of(&self, request_id: &str) -> (Span, Vec<Span>) {
         for _ in 0..200 {
             let spans: Vec<Span> = self.spans();
             let own = |span: &&Span| {

@@ -121,6 +121,27 @@ async fn obeyed_under_load(plane: &Plane, two: &Gateway, steady: &str) -> Durati
             longest = longest.max(new).max(gone);
             assert_eq!((status(one, &second).await, status(one, &old).await), (200, 401));
 
+            // What else is changed of a key and of what is demanded.
+            let (short, id_of_short) = plane.key(json!({"name": "short", "rights": ["*"]})).await;
+            longest = longest.max(obeys(two, Instant::now(), &short, 200).await);
+            let path_of_short = format!("/admin/api-keys/{id_of_short}");
+            for (body, expected) in [
+                (json!({"rights": []}), 403),
+                (json!({"rights": ["*"]}), 200),
+                (json!({"is_active": false}), 401),
+                (json!({"is_active": true}), 200),
+            ] {
+                plane.admin(Method::PATCH, &path_of_short, body).await.ok();
+                longest = longest.max(obeys(two, Instant::now(), &short, expected).await);
+            }
+            plane.admin(Method::DELETE, &path_of_short, json!(null)).await.ok();
+            longest = longest.max(obeys(two, Instant::now(), &short, 401).await);
+            for (mode, expected) in [("off", 200), ("enforce", 401)] {
+                let path = format!("/admin/api-key-clients/{CLIENT}");
+                plane.admin(Method::PUT, &path, json!({"mode": mode})).await.ok();
+                longest = longest.max(obeys(two, Instant::now(), &short, expected).await);
+            }
+
             let began = Instant::now();
             let new = rotate(OVERLAP).await;
             let between = (began, Instant::now());

@@ -234,7 +234,8 @@ impl ClientsApi {
 }
 
 impl ClientsApi {
-    /// The operations over a catalog, and over the hosts that requests name; `absence` says why there is no store where there is none.
+    /// The operations over a catalog, and over the hosts that requests name; `absence` says why there is no store where
+    /// there is none.
     pub(crate) fn new(
         manage: Option<Arc<ManageClients>>,
         direct: Option<Arc<dyn DirectTargets>>,
