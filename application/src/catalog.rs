@@ -11,10 +11,12 @@ use athena_domain::catalog::{
     ClientRecord, ConfigClient, Desired, Overruling, Plan, Source, Standing, Step, Variables, reconcile,
     redact_uri, steps,
 };
+use futures_util::future::join_all;
 use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::Instant;
 
 use crate::follow::follow;
-use crate::ports::{ClientStore, Connector, Opened, PortError, Versions};
+use crate::ports::{ClientStore, Connector, Opened, PortError, SchemaReader, Versions};
 use crate::registry::{Client, ClientInfo, ClientRegistry, ClientState};
 
 /// Keeps the registry as configuration and catalog want it.
@@ -125,6 +127,21 @@ impl Catalog {
         let plan = self.plan(&state);
         let client = plan.clients.get(name.key()).filter(|client| client.standing == Standing::Served)?;
         Some(self.with_variables(|variables| client.uri(variables)))
+    }
+
+    /// Reads the schema anew of every client whose database is at this place. One that does not answer is read when it
+    /// does: what is known of it is known to be old.
+    pub(crate) async fn read_anew(&self, place: &str, deadline: Instant) {
+        let running: Vec<Arc<dyn SchemaReader>> = {
+            let state = self.state.lock().await;
+            let there = state.running.values().filter(|running| running.opened.place == place);
+            there.map(|running| running.opened.schema.clone()).collect()
+        };
+        join_all(running.iter().filter(|schema| schema.has_reading()).map(|schema| {
+            schema.invalidate();
+            schema.refresh(None, deadline)
+        }))
+        .await;
     }
 
     /// Keys of the clients that the gateway itself needs.

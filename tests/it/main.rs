@@ -34,6 +34,7 @@ mod schema_changes;
 mod sdk;
 mod secrets;
 mod shield;
+mod sideways;
 mod spec;
 mod spool;
 mod sql;

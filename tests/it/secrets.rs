@@ -15,7 +15,7 @@ const SQL: &str = "CREATE TABLE things (id bigint PRIMARY KEY, name text);";
 const KEY: &str = "ath_0123456789abcdef.secret-marker";
 
 /// Where callers put secrets: in these headers, and in the query string.
-const HEADERS: [(&str, &str); 8] = [
+const HEADERS: [(&str, &str); 13] = [
     ("X-Athena-Key", KEY),
     ("X-Api-Key", KEY),
     ("apikey", KEY),
@@ -24,6 +24,12 @@ const HEADERS: [(&str, &str); 8] = [
     ("Cookie", "session=secret-marker"),
     ("X-Supabase-Key", "secret-marker"),
     ("X-Supabase-Url", "https://me:secret-marker@project.supabase.co"),
+    // Where they do not belong.
+    ("X-Request-Id", KEY),
+    ("X-Athena-Client", KEY),
+    ("User-Agent", "agent/1.0 ath_0123456789abcdef.secret-marker"),
+    ("X-User-Id", KEY),
+    ("Accept", "text/ath_0123456789abcdef.secret-marker"),
 ];
 const QUERIES: [&str; 5] = [
     "api_key=secret-marker",
@@ -61,8 +67,11 @@ async fn no_operation_keeps_or_tells_a_secret_that_it_was_sent() {
                 let path = format!("{}?{query}", operation.filled());
                 let client = if name.starts_with("X-Supabase") { "custom_supabase" } else { CLIENT };
                 let request = plane.gateway.bare(operation.method.clone(), &path).header(name, value);
-                let request =
-                    request.header("X-Athena-Client", client).header("Content-Type", "application/json");
+                let request = request.header("Content-Type", "application/json");
+                let request = match name {
+                    "X-Athena-Client" => request,
+                    _ => request.header("X-Athena-Client", client),
+                };
                 let request = match with_key {
                     true if name == "X-Athena-Key" => continue,
                     true => request.header("X-Athena-Key", ADMIN_KEY),

@@ -12,7 +12,7 @@ use athena_application::held::{Held, SharedMemory};
 use athena_domain::Limits;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use poem::http::{HeaderMap, header};
+use poem::http::{HeaderMap, HeaderValue, header};
 use poem::{Body, Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::Type;
@@ -222,11 +222,15 @@ fn packing(headers: &HeaderMap) -> Result<Packing, Box<Failure>> {
     Ok(packing)
 }
 
-/// Accepts JSON media types and no declaration at all.
+/// Accepts JSON media types; of programs no declaration at all, too. A page of a browser that declares none would not
+/// be asked whether it may call us: its request would be carried out, whoever wrote the page.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Box<Failure>> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let text: Cow<'_, str> = String::from_utf8_lossy(value.as_bytes());
+    let value = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let text: Cow<'_, str> = String::from_utf8_lossy(value);
     let media = text.split(';').next().unwrap_or_default().trim();
+    if media.is_empty() && headers.contains_key(header::ORIGIN) {
+        return Err(failure::undeclared_json());
+    }
     let ends_in_json = media.len() >= 5 && media.as_bytes()[media.len() - 5..].eq_ignore_ascii_case(b"+json");
     let known = ["application/json", "text/json"].iter().any(|known| media.eq_ignore_ascii_case(known));
     if known || ends_in_json || media.is_empty() { Ok(()) } else { Err(failure::not_json(media)) }

@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::headers::Audit;
 use crate::headers::accept::content_type;
 use crate::record::{Notes, Record};
+use crate::security::without_key;
 
 /// The routes whose errors have words of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,9 +139,9 @@ pub fn respond(failure: Failure, scene: &Scene<'_>) -> Response {
         let known = [
             ("client", scene.client.as_ref().map(ClientName::as_str)),
             ("table_name", scene.table.as_deref()),
-            ("user_id", scene.audit.user),
-            ("company_id", scene.audit.company),
-            ("organization_id", scene.audit.organization),
+            ("user_id", scene.audit.user.map(without_key)),
+            ("company_id", scene.audit.company.map(without_key)),
+            ("organization_id", scene.audit.organization.map(without_key)),
         ];
         for (name, value) in known {
             if name == "client" || value.is_some() {

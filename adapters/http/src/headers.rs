@@ -7,6 +7,7 @@ pub mod request_id;
 pub mod trace_parent;
 
 use athena_domain::ClientName;
+use athena_domain::access::Credential;
 use poem::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Failure, failure};
@@ -68,10 +69,14 @@ pub fn client(headers: &HeaderMap) -> Result<Option<ClientName>, Box<Failure>> {
         if value.as_bytes().trim_ascii().is_empty() {
             continue;
         }
-        let name =
-            std::str::from_utf8(value.as_bytes()).ok().and_then(ClientName::parse).ok_or_else(|| {
-                failure::invalid_header("X-Athena-Client", "X-Athena-Client is not a client name")
-            })?;
+        let text = std::str::from_utf8(value.as_bytes()).ok();
+        if text.is_some_and(Credential::stands_in) {
+            let message = "X-Athena-Client holds an API key; the key goes into X-Athena-Key";
+            return Err(failure::invalid_header("X-Athena-Client", message));
+        }
+        let name = text.and_then(ClientName::parse).ok_or_else(|| {
+            failure::invalid_header("X-Athena-Client", "X-Athena-Client is not a client name")
+        })?;
         match &found {
             Some(first) if *first != name => {
                 return Err(failure::invalid_header(

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use athena_application::ports::REDACTED;
 use athena_domain::access::{Credential, Presented, choose, same_secret};
 use percent_encoding::percent_decode_str;
 use poem::Request;
@@ -135,6 +136,11 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(text) => percent_decode_str(text).decode_utf8_lossy(),
         Cow::Owned(text) => percent_decode_str(&text).decode_utf8_lossy().into_owned().into(),
     }
+}
+
+/// The text as it may be kept: somebody may have put a gateway key where it does not belong.
+pub fn without_key(text: &str) -> &str {
+    if Credential::stands_in(text) { REDACTED } else { text }
 }
 
 /// A query string as it may be kept: values of parameters that may be secret are replaced, and gateway keys wherever

@@ -24,7 +24,7 @@ use crate::client_address::ClientAddress;
 use crate::headers::request_id::RequestId;
 use crate::headers::{self, trace_parent};
 use crate::record::{Notes, Record};
-use crate::security::redacted_query;
+use crate::security::{redacted_query, without_key};
 
 /// Headers that are looked at. The first [`LISTED`] may be kept as they are: none of them holds anything secret.
 const SEEN: [&str; LISTED + 4] = [
@@ -241,7 +241,7 @@ fn seen(request: &Request, names: &RouteNames) -> Observation {
         stages: Stages::default(),
         method: cut(request.method().as_str()).into(),
         route: names.of(path),
-        path: cut(path).into(),
+        path: cut(without_key(path)).into(),
         query: request.uri().query().map(|query| cut(&redacted_query(query)).into()),
         status: GIVEN_UP,
         code: None,
@@ -295,7 +295,7 @@ fn kept(headers: &HeaderMap) -> (String, [Option<&str>; SEEN.len() - LISTED]) {
             list.extend_from_slice(value.as_bytes());
         } else if let Some(text) = headers::text_of(value) {
             open(&mut list, label);
-            escape_into(cut(text), &mut list);
+            escape_into(cut(without_key(text)), &mut list);
         } else {
             continue;
         }
@@ -303,16 +303,19 @@ fn kept(headers: &HeaderMap) -> (String, [Option<&str>; SEEN.len() - LISTED]) {
     }
     list.push(b'}');
     let [.., user_agent, user, company, organization] = found;
-    let others = [user_agent, user, company, organization].map(|value| value.and_then(headers::text_of));
+    let others = [user_agent, user, company, organization]
+        .map(|value| value.and_then(headers::text_of).map(without_key));
     (String::from_utf8(list).expect("texts make a text"), others)
 }
 
 /// Whether a header's value can be kept as it stands, as nearly all can: printable ASCII that JSON needs no escape for,
-/// not too long, and without blanks around it.
+/// not too long, without blanks around it, and without the underscore of an API key's beginning.
 fn is_plain(value: &[u8]) -> bool {
     let ends = |byte: Option<&u8>| byte.is_some_and(|byte| *byte != b' ');
     // Not until the first that is not: so it is done for many bytes at once.
-    let odd = |any, byte: &u8| any | !(b' '..0x7f).contains(byte) | (*byte == b'"') | (*byte == b'\\');
+    let odd = |any, byte: &u8| {
+        any | !(b' '..0x7f).contains(byte) | (*byte == b'"') | (*byte == b'\\') | (*byte == b'_')
+    };
     value.len() <= MAX_TEXT_BYTES
         && ends(value.first())
         && ends(value.last())

@@ -1,12 +1,14 @@
 //! Bringing any PostgreSQL database to the schema of a control database (contract 17).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use athena_domain::ClientName;
 use athena_domain::RequestError;
 use athena_domain::catalog::TargetTexts;
 use athena_domain::error::RequestCode;
 use athena_domain::query::JsonText;
+use tokio::time::Instant;
 
 use super::clients::{ClientError, ManageClients};
 use crate::catalog::Catalog;
@@ -15,6 +17,9 @@ use crate::ports::{NewClient, ProvisionFailure, ProvisionStatus, Provisioner};
 
 /// Name of a client that is registered without one.
 const REGISTER_NAME: &str = "provisioned";
+
+/// How long the clients of a database that was provisioned may take to say what is in it now.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Body of a provisioning.
 pub struct ProvisionBody {
@@ -121,17 +126,18 @@ impl Provision {
     /// See [`ProvisionError`].
     pub async fn run(&self, body: &ProvisionBody) -> Result<ProvisionedTarget, ProvisionError> {
         let (uri, name) = match &body.target {
-            Target::Uri(uri) => {
-                // What could not be a client's is nothing to connect to either.
-                if let Some(name) = ClientName::parse(REGISTER_NAME) {
-                    let opened = self.catalog.connector().open(&name, uri);
-                    opened.map_err(|failure| ProvisionFailure::InvalidTarget(failure.to_string()))?;
-                }
-                (uri.clone(), None)
-            }
+            Target::Uri(uri) => (uri.clone(), None),
             Target::Client(client) => (self.uri_of(client).await?, Some(client.to_string())),
         };
+        // What could not be a client's is nothing to connect to either.
+        let opened = ClientName::parse(REGISTER_NAME).map(|name| self.catalog.connector().open(&name, &uri));
+        let opened =
+            opened.transpose().map_err(|failure| ProvisionFailure::InvalidTarget(failure.to_string()))?;
         let done = self.provisioner.provision(&uri).await?;
+        if let Some(opened) = opened {
+            // No client that leads there may be served by what was known before: its tables are shielded from now on.
+            self.catalog.read_anew(&opened.place, Instant::now() + PATIENCE).await;
+        }
         let registered = match &body.register {
             None => None,
             Some(register) => {

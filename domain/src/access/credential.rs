@@ -28,6 +28,16 @@ impl<'a> Credential<'a> {
         text.contains(PREFIX)
     }
 
+    /// Whether a credential, or the beginning of one, stands in the text as a word of its own: `math_1` holds none.
+    pub fn stands_in(text: &str) -> bool {
+        // Most texts have no underscore, and this is asked of every request.
+        if !text.as_bytes().contains(&b'_') {
+            return false;
+        }
+        let begins = |at: usize| !text[..at].ends_with(|before: char| before.is_alphanumeric());
+        text.match_indices(PREFIX).any(|(at, _)| begins(at))
+    }
+
     /// Takes a presented text apart; `None` when it has another form.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (public_id, secret) = text.strip_prefix(PREFIX)?.split_once('.')?;
@@ -202,6 +212,16 @@ mod tests {
         check(&["", "  ", "x", "y"], Some("x"));
         check(&["ath_a.b", "ath_c.d"], Some("ath_a.b"));
         check(&["", " "], None);
+    }
+
+    #[test]
+    fn credentials_are_found_where_they_do_not_belong() {
+        for text in ["ath_0123.abc", "Bearer ath_0123.abc", "agent/1.0 (ath_01)", "x=ath_", "é-ath_1"] {
+            assert!(Credential::stands_in(text), "{text}");
+        }
+        for text in ["", "math_1", "/rest/v1/path_lengths", "breath_", "ath", "1ath_"] {
+            assert!(!Credential::stands_in(text), "{text}");
+        }
     }
 
     #[test]

@@ -86,6 +86,12 @@ impl Planner<'_> {
         self.authority.as_ref().is_some_and(|authority| authority.limits_columns(self.place(relation)))
     }
 
+    /// Whether the caller's key hides rows of this relation.
+    pub(super) fn limits_rows(&self, relation: &Relation) -> bool {
+        let place = self.place(relation);
+        self.authority.as_ref().is_some_and(|authority| authority.conditions(place).next().is_some())
+    }
+
     /// The conditions that the caller's key sets on rows of this relation.
     ///
     /// # Errors

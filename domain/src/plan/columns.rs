@@ -10,6 +10,28 @@ use crate::query::{Identifier, Selection};
 use crate::schema::{ColumnType, Relation};
 use crate::shape::case::camel_to_snake;
 
+/// Whether a cast to the type tells what there is in the database, whatever the caller may reach: `regclass` gives the
+/// name of any table, and fails where there is none.
+fn reads_catalog(name: &str) -> bool {
+    const TYPES: [&str; 11] = [
+        "class",
+        "collation",
+        "config",
+        "dictionary",
+        "namespace",
+        "oper",
+        "operator",
+        "proc",
+        "procedure",
+        "role",
+        "type",
+    ];
+    let bare =
+        name.rsplit('.').next().unwrap_or(name).trim_matches('"').trim_end_matches("[]").trim_matches('"');
+    let bare = bare.trim().to_ascii_lowercase();
+    bare.strip_prefix("reg").is_some_and(|kind| TYPES.contains(&kind))
+}
+
 impl Planner<'_> {
     /// Position of a column that the caller may name.
     pub(super) fn column(&self, relation: &Relation, name: &Identifier) -> Result<usize, RequestError> {
@@ -63,6 +85,13 @@ impl Planner<'_> {
 
     /// The type that a column is cast to.
     fn cast(&self, name: &str) -> Result<ColumnType, RequestError> {
+        if reads_catalog(name) {
+            return Err(RequestError::field(
+                RequestCode::UnsupportedSelect,
+                "columns",
+                format!("`{name}` reads the database's own tables, and no column is cast to it"),
+            ));
+        }
         if self.schema.is_open() {
             self.needs_catalog(
                 name.ends_with("[]"),

@@ -5,6 +5,7 @@ use super::{CountPlan, Filter, Operation, Order, Plan, Planner, SelectPlan};
 use crate::access::KeyOperation;
 use crate::error::RequestError;
 use crate::limits::DEFAULT_LIMIT;
+use crate::query::fetch::Count;
 use crate::query::{FetchRequest, Selection, SortKey};
 use crate::rows::RowFormat;
 use crate::schema::Relation;
@@ -76,6 +77,12 @@ impl Planner<'_> {
         select: &SelectPlan,
     ) -> Option<Result<Plan, RequestError>> {
         let count = request.count?;
+        if count != Count::Exact && self.limits_rows(&select.relation) {
+            return Some(Err(RequestError::invalid(
+                "count",
+                "the database estimates over all rows, also those that the API key's row filter hides; ask for `exact`",
+            )));
+        }
         let (relation, filter) = (select.relation.clone(), select.filter.clone());
         Some(self.plan(Operation::Count(CountPlan { relation, filter, count }), request.tuning))
     }

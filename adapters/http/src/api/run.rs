@@ -234,7 +234,8 @@ impl Door {
 pub fn finish(outcome: Result<Response, Box<Failure>>, scene: &mut Scene<'_>) -> Response {
     if let Err(failure) = &outcome {
         scene.record.code = Some(failure.code);
-        scene.record.message = Some(failure.error.as_deref().unwrap_or(&failure.message).into());
+        let said = failure.error.as_deref().unwrap_or(&failure.message);
+        scene.record.message = (!failure.quotes).then(|| said.into());
     }
     let response = outcome.unwrap_or_else(|failure| error::respond(*failure, scene));
     match scene.record.trail.as_ref().and_then(|trail| trail.take_held()) {

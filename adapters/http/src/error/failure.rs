@@ -33,6 +33,8 @@ pub struct Failure {
     pub details: Map<String, Value>,
     /// Seconds after which another attempt makes sense.
     pub retry_after: Option<u32>,
+    /// Whether its words may quote values, of the request or of the database: then the log keeps the code alone.
+    pub quotes: bool,
 }
 
 impl Failure {
@@ -52,6 +54,7 @@ impl Failure {
             hint: None,
             details: Map::new(),
             retry_after: None,
+            quotes: false,
         })
     }
 
@@ -196,6 +199,12 @@ pub fn not_acceptable(offered: &[RowFormat]) -> Box<Failure> {
 pub fn not_json(content_type: &str) -> Box<Failure> {
     bad_request("invalid_content_type", "Content type error")
         .error(format!("Content type error: expected application/json, not {:?}", excerpt(content_type)))
+}
+
+/// A body that a page has sent without a `Content-Type`.
+pub fn undeclared_json() -> Box<Failure> {
+    bad_request("invalid_content_type", "Content type error")
+        .error("Content type error: a request with an Origin needs Content-Type: application/json")
 }
 
 /// A `Content-Encoding` that cannot be undone.

@@ -323,8 +323,10 @@ fn from_rejection(rejection: Rejection, route: Route) -> Box<Failure> {
         }
         _ => title,
     };
+    let quotes = title.is_none();
     let mut failure =
         Failure::new(status, code, category, title.unwrap_or_else(|| rejection.message.clone().into()));
+    failure.quotes = quotes;
     if rejection.reason == Reason::Stale {
         failure = failure.retry_after(1);
     }

@@ -26,6 +26,7 @@ pub fn from_request(error: RequestError, route: Route) -> Box<Failure> {
         _ => None,
     };
     let mut failure = Failure::new(status, error.code.as_str(), category(error.code), error.message);
+    failure.quotes = error.code == RequestCode::DataException;
     if let Some(title) = title {
         failure.error = Some(std::mem::replace(&mut failure.message, title.into()));
     }

@@ -1,5 +1,6 @@
 //! The name of one request: the caller's when it is well formed, else ours.
 
+use athena_domain::access::Credential;
 use poem::http::{HeaderMap, HeaderValue};
 
 use super::REQUEST_ID;
@@ -40,6 +41,8 @@ impl RequestId {
 }
 
 fn is_well_formed(text: &[u8]) -> bool {
-    (1..=MAX_BYTES).contains(&text.len())
+    // One that holds a key would be kept wherever the request is told of.
+    std::str::from_utf8(text).is_ok_and(|text| !Credential::stands_in(text))
+        && (1..=MAX_BYTES).contains(&text.len())
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
 }

@@ -7,6 +7,7 @@ use poem::{Request, Response};
 use tracing::Level;
 
 use crate::headers::CLIENT;
+use crate::security::without_key;
 
 /// What a line says of a request, kept until its answer begins.
 pub struct Line {
@@ -31,10 +32,10 @@ impl Line {
     pub fn end(self, response: &Response, request_id: &str) {
         tracing::info!(
             method = %self.method,
-            path = self.uri.path(),
+            path = without_key(self.uri.path()),
             status = response.status().as_u16(),
             duration_us = self.began.elapsed().as_micros() as u64,
-            client = self.client.as_ref().and_then(|name| std::str::from_utf8(name.as_bytes()).ok()),
+            client = self.client.as_ref().and_then(|name| std::str::from_utf8(name.as_bytes()).ok()).map(without_key),
             request_id,
             "request"
         );
