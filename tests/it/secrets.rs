@@ -96,5 +96,8 @@ async fn no_operation_keeps_or_tells_a_secret_that_it_was_sent() {
         control(&plane, found).await[0]["n"] == 1
     })
     .await;
-    collector.spans_of("the-last").await;
+    let request = plane.gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
+    let request = request.header("X-Request-Id", "the-last-span").json(&json!({"table_name": "things"}));
+    plane.gateway.send(request).await.ok();
+    collector.spans_of("the-last-span").await;
 }
