@@ -13,7 +13,7 @@ use crate::forgetful::Forgetful;
 use crate::proxy::TcpProxy;
 
 /// How long a statement may take: on a loaded machine a table takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// An empty or prepared keyspace. It is not dropped: that would take longer than to make it, and
 /// `scripts/ensure-cql.sh wipe` removes all of them.
@@ -43,6 +43,7 @@ impl TestKeyspace {
     ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let mut session = SessionBuilder::new().known_nodes(contact.split(',')).fetch_schema_metadata(false);
+        session = session.schema_agreement_timeout(PATIENCE);
         if let Some((user, password)) = credentials {
             session = session.user(user, password);
         }
