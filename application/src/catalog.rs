@@ -129,19 +129,21 @@ impl Catalog {
         Some(self.with_variables(|variables| client.uri(variables)))
     }
 
-    /// Reads the schema anew of every client whose database is at this place. One that does not answer is read when it
-    /// does: what is known of it is known to be old.
+    /// Reads the schema anew of every client whose database is at this place. Where one does not answer, the log is told
+    /// that it goes on with what was known.
     pub(crate) async fn read_anew(&self, place: &str, deadline: Instant) {
         let running: Vec<Arc<dyn SchemaReader>> = {
             let state = self.state.lock().await;
             let there = state.running.values().filter(|running| running.opened.place == place);
             there.map(|running| running.opened.schema.clone()).collect()
         };
-        join_all(running.iter().filter(|schema| schema.has_reading()).map(|schema| {
+        let read = join_all(running.iter().filter(|schema| schema.has_reading()).map(|schema| {
             schema.invalidate();
             schema.refresh(None, deadline)
-        }))
-        .await;
+        }));
+        for error in read.await.into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, place, "a schema that has changed cannot be read; the old one is used until it can");
+        }
     }
 
     /// Keys of the clients that the gateway itself needs.

@@ -30,29 +30,23 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     panic!("{what}: not within 30 s");
 }
 
-async fn send(gateway: &Gateway, request_id: &str) {
-    let request = gateway.bare(Method::POST, "/gateway/fetch").header("X-Athena-Client", CLIENT);
-    let request = request.header("X-Request-Id", request_id).json(&json!({"table_name": "things"}));
-    gateway.send(request).await.ok();
-}
-
 #[tokio::test]
 async fn gateways_of_two_control_databases_share_a_spool_and_no_record() {
     const SQL: &str = "CREATE TABLE things (id int)";
     let dir = std::env::temp_dir().join(format!("athena-shared-spool-{}", std::process::id()));
     let yaml = format!("logging: {{spool_dir: {}, flush_interval_ms: 20}}", dir.display());
     let (one, proxy) = Plane::behind_a_proxy(SQL, &yaml).await;
-    send(&one.gateway, "before").await;
+    assert_eq!(fetch(&one.gateway, "before", None).await, 200);
     until("the first record", async || logged(&one.control, "before").await == 1).await;
     proxy.down().await;
-    send(&one.gateway, "of-one").await;
+    assert_eq!(fetch(&one.gateway, "of-one", None).await, 200);
     let spooled = async || !one.gateway.metrics().await.text.contains("athena_log_spooled_batches 0");
     until("the record to be spooled", spooled).await;
     let Plane { gateway, control, data } = one;
     drop(gateway);
 
     let two = Plane::configured(SQL, &yaml).await;
-    send(&two.gateway, "of-two").await;
+    assert_eq!(fetch(&two.gateway, "of-two", None).await, 200);
     until("the other gateway's record", async || logged(&two.control, "of-two").await == 1).await;
     let port = proxy.uri().rsplit_once(':').expect("a port").1.split('/').next().expect("a port").to_owned();
     let told = async || {

@@ -37,7 +37,7 @@ pub(crate) fn service(
         StatisticsApi::new(services.statistics.clone(), services.catalog_absence.clone()),
         ClientsApi::new(
             services.clients.clone(),
-            gateway.direct.clone(),
+            gateway.clone(),
             services.catalog_absence.clone(),
             bodies.clone(),
         ),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use athena_application::ports::{DirectTargets, Reason};
-use athena_application::use_cases::DIRECT_CLIENT;
+use athena_application::ports::Reason;
 use athena_application::use_cases::clients::{self, Administered, ClientError, ManageClients};
-use athena_application::{Circuit, ClientInfo, ClientState};
+use athena_application::{Circuit, ClientInfo, ClientState, Gateway};
+use athena_domain::ClientName;
 use athena_domain::catalog::{ClientRecord, redact_uri};
 use poem::Request;
 use poem::http::StatusCode;
@@ -27,7 +27,7 @@ use crate::error::{Failure, json_response};
 /// The client catalog.
 pub struct ClientsApi {
     manage: Option<Arc<ManageClients>>,
-    direct: Option<Arc<dyn DirectTargets>>,
+    gateway: Arc<Gateway>,
     absence: StoreAbsence,
     bodies: Bodies,
 }
@@ -195,7 +195,7 @@ impl ClientsApi {
         _admin: Admin,
         client_name: Path<String>,
     ) -> Answer<ClientTold> {
-        let outcome = self.reset_hosts(&client_name);
+        let outcome = named(&client_name).ok().and_then(|name| self.reset_hosts(&name));
         let outcome = outcome.unwrap_or_else(|| self.at_circuit(&client_name, Circuit::reset_health));
         Answer::new(answered(outcome, request))
     }
@@ -238,11 +238,11 @@ impl ClientsApi {
     /// there is none.
     pub(crate) fn new(
         manage: Option<Arc<ManageClients>>,
-        direct: Option<Arc<dyn DirectTargets>>,
+        gateway: Arc<Gateway>,
         absence: StoreAbsence,
         bodies: Bodies,
     ) -> Self {
-        Self { manage, direct, absence, bodies }
+        Self { manage, gateway, absence, bodies }
     }
 
     fn manage(&self) -> Result<&ManageClients, Box<Failure>> {
@@ -259,22 +259,14 @@ impl ClientsApi {
         Ok((StatusCode::OK, HEALTH_CHANGED, data))
     }
 
-    /// Forgets the failures of every host that requests have named; nothing where a client has that name, or where
-    /// requests may name none.
-    fn reset_hosts(&self, client: &str) -> Option<Outcome> {
-        let taken = || {
-            self.manage
-                .iter()
-                .flat_map(|manage| manage.runtime())
-                .any(|client| client.name.key() == DIRECT_CLIENT)
-        };
-        let direct =
-            self.direct.as_ref().filter(|_| client.eq_ignore_ascii_case(DIRECT_CLIENT) && !taken())?;
+    /// Forgets the failures of every host that requests have named, where `client` stands for those.
+    fn reset_hosts(&self, client: &ClientName) -> Option<Outcome> {
+        let direct = self.gateway.direct.as_ref().filter(|_| self.gateway.is_direct(client))?;
         let told = direct.circuits().into_iter().map(|(host, circuit)| {
             circuit.reset_health();
             json!({ "host": host, "circuit_breaker": breaker(&circuit) })
         });
-        let data = json!({ "client_name": DIRECT_CLIENT, "hosts": told.collect::<Vec<_>>() });
+        let data = json!({ "client_name": client.key(), "hosts": told.collect::<Vec<_>>() });
         Some(Ok((StatusCode::OK, HEALTH_CHANGED, data)))
     }
 
