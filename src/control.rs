@@ -20,12 +20,12 @@ use athena_redis::RedisLedger;
 use tokio::task::JoinHandle;
 
 use self::schema::ControlSchema;
-use crate::compose::Databases;
 use crate::config::{ClientConfig, Config, RedisUrl};
+use crate::databases::Databases;
 use crate::instance::Instance;
 
-/// How long the keys come before all else.
-const KEYS_FIRST: Duration = Duration::from_secs(1);
+/// How long keys and clients come before all else.
+const READ_FIRST: Duration = Duration::from_secs(1);
 
 /// Keys, policy and clients of a running gateway. Dropped, it stops following changes.
 pub struct ControlPlane {
@@ -37,6 +37,8 @@ pub struct ControlPlane {
     pub keys: Result<Arc<ManageKeys>, StoreAbsence>,
     /// Keeps the clients.
     pub catalog: Arc<Catalog>,
+    /// Opens their databases.
+    pub databases: Arc<Databases>,
     /// Administers them.
     pub clients: Arc<ManageClients>,
     /// Why the catalog has no store, where it has none.
@@ -94,7 +96,8 @@ impl ControlPlane {
         let shared = key(&gateway.auth_client) == key(&gateway.logging_client);
         let own = if shared { None } else { Some(Store::of(gateway.auth_client.as_ref(), config)) };
         let budgets = Arc::new(Budgets::default());
-        let catalog = Arc::new(catalog(config, &logging));
+        let databases = Arc::new(Databases::new(config));
+        let catalog = Arc::new(catalog(config, databases.clone(), &logging));
         let registry = catalog.registry().clone();
         let (authenticator, keys) = keys(own.as_ref().unwrap_or(&logging), budgets.clone(), registry);
         if let Store::Unusable(_) = logging {
@@ -123,6 +126,7 @@ impl ControlPlane {
             keys,
             clients: Arc::new(ManageClients::new(catalog.clone())),
             catalog,
+            databases,
             catalog_absence: match &logging {
                 Store::Unusable(absence) => absence.clone(),
                 Store::NotConfigured | Store::Database(..) => StoreAbsence::NotConfigured,
@@ -227,20 +231,22 @@ pub fn config_clients(config: &Config) -> Vec<ConfigClient> {
     config.clients.iter().map(client).collect()
 }
 
-fn catalog(config: &Config, logging: &Store) -> Catalog {
+fn catalog(config: &Config, databases: Arc<Databases>, logging: &Store) -> Catalog {
     let roles = [&config.gateway.logging_client, &config.gateway.auth_client];
     let essential = roles.into_iter().flatten().map(|name| name.trim().to_lowercase()).collect();
     let store = logging
         .database()
         .map(|database| -> Arc<dyn ClientStore> { Arc::new(PostgresClientStore::new(database.clone())) });
-    Catalog::new(Arc::new(Databases::new(config)), store, config_clients(config), essential)
+    Catalog::new(databases, store, config_clients(config), essential)
 }
 
-/// Asks the databases of all clients whether they answer, once the keys are read or that takes long. Nobody is served
-/// before them, and they come late where a thousand connections are opened beside.
+/// Asks the databases of all clients whether they answer, once keys and clients are read or that takes long. Nobody is
+/// served before, and it comes late where a thousand connections are opened beside.
 async fn watch_over(catalog: Arc<Catalog>, authenticator: Arc<Authenticator>) {
+    let registry = catalog.registry().clone();
+    let read = async { tokio::join!(authenticator.known(), registry.read()) };
     // Whichever it is.
-    drop(tokio::time::timeout(KEYS_FIRST, authenticator.known()).await);
+    drop(tokio::time::timeout(READ_FIRST, read).await);
     catalog.watch_over().await;
 }
 

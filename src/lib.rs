@@ -5,6 +5,7 @@ pub mod client;
 pub mod compose;
 pub mod config;
 pub mod control;
+mod databases;
 pub mod demo;
 pub mod healthcheck;
 pub mod instance;
@@ -14,6 +15,7 @@ pub mod reload;
 pub mod retention;
 pub mod run;
 mod telemetry;
+mod upkeep;
 
 pub use client::{
     AthenaClient, AthenaClientBuilder, AthenaError, BackendType, ErrorKind, QueryResult, SupabaseBackend,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_application::pool_history::keep_pool_history;
 use athena_application::ports::{DirectTargets, Observer, Observers};
 use athena_application::slow_queries::SlowQueries;
 use athena_application::{CacheReport, Caches};
@@ -11,16 +10,15 @@ use athena_domain::access::AccessState;
 use athena_domain::breaker::BreakerState;
 use athena_logging::{LogCounters, LogPipeline, LogSettings};
 use athena_metrics::{Metrics, Reading, Readings};
-use athena_postgres::control::{
-    ControlDatabase, PostgresLogStore, PostgresPoolHistory, RetentionWindows, TidySettings, keep_tidy,
-};
+use athena_postgres::control::{ControlDatabase, PostgresLogStore, RetentionWindows};
 use athena_traces::{TraceCounters, TraceSettings, Traces};
 use futures_util::future::join_all;
-use tokio::task::JoinHandle;
 
+use crate::compose::DirectSlot;
 use crate::config::{Config, RetentionConfig, TracesConfig};
 use crate::control::ControlPlane;
 use crate::instance::Instance;
+use crate::upkeep::Upkeep;
 
 /// What is kept of requests and pools. Dropped, it notes no pools and throws no old records away any more.
 pub struct Records {
@@ -28,15 +26,16 @@ pub struct Records {
     pub pipelines: Vec<Arc<LogPipeline>>,
     /// Numbers about the gateway; none when they are switched off.
     pub metrics: Option<Arc<Metrics>>,
-    /// Everybody who hears of requests.
-    pub observer: Option<Arc<dyn Observer>>,
+    /// Those who hear of requests, whatever a later configuration says.
+    observers: Vec<Arc<dyn Observer>>,
+    /// Keeps the control databases in order.
+    pub upkeep: Arc<Upkeep>,
     traces: Option<Arc<Traces>>,
-    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Drop for Records {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.upkeep.end();
     }
 }
 
@@ -47,9 +46,8 @@ impl Records {
         instance: &Instance,
         control: &ControlPlane,
         caches: &Arc<Caches>,
-        direct: Option<Arc<dyn DirectTargets>>,
+        direct: Arc<DirectSlot>,
     ) -> Self {
-        let database = control.logging.as_ref();
         let pipelines = pipelines(config, control);
         let traces = traces(&config.traces, instance);
         let metrics = config.server.metrics.then(|| {
@@ -60,26 +58,15 @@ impl Records {
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         observers.extend(metrics.clone().map(|metrics| metrics as Arc<dyn Observer>));
         observers.extend(pipelines.iter().map(|pipeline| pipeline.clone() as Arc<dyn Observer>));
-        let slow = config.logging.slow_query.map(SlowQueries::new);
-        observers.extend(slow.map(|slow| Arc::new(slow) as Arc<dyn Observer>));
         observers.extend(traces.clone().map(|traces| traces as Arc<dyn Observer>));
-        let observer: Option<Arc<dyn Observer>> = match observers.len() {
-            0 => None,
-            1 => observers.pop(),
-            _ => Some(Arc::new(Observers(observers))),
-        };
-        let RetentionConfig { inactive_after, purge_interval, .. } = config.retention;
-        let mut tasks = Vec::new();
-        for database in database.into_iter().chain(&control.auth) {
-            let settings = TidySettings::hourly(windows(&config.retention), inactive_after, purge_interval);
-            tasks.push(tokio::spawn(keep_tidy(database.clone(), settings)));
-        }
-        if let (Some(database), Some(every)) = (database, config.pool.monitor_interval) {
-            let registry = control.catalog.registry().clone();
-            let history = PostgresPoolHistory::new(database.clone(), instance.host.clone(), instance.id);
-            tasks.push(tokio::spawn(async move { keep_pool_history(&registry, &history, every).await }));
-        }
-        Self { pipelines, metrics, observer, traces, tasks }
+        let upkeep = Arc::new(Upkeep::new(control, instance));
+        upkeep.begin(config);
+        Self { pipelines, metrics, observers, upkeep, traces }
+    }
+
+    /// Tells everybody who hears of requests.
+    pub fn audience(&self) -> Audience {
+        Audience(self.observers.clone())
     }
 
     /// Writes what waits, at most for `within`; the rest is put on disk, for which
@@ -92,6 +79,23 @@ impl Records {
             }
         };
         tokio::join!(pipelines, traces);
+    }
+}
+
+/// Those who hear of requests, but for whom the configuration of the moment adds.
+#[derive(Clone)]
+pub struct Audience(Vec<Arc<dyn Observer>>);
+
+impl Audience {
+    /// All of them together, with the log of operations that take longer than `slow`; nothing where nobody listens.
+    pub fn with(&self, slow: Option<Duration>) -> Option<Arc<dyn Observer>> {
+        let mut observers = self.0.clone();
+        observers.extend(slow.map(|bound| Arc::new(SlowQueries::new(bound)) as Arc<dyn Observer>));
+        match observers.len() {
+            0 => None,
+            1 => observers.pop(),
+            _ => Some(Arc::new(Observers(observers))),
+        }
     }
 }
 
@@ -146,7 +150,7 @@ fn readings(
     traces: Option<Arc<Traces>>,
     control: &ControlPlane,
     caches: &Arc<Caches>,
-    direct: Option<Arc<dyn DirectTargets>>,
+    direct: Arc<DirectSlot>,
     shared: bool,
 ) -> Readings {
     let (authenticator, budgets) = (control.authenticator.clone(), control.budgets.clone());
@@ -170,7 +174,7 @@ fn readings(
         if let AccessState::Loaded(keys) = authenticator.state() {
             readings.push(reading("athena_api_keys", "API keys that are not archived.", keys.len() as u64));
         }
-        readings.extend(direct.iter().flat_map(|direct| hosts(&**direct)));
+        readings.extend(direct.targets().iter().flat_map(|direct| hosts(&**direct)));
         if shared {
             let help = "Whether the Redis that shares budgets answered last.";
             readings.push(reading("athena_budgets_shared", help, u64::from(budgets.are_shared())));

@@ -81,21 +81,10 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
     }
     let mut composed = compose::compose(&config);
     let settings = compose::http_settings(&config);
-    let reloader = Arc::new(Reloader::new(
-        options,
-        config.clone(),
-        composed.control.catalog.clone(),
-        tls.clone(),
-        level,
-    ));
-    let for_route = reloader.clone();
-    composed.services.reload = Some(Arc::new(move || {
-        let reloader = for_route.clone();
-        // A caller who leaves must not leave it half done.
-        let reloading = tokio::spawn(async move { reloader.reload().await });
-        Box::pin(async move { reloading.await.unwrap_or_else(|error| Err(error.to_string())) })
-    }));
+    let reloader = Reloader::new(options, composed.renewable(&config), tls.clone(), level);
+    composed.services.reload = Some(reloader.route());
     let app = athena_http::app(&settings, &composed.services);
+    reloader.renews(app.clone());
     app.starting();
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(%address, scheme, clients = config.clients.len(), version = settings.version, "athena is listening");
@@ -121,7 +110,7 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
             private.as_ref().map(|private| private.announcement(address, &config)),
         )),
     ];
-    athena_http::serve_all(faces, &settings, stop_asked()).await;
+    athena_http::serve_all(faces, stop_asked()).await;
     beside.iter().for_each(tokio::task::JoinHandle::abort);
     composed.stop(FLUSH).await;
     tracing::info!("athena has stopped");
@@ -139,9 +128,7 @@ async fn ready_when_known(
     announcement: Option<String>,
 ) {
     authenticator.known().await;
-    while !clients.is_read() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    clients.read().await;
     app.ready();
     if let Some(announcement) = announcement {
         // A server whose starter has gone serves on.

@@ -27,12 +27,16 @@ pub async fn load(store: &(impl KeyStore + ?Sized)) -> Result<Keys, PortError> {
     Ok(Keys::new(keys, policy))
 }
 
+/// A table of values by what they were read from.
+type Known<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// What keys have in common is read once and kept once: many thousands of keys have a handful of roles.
 #[derive(Default)]
 struct Alike {
-    rights: HashMap<Vec<String>, Arc<RightSet>>,
-    scopes: HashMap<ScopeTexts, Arc<Scope>>,
-    clients: HashSet<Arc<[Box<str>]>>,
+    rights: Known<Vec<String>, Arc<RightSet>>,
+    scopes: Known<ScopeTexts, Arc<Scope>>,
+    budgets: Known<String, Arc<Budget>>,
+    clients: HashSet<Arc<[Box<str>]>, foldhash::fast::RandomState>,
 }
 
 /// A scope as it is stored.
@@ -76,9 +80,20 @@ impl Alike {
         Ok(scope)
     }
 
+    fn budget(&mut self, fields: &KeyFields) -> Result<Option<Arc<Budget>>, RequestError> {
+        let Some(text) = &fields.budget else { return Ok(None) };
+        if let Some(known) = self.budgets.get(text) {
+            return Ok(Some(known.clone()));
+        }
+        let budget = budget(fields)?.map(Arc::new);
+        if let Some(budget) = &budget {
+            self.budgets.insert(text.clone(), budget.clone());
+        }
+        Ok(budget)
+    }
+
     fn clients(&mut self, fields: &KeyFields) -> Option<Arc<[Box<str>]>> {
-        let mut names: Vec<Box<str>> = bound_to(fields)?.into_iter().collect();
-        names.sort_unstable();
+        let names = bound_to(fields)?;
         if let Some(known) = self.clients.get(&*names) {
             return Some(known.clone());
         }
@@ -89,39 +104,41 @@ impl Alike {
 }
 
 fn one(loaded: LoadedKey, alike: &mut Alike) -> ApiKey {
-    let LoadedKey { mut record, secret, previous } = loaded;
-    let (scope, budget) = match (alike.scope(&mut record.fields), budget(&record.fields)) {
+    let LoadedKey { internal_id, id, public_id, mut fields, rights, secret, previous } = loaded;
+    let (scope, budget) = match (alike.scope(&mut fields), alike.budget(&fields)) {
         (Ok(scope), Ok(budget)) => (scope, budget),
         (Err(error), _) | (_, Err(error)) => {
-            tracing::warn!(public_id = %record.public_id, %error, "a stored API key cannot be read and permits nothing");
+            tracing::warn!(%public_id, %error, "a stored API key cannot be read and permits nothing");
             (Arc::new(Scope::nothing()), None)
         }
     };
     let secret_of = |stored: &StoredSecret| KeySecret::stored(&stored.salt, &stored.hash);
-    let until = record.previous_valid_until.map(system_time);
+    let previous = previous.and_then(|(stored, until)| Some((secret_of(&stored)?, system_time(until))));
     ApiKey {
-        id: record.internal_id,
-        external_id: record.id.into(),
-        public_id: record.public_id.into(),
-        name: record.fields.name.as_str().into(),
+        id: internal_id,
+        external_id: id.into(),
+        public_id: public_id.into(),
         secret: secret_of(&secret),
-        previous: previous.as_ref().and_then(secret_of).zip(until),
-        is_active: record.fields.is_active,
-        expires_at: record.fields.expires_at.map(system_time),
-        clients: alike.clients(&record.fields),
-        rights: alike.rights(record.rights),
+        previous: previous.map(Box::new),
+        is_active: fields.is_active,
+        expires_at: fields.expires_at.map(system_time),
+        clients: alike.clients(&fields),
+        rights: alike.rights(rights),
         scope,
         budget,
     }
 }
 
-/// Lower-case names of the clients that a key is bound to.
-pub fn bound_to(fields: &KeyFields) -> Option<HashSet<Box<str>>> {
+/// Lower-case names of the clients that a key is bound to, sorted, each once.
+pub fn bound_to(fields: &KeyFields) -> Option<Vec<Box<str>>> {
     if fields.client_name.is_none() && fields.clients.is_none() {
         return None;
     }
     let names = fields.client_name.iter().chain(fields.clients.iter().flatten());
-    Some(names.map(|name| name.trim().to_lowercase().into()).collect())
+    let mut names: Vec<Box<str>> = names.map(|name| name.trim().to_lowercase().into()).collect();
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
 }
 
 /// The scope that stored fields mean.
@@ -153,35 +170,21 @@ fn system_time(moment: OffsetDateTime) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::KeyRecord;
 
     fn loaded(id: i64, client: &str, tables: &[&str], rights: &[&str]) -> LoadedKey {
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let at = OffsetDateTime::UNIX_EPOCH;
         LoadedKey {
-            record: KeyRecord {
-                internal_id: id,
-                id: id.to_string(),
-                public_id: id.to_string(),
-                fields: KeyFields {
-                    name: "key".to_owned(),
-                    description: None,
-                    client_name: Some(client.to_owned()),
-                    clients: None,
-                    expires_at: None,
-                    is_active: true,
-                    operations: None,
-                    tables: Some(texts(tables)),
-                    columns: None,
-                    row_filters: None,
-                    budget: None,
-                },
-                rights: texts(rights),
-                last_used_at: None,
-                previous_valid_until: None,
-                created_at: at,
-                updated_at: at,
+            internal_id: id,
+            id: id.to_string(),
+            public_id: id.to_string(),
+            fields: KeyFields {
+                client_name: Some(client.to_owned()),
+                is_active: true,
+                tables: Some(texts(tables)),
+                budget: Some(r#"{"concurrent": 2}"#.to_owned()),
+                ..KeyFields::default()
             },
+            rights: texts(rights),
             secret: StoredSecret { salt: "salt".to_owned(), hash: "0".repeat(64) },
             previous: None,
         }
@@ -196,6 +199,7 @@ mod tests {
         let first = key(1, "Shop", &["users"], &["users.read"]);
         let second = key(2, " shop", &["users"], &["users.read"]);
         assert!(Arc::ptr_eq(&first.scope, &second.scope) && Arc::ptr_eq(&first.rights, &second.rights));
+        assert!(Arc::ptr_eq(first.budget.as_ref().expect("one"), second.budget.as_ref().expect("one")));
         assert!(Arc::ptr_eq(first.clients.as_ref().expect("bound"), second.clients.as_ref().expect("bound")));
         let other = key(3, "farm", &["orders"], &["users.write"]);
         assert!(other.scope.allows_table("public", "orders", "public"));

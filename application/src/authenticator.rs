@@ -1,19 +1,15 @@
 //! Credentials against keys and policy kept in memory: no round trip, no lock.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use athena_domain::access::{AccessState, Judgement, Keys, Presented, judge};
-use tokio::sync::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::access_loader;
 use crate::follow::follow;
 use crate::ports::{KeyStore, PortError, Versions};
-
-/// How often is looked whether the keys were read.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// Hears of every new set of keys.
 type Listener = Box<dyn Fn(&Arc<Keys>) + Send + Sync>;
@@ -24,6 +20,8 @@ pub struct Authenticator {
     store: Option<Arc<dyn KeyStore>>,
     /// Held while reading, so that an older reading never replaces a newer one.
     reading: Mutex<()>,
+    /// Whether keys and policy were read.
+    known: watch::Sender<bool>,
     /// Told of every new set of keys.
     listeners: Vec<Listener>,
 }
@@ -35,6 +33,7 @@ impl Default for Authenticator {
             state: ArcSwap::from_pointee(AccessState::NotConfigured),
             store: None,
             reading: Mutex::new(()),
+            known: watch::Sender::new(true),
             listeners: Vec::new(),
         }
     }
@@ -43,12 +42,13 @@ impl Default for Authenticator {
 impl Authenticator {
     /// An authenticator that knows nothing until its store is read, and refuses everybody until then.
     pub fn over(store: Arc<dyn KeyStore>) -> Self {
-        Self { state: ArcSwap::from_pointee(AccessState::Unavailable), store: Some(store), ..Self::default() }
+        Self { store: Some(store), ..Self::unavailable() }
     }
 
     /// An authenticator whose store is configured and cannot be reached at all: refuses everybody.
     pub fn unavailable() -> Self {
-        Self { state: ArcSwap::from_pointee(AccessState::Unavailable), ..Self::default() }
+        let (state, known) = (ArcSwap::from_pointee(AccessState::Unavailable), watch::Sender::new(false));
+        Self { state, known, ..Self::default() }
     }
 
     /// Tells `listener` of every new set of keys.
@@ -70,9 +70,8 @@ impl Authenticator {
 
     /// Waits until keys and policy were read; for ever where they cannot be.
     pub async fn known(&self) {
-        while matches!(**self.state.load(), AccessState::Unavailable) {
-            tokio::time::sleep(LOOK).await;
-        }
+        // The sender is this authenticator's own, so that it cannot be gone.
+        drop(self.known.subscribe().wait_for(|known| *known).await);
     }
 
     /// Reads keys and policy anew; what was read before stays in force when that fails.
@@ -86,6 +85,7 @@ impl Authenticator {
         // Listeners first: a new key's budget is known before the key is accepted.
         self.listeners.iter().for_each(|listener| listener(&keys));
         self.state.store(Arc::new(AccessState::Loaded(keys)));
+        self.known.send_replace(true);
         Ok(())
     }
 

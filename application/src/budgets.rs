@@ -130,7 +130,7 @@ impl Budgets {
     /// Takes over the budgets of these keys. What a key has used so far stays used, also when its budget changes.
     pub fn follow(&self, keys: &Keys) {
         let before = self.accounts.load();
-        let limited = keys.iter().filter_map(|key| Some((key.id, &key.public_id, key.budget?)));
+        let limited = keys.iter().filter_map(|key| Some((key.id, &key.public_id, **key.budget.as_ref()?)));
         let accounts = limited.map(|(id, key, budget)| match before.get(&id) {
             Some(account) if account.budget == budget => (id, account.clone()),
             Some(account) => {
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     fn key(id: KeyId, budget: Option<Budget>) -> ApiKey {
-        ApiKey { budget, ..ApiKey::new(id, id.to_string()) }
+        ApiKey { budget: budget.map(Arc::new), ..ApiKey::new(id, id.to_string()) }
     }
 
     fn keys(list: &[ApiKey]) -> Keys {

@@ -176,10 +176,14 @@ impl Catalog {
     }
 
     /// Takes other clients of the configuration for those of before; what the catalog cannot be told yet, it is told
-    /// with its next reading.
-    pub async fn reconfigure(&self, config: Vec<ConfigClient>) -> Reconfigured {
+    /// with its next reading. With `reopen` every database is opened anew, for a connector that opens them otherwise than
+    /// before; requests that are under way end on the connections they have.
+    pub async fn reconfigure(&self, config: Vec<ConfigClient>, reopen: bool) -> Reconfigured {
         let mut state = self.state.lock().await;
         let before = std::mem::replace(&mut state.config, config);
+        if reopen {
+            state.running.clear();
+        }
         let plan = self.plan(&state);
         self.apply(&mut state.running, &plan.clients);
         drop(state);

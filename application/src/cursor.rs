@@ -111,6 +111,7 @@ pub enum Unsealed {
 }
 
 /// Makes cursors and reads them.
+#[derive(Clone)]
 pub struct Cursors {
     secret: Prk,
     lifetime: Duration,
@@ -133,6 +134,12 @@ impl Cursors {
         let secret = secret.map_or_else(drawn, <[u8]>::to_vec);
         let secret = Salt::new(HKDF_SHA256, b"athena cursor").extract(&secret);
         Self { secret, lifetime, random }
+    }
+
+    /// Cursors under the same secret that can be gone on with for another while; those made before keep theirs.
+    #[must_use]
+    pub fn with_lifetime(&self, lifetime: Duration) -> Self {
+        Self { lifetime, ..self.clone() }
     }
 
     /// The cursor for what comes behind `position`.

@@ -10,6 +10,9 @@ use crate::ports::{PortError, Versions};
 /// Pause before a reading that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// How long the first reading waits for the versions: read before, everything would be read again once they are known.
+const HEAR: Duration = Duration::from_millis(500);
+
 /// Reads now and whenever `area` of the versions has changed, until nobody tells of changes any more; `what` is read,
 /// for the log.
 pub async fn follow<R: Future<Output = Result<(), PortError>>>(
@@ -19,6 +22,8 @@ pub async fn follow<R: Future<Output = Result<(), PortError>>>(
     read: impl Fn() -> R,
 ) {
     let mut failing = false;
+    // Whoever tells of them may be late or gone; what is read then is no worse.
+    drop(tokio::time::timeout(HEAR, versions.wait_for(|versions| versions.reachable)).await);
     loop {
         let seen = area(&versions.borrow_and_update());
         match read().await {

@@ -134,6 +134,8 @@ pub struct ClientRegistry {
     snapshot: ArcSwap<Clients>,
     /// Whether an administrator may have said something about the clients that nobody has read yet.
     is_unread: AtomicBool,
+    /// Told when they are read.
+    read: Notify,
     changed: Notify,
 }
 
@@ -161,11 +163,27 @@ impl ClientRegistry {
     /// Whether what an administrator has stopped is not known yet: then nobody is served.
     pub fn set_unread(&self, is_unread: bool) {
         self.is_unread.store(is_unread, Ordering::Release);
+        if !is_unread {
+            self.read.notify_waiters();
+        }
     }
 
     /// Whether clients are known.
     pub fn is_read(&self) -> bool {
         !self.is_unread.load(Ordering::Acquire)
+    }
+
+    /// Waits until clients are known.
+    pub async fn read(&self) {
+        loop {
+            let mut told = std::pin::pin!(self.read.notified());
+            // Before the look, so that nothing is missed between the two.
+            told.as_mut().enable();
+            if self.is_read() {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Finds a client that callers may use.

@@ -74,6 +74,13 @@ impl LoggingConfig {
         }
     }
 
+    /// Whether the log has the form of `other`; then has it.
+    pub(crate) fn hold_form(&mut self, other: &Self) -> bool {
+        let differs = (self.format, self.colour) != (other.format, other.colour);
+        (self.format, self.colour) = (other.format, other.colour);
+        differs
+    }
+
     /// The form of the log: as configured, else pretty for a terminal and JSON for anything else.
     pub fn format(&self, terminal: bool) -> LogFormat {
         self.format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json })

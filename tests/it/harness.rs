@@ -160,7 +160,7 @@ impl Gateway {
             let stopped = async {
                 drop(stopped.await);
             };
-            athena_http::serve(listener, app, &settings, stopped).await;
+            athena_http::serve(listener, app, stopped).await;
         });
         Self {
             base: format!("http://{address}"),

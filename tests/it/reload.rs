@@ -1,5 +1,7 @@
 //! The binary with two listeners, and a configuration that changes under it.
 
+mod live;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -30,13 +32,12 @@ const LOGGING: &str = "logging: {format: json}";
 
 const CATALOG: &str = "logging: {format: json}\ngateway: {logging_client: control}";
 
+/// Writes a configuration; `more` has sections beside the clients, or `api` itself.
 fn write(path: &Path, more: &str, clients: &[(&str, &str)]) {
     let clients: serde_json::Map<String, Value> =
         clients.iter().map(|(name, uri)| ((*name).to_owned(), json!(secretly(uri)))).collect();
-    let text = format!(
-        "api: {{host: 127.0.0.1, admin_port: 0}}\n{more}\npostgres_clients: {}\n",
-        Value::Object(clients)
-    );
+    let api = if more.contains("api:") { "" } else { "api: {host: 127.0.0.1, admin_port: 0}\n" };
+    let text = format!("{api}{more}\npostgres_clients: {}\n", Value::Object(clients));
     std::fs::write(path, text).unwrap();
 }
 
@@ -49,7 +50,9 @@ impl Server {
         let config = dir.join("config.yaml");
         write(&config, more, clients);
         let mut command = athena();
-        command.env("ATHENA_KEY_12", ADMIN_KEY).current_dir(&dir);
+        // In a file, so that it may change, too.
+        std::fs::write(dir.join(".env"), format!("ATHENA_KEY_12={ADMIN_KEY}\n")).unwrap();
+        command.env_remove("ATHENA_KEY_12").current_dir(&dir);
         command.args(["--api-only", "--port", "0", "--config"]).arg(&config);
         let process = Process::start(&mut command);
         let address = |said: &str| {
@@ -102,7 +105,9 @@ impl Server {
         let http = crate::harness::http().build().unwrap();
         let request = http.post(format!("{}/gateway/fetch", self.data)).header("X-Athena-Client", client);
         let answer = request.json(&json!({"table_name": "place"})).send().await.unwrap();
-        answer.json::<Value>().await.unwrap()["data"]["rows"][0]["name"].take()
+        let mut body = answer.json::<Value>().await.unwrap();
+        assert!(body["data"]["rows"].is_array(), "{body}");
+        body["data"]["rows"][0]["name"].take()
     }
 
     fn configure(&self, more: &str, clients: &[(&str, &str)]) {
@@ -158,16 +163,16 @@ async fn two_listeners_and_a_file_that_changes() {
     let (code, body) = reload().await;
     assert_eq!(
         (code, &body["data"]),
-        (200, &json!({"applied": ["postgres_clients"], "overruled": [], "restart_needed": ["limits"]}))
+        (200, &json!({"applied": ["limits", "postgres_clients"], "overruled": [], "restart_needed": []}))
     );
     assert_eq!((fetch(data, "first").await, fetch(data, "second").await), (200, 400));
 
-    let more = "logging: {format: json, level: warn, slow_query_ms: 7}\nretention: {auth_log_days: 7}";
-    for applied in [json!(["logging.level"]), json!([])] {
+    let more = "logging: {format: json, level: warn, slow_query_ms: 7, batch_entries: 7}\nretention: {auth_log_days: 7}";
+    for applied in [json!(["limits", "retention", "logging.level", "logging.slow_query_ms"]), json!([])] {
         server.configure(more, &[("first", &uri)]);
         let (_, body) = reload().await;
         let expected =
-            json!({"applied": applied, "overruled": [], "restart_needed": ["logging", "retention"]});
+            json!({"applied": applied, "overruled": [], "restart_needed": ["logging.batch_entries"]});
         assert_eq!(body["data"], expected, "what needs a restart stays compared with what runs");
     }
 

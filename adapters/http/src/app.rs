@@ -5,6 +5,7 @@ mod face;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use athena_application::ports::Observer;
 use futures_util::FutureExt;
 use percent_encoding::percent_decode_str;
@@ -13,16 +14,16 @@ use poem::http::{HeaderValue, header};
 use poem::{Endpoint, IntoEndpoint, Request, Response};
 
 use crate::api::{Apis, Documents, Probe, routes};
-use crate::client_address::{AddressBlock, ClientAddress};
+use crate::client_address::ClientAddress;
 use crate::error;
 use crate::headers::REQUEST_ID;
 use crate::headers::request_id::RequestId;
 use crate::headers::trace_parent::TraceParent;
-use crate::hosts::AllowedHost;
 use crate::middleware::access_log::Line;
 use crate::middleware::compression::{Coding, compress};
 use crate::middleware::cors::{Cors, Verdict, is_preflight};
 use crate::security::AdminKey;
+use crate::server::ConnectionSettings;
 use crate::services::Services;
 use crate::settings::HttpSettings;
 use crate::sighting::{RouteNames, Sighting};
@@ -38,41 +39,73 @@ pub(crate) const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The application as an endpoint; clones share everything.
 #[derive(Clone)]
 pub struct App {
-    routes: Arc<BoxEndpoint<'static>>,
-    cors: Arc<Cors>,
-    trusted_proxies: Arc<[AddressBlock]>,
-    allowed_hosts: Arc<[AllowedHost]>,
+    shared: Arc<Shared>,
+    face: Face,
+}
+
+/// What every clone has.
+struct Shared {
+    current: ArcSwap<Current>,
+    probe: Probe,
+}
+
+/// The application as it is at one moment: a request is answered by the one that it has met.
+struct Current {
+    settings: HttpSettings,
+    routes: BoxEndpoint<'static>,
+    cors: Cors,
     admin_key: AdminKey,
     observer: Option<Arc<dyn Observer>>,
-    names: Arc<RouteNames>,
-    probe: Probe,
-    face: Face,
+    names: RouteNames,
+}
+
+impl Current {
+    fn new(settings: &HttpSettings, services: &Services, probe: Probe) -> Self {
+        let documents = Documents {
+            version: settings.version,
+            docs_url: settings.docs_url.clone(),
+            wss_specification: settings.wss_specification,
+            routes: routes::<Apis>(),
+        };
+        let listed = documents.routes.iter().filter_map(|route| route["path"].as_str());
+        let names = RouteNames::new(listed);
+        Self {
+            settings: settings.clone(),
+            routes: spec::service(services, settings, probe, documents).into_endpoint(),
+            cors: Cors::new(&settings.cors),
+            admin_key: services.admin_key.clone(),
+            observer: services.observer.clone(),
+            names,
+        }
+    }
 }
 
 impl App {
     /// Builds every route over `services`.
     pub fn new(settings: &HttpSettings, services: &Services) -> Self {
         let probe = Probe::default();
-        let documents = Documents {
-            version: settings.version,
-            docs_url: settings.docs_url.clone(),
-            specification: spec::specification().into(),
-            wss_specification: settings.wss_specification,
-            routes: routes::<Apis>(),
-        };
-        let listed = documents.routes.iter().filter_map(|route| route["path"].as_str());
-        let names = Arc::new(RouteNames::new(listed));
-        let service = spec::service(services, settings, probe.clone(), documents);
-        Self {
-            routes: Arc::new(service.into_endpoint()),
-            cors: Arc::new(Cors::new(&settings.cors)),
-            trusted_proxies: settings.trusted_proxies.as_slice().into(),
-            allowed_hosts: settings.allowed_hosts.as_slice().into(),
-            admin_key: services.admin_key.clone(),
-            observer: services.observer.clone(),
-            names,
-            probe,
-            face: Face::Both,
+        let current = ArcSwap::from_pointee(Current::new(settings, services, probe.clone()));
+        Self { shared: Arc::new(Shared { current, probe }), face: Face::Both }
+    }
+
+    /// From now on requests are answered by these settings and over these services, on every clone; those that are under
+    /// way end as they have begun.
+    pub fn renew(&self, settings: &HttpSettings, services: &Services) {
+        let renewed = Current::new(settings, services, self.shared.probe.clone());
+        self.shared.current.store(Arc::new(renewed));
+    }
+
+    /// The settings of now, for whoever serves connections.
+    pub(crate) fn connections(&self) -> ConnectionSettings {
+        let current = self.shared.current.load();
+        let settings = &current.settings;
+        ConnectionSettings {
+            keep_alive: settings.keep_alive,
+            disconnect_timeout: settings.client_disconnect_timeout,
+            tcp_keep_alive: settings.tcp_keep_alive,
+            most: settings.max_connections,
+            drain_delay: settings.drain_delay,
+            shutdown_timeout: settings.shutdown_timeout,
         }
     }
 
@@ -84,25 +117,32 @@ impl App {
 
     /// `/readyz` says 503 until [`App::ready`]; to be called before the first request.
     pub fn starting(&self) {
-        self.probe.starting();
+        self.shared.probe.starting();
     }
 
     /// From now on `/readyz` says that requests are taken, unless the server is going already.
     pub fn ready(&self) {
-        self.probe.ready();
+        self.shared.probe.ready();
     }
 
     /// From now on `/readyz` says that the server is going.
     pub fn drain(&self) {
-        self.probe.drain();
+        self.shared.probe.drain();
     }
 
     /// Answers a request; every failure is an answer too.
-    pub async fn answer(&self, mut request: Request) -> Response {
+    pub async fn answer(&self, request: Request) -> Response {
+        let current = self.shared.current.load_full();
+        current.answer(request, self.face).await
+    }
+}
+
+impl Current {
+    async fn answer(&self, mut request: Request, face: Face) -> Response {
         let id = RequestId::read(request.headers());
-        let address = ClientAddress::resolve(&request, &self.trusted_proxies);
+        let address = ClientAddress::resolve(&request, &self.settings.trusted_proxies);
         let trace = TraceParent::read(request.headers());
-        let refusal = self.refusal(&request, &address, &id);
+        let refusal = self.refusal(&request, &address, &id, face);
         let extensions = request.extensions_mut();
         extensions.insert(id.clone());
         extensions.insert(address);
@@ -110,8 +150,8 @@ impl App {
             extensions.insert(trace);
         }
         // Absent on a shared listener, so that a route which forgets to ask is no more open there.
-        if self.face == Face::Admin {
-            extensions.insert(self.face);
+        if face == Face::Admin {
+            extensions.insert(face);
         }
         if !request.uri().path().starts_with("/gateway/") {
             request.extensions_mut().insert(self.admin_key.clone());
@@ -124,7 +164,7 @@ impl App {
             (Some(refusal), ..) => refusal,
             (None, true, Verdict::Refused) => error::origin_refused(id.as_str()),
             (None, true, Verdict::Allowed(_)) => Cors::preflight(&request),
-            (None, true, Verdict::Silent) | (None, false, _) => self.route(request, &id).await,
+            (None, true, Verdict::Silent) | (None, false, _) => self.route(request, &id, face).await,
         };
         let mut response = compress(coding, response).await;
         self.cors.decorate(verdict, &mut response);
@@ -142,7 +182,13 @@ impl App {
     }
 
     /// Refuses what no route is to see: a head without bound, several hosts or one that is not ours, a path that is no text.
-    fn refusal(&self, request: &Request, address: &ClientAddress, id: &RequestId) -> Option<Response> {
+    fn refusal(
+        &self,
+        request: &Request,
+        address: &ClientAddress,
+        id: &RequestId,
+        face: Face,
+    ) -> Option<Response> {
         let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if headers.sum::<usize>() + target > MAX_HEAD_BYTES {
@@ -153,16 +199,17 @@ impl App {
         }
         // A call of this process comes from no address, and a probe asks whoever answers.
         let path = request.uri().path();
-        let asked = address.ip.is_some() && !(is_probe(path) && self.face != Face::Admin);
-        let is_ours = |host: &str| self.allowed_hosts.iter().any(|allowed| allowed.is(host));
-        if asked && !self.allowed_hosts.is_empty() && !address.host().is_some_and(is_ours) {
+        let asked = address.ip.is_some() && !(is_probe(path) && face != Face::Admin);
+        let hosts = &self.settings.allowed_hosts;
+        let is_ours = |host: &str| hosts.iter().any(|allowed| allowed.is(host));
+        if asked && !hosts.is_empty() && !address.host().is_some_and(is_ours) {
             return Some(error::host_not_allowed(id.as_str()));
         }
         percent_decode_str(path).decode_utf8().is_err().then(|| error::path_is_no_text(id.as_str()))
     }
 
-    async fn route(&self, request: Request, id: &RequestId) -> Response {
-        if !self.face.serves(request.uri().path()) {
+    async fn route(&self, request: Request, id: &RequestId, face: Face) -> Response {
+        if !face.serves(request.uri().path()) {
             return error::not_found(id.as_str());
         }
         // Nothing of a request outlives its panic, so no state can be left broken.

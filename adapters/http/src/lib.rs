@@ -43,34 +43,26 @@ pub fn app(settings: &HttpSettings, services: &Services) -> App {
 
 /// Serves `app` on `listener`, in clear, until `shutdown` is done and the running requests are, or their time
 /// is up.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    app: App,
-    settings: &HttpSettings,
-    shutdown: impl Future<Output = ()>,
-) {
-    serve_all(vec![(Listener::new(listener), app)], settings, shutdown).await;
+pub async fn serve(listener: tokio::net::TcpListener, app: App, shutdown: impl Future<Output = ()>) {
+    serve_all(vec![(Listener::new(listener), app)], shutdown).await;
 }
 
 /// Serves every face on its listener. Once `shutdown` is done `/readyz` says 503 on all of them at once; after
 /// `drain_delay` none accepts any more, and all wait for their running requests together.
-pub async fn serve_all(
-    faces: Vec<(Listener, App)>,
-    settings: &HttpSettings,
-    shutdown: impl Future<Output = ()>,
-) {
+pub async fn serve_all(faces: Vec<(Listener, App)>, shutdown: impl Future<Output = ()>) {
     let apps: Vec<App> = faces.iter().map(|(_, app)| app.clone()).collect();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let stopping = async {
         shutdown.await;
         apps.iter().for_each(App::drain);
-        tokio::time::sleep(settings.drain_delay).await;
+        let delays = apps.iter().map(|app| app.connections().drain_delay);
+        tokio::time::sleep(delays.max().unwrap_or_default()).await;
         stop.send_replace(true);
     };
     let serving = faces.into_iter().map(|(listener, app)| {
         let mut stopped = stopped.clone();
         let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };
-        server::run(listener, app, settings, stopped)
+        server::run(listener, app, stopped)
     });
     futures_util::future::join(stopping, futures_util::future::join_all(serving)).await;
 }

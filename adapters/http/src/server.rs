@@ -20,13 +20,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
-use poem::{Addr, Endpoint, Request, Response};
+use poem::{Addr, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use crate::app::MAX_HEAD_BYTES;
-use crate::settings::HttpSettings;
+use crate::app::{App, MAX_HEAD_BYTES};
 use crate::sighting;
 use crate::tls::Tls;
 use patience::Patience;
@@ -76,21 +75,31 @@ impl Listener {
     }
 }
 
-/// Serves `endpoint` until `shutdown` is done; then waits for running requests, at most
-/// `shutdown_timeout`, and drops the rest, for which [`CUT_OFF`] is left.
-pub async fn run<E>(
-    listener: Listener,
-    endpoint: E,
-    settings: &HttpSettings,
-    shutdown: impl Future<Output = ()>,
-) where
-    E: Endpoint<Output = Response> + 'static,
-{
+/// How connections are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnectionSettings {
+    /// Time without a request.
+    pub keep_alive: Duration,
+    /// Time that an answer may be left unread.
+    pub disconnect_timeout: Duration,
+    /// Time until the kernel probes a silent peer.
+    pub tcp_keep_alive: Duration,
+    /// Connections at once.
+    pub most: usize,
+    /// Time between the wish to stop and the end of accepting.
+    pub drain_delay: Duration,
+    /// Time that running requests have after that.
+    pub shutdown_timeout: Duration,
+}
+
+/// Serves `app` until `shutdown` is done; then waits for running requests, at most `shutdown_timeout`, and drops the
+/// rest, for which [`CUT_OFF`] is left. Every connection is kept by the settings that it meets.
+pub(crate) async fn run(listener: Listener, app: App, shutdown: impl Future<Output = ()>) {
     let Listener { socket: listener, tls, most } = listener;
     // A certificate that is renewed must not need a restart.
     let watching = tls.clone().map(|tls| tokio::spawn(tls.watch()));
-    let endpoint = Arc::new(endpoint);
-    let most = most.unwrap_or(settings.max_connections);
+    let endpoint = Arc::new(app.clone());
+    let most = most.unwrap_or(app.connections().most);
     let most = most.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let places = Arc::new(Semaphore::new(most));
     let (phase, phases) = watch::channel(Phase::Serving);
@@ -107,6 +116,7 @@ pub async fn run<E>(
         };
         match accepted {
             Ok((stream, remote)) => {
+                let settings = app.connections();
                 prepare(&stream, settings.tcp_keep_alive);
                 let connection = Connection {
                     endpoint: endpoint.clone(),
@@ -115,7 +125,7 @@ pub async fn run<E>(
                     keep_alive: settings.keep_alive,
                     phases: phases.clone(),
                 };
-                let stream = Patience::new(stream, settings.client_disconnect_timeout);
+                let stream = Patience::new(stream, settings.disconnect_timeout);
                 let tls = tls.clone();
                 tokio::spawn(async move {
                     match tls {
@@ -140,7 +150,7 @@ pub async fn run<E>(
     phase.send_replace(Phase::Ending);
     // Every connection holds one place, so all places are free when all connections are gone.
     let all_gone = || places.acquire_many(u32::try_from(most).unwrap_or(u32::MAX));
-    if tokio::time::timeout(settings.shutdown_timeout, all_gone()).await.is_err() {
+    if tokio::time::timeout(app.connections().shutdown_timeout, all_gone()).await.is_err() {
         tracing::warn!(open = most - places.available_permits(), "requests still run; dropping them");
         phase.send_replace(Phase::Over);
         drop(tokio::time::timeout(CUT_OFF, all_gone()).await);
@@ -166,15 +176,15 @@ fn prepare(stream: &TcpStream, keep_alive: Duration) {
     }
 }
 
-struct Connection<E> {
-    endpoint: Arc<E>,
+struct Connection {
+    endpoint: Arc<App>,
     local: Option<SocketAddr>,
     remote: SocketAddr,
     keep_alive: Duration,
     phases: watch::Receiver<Phase>,
 }
 
-impl<E: Endpoint<Output = Response> + 'static> Connection<E> {
+impl Connection {
     /// Shakes hands, unless the server ends before that is done, and serves.
     async fn serve_securely(mut self, stream: Patience<TcpStream>, tls: &Tls) {
         let shaken = tokio::select! {
@@ -202,7 +212,7 @@ impl<E: Endpoint<Output = Response> + 'static> Connection<E> {
                 let endpoint = endpoint.clone();
                 let request: Request = (request, local.clone(), remote.clone(), scheme.clone()).into();
                 async move {
-                    let response = endpoint.get_response(request).await;
+                    let response = endpoint.answer(request).await;
                     Ok::<hyper::Response<BoxBody<bytes::Bytes, io::Error>>, Infallible>(sighting::release(
                         response,
                     ))

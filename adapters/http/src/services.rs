@@ -21,8 +21,8 @@ pub struct Reloaded {
     pub applied: Vec<&'static str>,
     /// Clients that have changed, but for whom the catalog has the last word.
     pub overruled: Vec<Overruled>,
-    /// What has changed and needs a restart.
-    pub restart_needed: Vec<&'static str>,
+    /// Keys that have changed and need a restart.
+    pub restart_needed: Vec<String>,
 }
 
 /// Reads the configuration again; an error says what is wrong with it, and that nothing has changed.

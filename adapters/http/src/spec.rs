@@ -1,8 +1,9 @@
 //! The specification, made from the code; nothing is started for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use athena_application::Gateway;
+use bytes::Bytes;
 use poem_openapi::OpenApiService;
 
 use crate::api::{
@@ -70,6 +71,12 @@ fn described() -> OpenApiService<Apis, ()> {
 /// The OpenAPI specification as YAML.
 pub fn specification() -> String {
     described().spec_yaml()
+}
+
+/// The same, made when it is first asked for: it costs more than everything else of a start.
+pub(crate) fn specification_bytes() -> Bytes {
+    static MADE: LazyLock<Bytes> = LazyLock::new(|| specification().into());
+    MADE.clone()
 }
 
 /// The interactive reference: one page that loads nothing from elsewhere.

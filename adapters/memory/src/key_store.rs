@@ -115,10 +115,17 @@ fn stored((salt, hash): &(String, String)) -> StoredSecret {
 impl KeyStore for MemoryKeyStore {
     async fn load(&self, take: &mut (dyn FnMut(LoadedKey) + Send)) -> Result<Vec<PolicyRecord>, PortError> {
         let state = self.state()?;
-        let keys = state.alive().map(|key| LoadedKey {
-            record: state.told(&key.record),
-            secret: stored(&key.secret),
-            previous: key.previous.as_ref().map(stored),
+        let keys = state.alive().map(|key| {
+            let KeyRecord { internal_id, id, public_id, fields, rights, .. } = state.told(&key.record);
+            LoadedKey {
+                internal_id,
+                id,
+                public_id,
+                fields: KeyFields { name: String::new(), description: None, ..fields },
+                rights,
+                secret: stored(&key.secret),
+                previous: key.previous.as_ref().map(stored).zip(key.record.previous_valid_until),
+            }
         });
         keys.for_each(take);
         Ok(state.policy.clone())

@@ -92,15 +92,23 @@ pub struct StoredSecret {
     pub hash: String,
 }
 
-/// A key with its secrets: what verification needs.
+/// A key with its secrets, as it is judged by.
 #[derive(Clone)]
 pub struct LoadedKey {
-    /// The key.
-    pub record: KeyRecord,
+    /// Number in the store (`api_keys.id`).
+    pub internal_id: i64,
+    /// The id of the admin routes (`api_keys.api_keys_id`), a UUID as text.
+    pub id: String,
+    /// The id that callers present.
+    pub public_id: String,
+    /// What an operator may say about it; its name and description decide nothing and are left empty.
+    pub fields: KeyFields,
+    /// Names of its rights, in any order that is the same for the same rights.
+    pub rights: Vec<String>,
     /// Its secret.
     pub secret: StoredSecret,
-    /// The secret before, with `record.previous_valid_until`.
-    pub previous: Option<StoredSecret>,
+    /// The secret before the last rotation, and until when it is taken.
+    pub previous: Option<(StoredSecret, OffsetDateTime)>,
 }
 
 /// Everything that decides about requests, read at one moment.

@@ -222,11 +222,8 @@ impl ManageKeys {
         let usable = readable && record.fields.is_active && !expired;
         let operations =
             all.into_iter().filter(|op| usable && named(*op) && scope.allows(*op)).map(KeyOperation::as_str);
-        let clients = access_loader::bound_to(&record.fields).map(|names| {
-            let mut names: Vec<String> = names.into_iter().map(String::from).collect();
-            names.sort_unstable();
-            names
-        });
+        let clients = access_loader::bound_to(&record.fields);
+        let clients = clients.map(|names| names.into_iter().map(String::from).collect());
         let exceptions = self.policy.clients().await?.into_iter();
         let exceptions = exceptions.filter_map(|record| Some((record.client_name?, record.mode))).collect();
         let enforced = (self.policy.global().await?.mode, exceptions);

@@ -85,9 +85,10 @@ impl KeySecret {
     /// A secret as it is stored; a hash that is not 64 hex characters fits no secret.
     pub fn stored(salt: &str, hash: &str) -> Option<Self> {
         let mut bytes = [0; 32];
-        (hash.len() == 64).then_some(())?;
-        for (byte, pair) in bytes.iter_mut().zip(hash.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        let (pairs, rest) = hash.as_bytes().as_chunks::<2>();
+        (pairs.len() == bytes.len() && rest.is_empty()).then_some(())?;
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
         }
         Some(Self { salted: Box::new(salted(salt)), hash: bytes })
     }
@@ -106,6 +107,16 @@ impl KeySecret {
 impl fmt::Debug for KeySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+/// The value of a hexadecimal digit.
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! API keys as they are asked on every request: verified secrets, rights and scope, read once.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,7 +16,8 @@ use super::scope::Scope;
 /// Number of a key in the store's own table.
 pub type KeyId = i64;
 
-/// An API key that is not archived.
+/// An API key that is not archived. Many thousands stand in memory, so what most of them have not, or have in common,
+/// stands behind a pointer.
 #[derive(Clone)]
 pub struct ApiKey {
     /// Number in the store.
@@ -23,12 +26,10 @@ pub struct ApiKey {
     pub external_id: Box<str>,
     /// The id that callers present.
     pub public_id: Box<str>,
-    /// Name for people.
-    pub name: Box<str>,
     /// The secret; none when what is stored cannot be one.
     pub secret: Option<KeySecret>,
     /// The secret before the last rotation, and until when it is taken.
-    pub previous: Option<(KeySecret, SystemTime)>,
+    pub previous: Option<Box<(KeySecret, SystemTime)>>,
     /// Whether it may be used.
     pub is_active: bool,
     /// From when on it may not be used.
@@ -39,8 +40,8 @@ pub struct ApiKey {
     pub rights: Arc<RightSet>,
     /// What it is limited to; keys that are limited alike may share it.
     pub scope: Arc<Scope>,
-    /// How much it may do.
-    pub budget: Option<Budget>,
+    /// How much it may do; keys that may do as much may share it.
+    pub budget: Option<Arc<Budget>>,
 }
 
 impl ApiKey {
@@ -50,7 +51,6 @@ impl ApiKey {
             id,
             external_id: Box::default(),
             public_id: public_id.into(),
-            name: Box::default(),
             secret: None,
             previous: None,
             is_active: true,
@@ -65,7 +65,7 @@ impl ApiKey {
     /// Whether the credential is this key's, now. The time it takes depends neither on the answer nor on whether
     /// the key was rotated.
     pub fn fits(&self, credential: Credential<'_>, now: SystemTime) -> bool {
-        let previous = self.previous.as_ref();
+        let previous = self.previous.as_deref();
         let secrets = [self.secret.as_ref(), previous.map(|(secret, _)| secret)];
         let [is_current, is_previous] = credential.fits(secrets);
         let overlaps = previous.is_some_and(|(_, until)| now < *until);
@@ -97,28 +97,55 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+/// A key that is found by the id that callers present.
+#[derive(Debug)]
+struct ByPublicId(Arc<ApiKey>);
+
+impl Borrow<str> for ByPublicId {
+    fn borrow(&self) -> &str {
+        &self.0.public_id
+    }
+}
+
+impl Hash for ByPublicId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.public_id.hash(state);
+    }
+}
+
+impl PartialEq for ByPublicId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.public_id == other.0.public_id
+    }
+}
+
+impl Eq for ByPublicId {}
+
 /// Every key and the policy, at one moment.
 #[derive(Debug, Default)]
 pub struct Keys {
-    by_public_id: HashMap<Box<str>, Arc<ApiKey>, foldhash::fast::RandomState>,
+    by_public_id: HashSet<ByPublicId, foldhash::fast::RandomState>,
     /// Whether keys are demanded.
     pub policy: Policy,
 }
 
 impl Keys {
-    /// The keys that are not archived, and the policy.
+    /// The keys that are not archived, and the policy; of two keys with one public id, which no store has, the first
+    /// counts.
     pub fn new(keys: impl IntoIterator<Item = Arc<ApiKey>>, policy: Policy) -> Self {
-        Self { by_public_id: keys.into_iter().map(|key| (key.public_id.clone(), key)).collect(), policy }
+        let mut by_public_id: HashSet<_, _> = keys.into_iter().map(ByPublicId).collect();
+        by_public_id.shrink_to_fit();
+        Self { by_public_id, policy }
     }
 
     /// Finds a key by the id that callers present.
     pub fn find(&self, public_id: &str) -> Option<&Arc<ApiKey>> {
-        self.by_public_id.get(public_id)
+        self.by_public_id.get(public_id).map(|ByPublicId(key)| key)
     }
 
     /// Every key, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
-        self.by_public_id.values()
+        self.by_public_id.iter().map(|ByPublicId(key)| key)
     }
 
     /// Number of keys.

@@ -1,6 +1,7 @@
 //! What the sections hold once read.
 
 use super::*;
+use crate::reload::difference;
 
 #[test]
 fn lists_and_maps_mean_the_same() {
@@ -35,9 +36,9 @@ fn scalars_of_any_kind_are_texts() {
     assert_eq!((config.server.port, config.cors.allow_any_origin), (5000, true));
 }
 
-#[test]
-fn the_environment_overrides_every_key() {
-    let other = |key: &Key| match key.default {
+/// A value that is not the default.
+fn other(key: &Key) -> &'static str {
+    match key.default {
         "false" => "true",
         "true" => "false",
         "refuse" => "ignore",
@@ -67,7 +68,11 @@ fn the_environment_overrides_every_key() {
             "uri_variables" => "DB_PASSWORD",
             _ => "9",
         },
-    };
+    }
+}
+
+#[test]
+fn the_environment_overrides_every_key() {
     let uri = ("ATHENA_POSTGRES_CLIENTS__SHOP", "postgres://h/shop");
     let bare = quiet("", &[uri]);
     // Those that only go together have tests of their own.
@@ -83,6 +88,30 @@ fn the_environment_overrides_every_key() {
             assert_eq!(empty, bare, "{variable}");
         }
     }
+}
+
+#[test]
+fn a_running_gateway_follows_every_key_or_names_it() {
+    let uri = ("ATHENA_POSTGRES_CLIENTS__SHOP", "postgres://h/shop");
+    let bare = quiet("", &[uri]);
+    let mut followed = 0;
+    for key in KEYS.iter().filter(|key| key.effective && key.name != "supabase_allow_insecure") {
+        let text = match key.name {
+            name if name.starts_with("tls_") => "api: {tls_cert: a.pem, tls_key: b.pem}\n".to_owned(),
+            name => format!("{}:\n  {name}: {}\n", key.section, other(key)),
+        };
+        let mut config = quiet(&text, &[uri]);
+        let held = difference::hold(&mut config, &bare);
+        let changed = difference::changed(&config, &bare);
+        assert_ne!(held.is_empty(), changed.is_empty(), "{}: {held:?} {changed:?}", key.path());
+        assert_eq!(config == bare, changed.is_empty(), "{}", key.path());
+        let names_it = |held: &String| {
+            key.path().starts_with(&**held) || key.name.starts_with("tls_") || key.name == "logging_client"
+        };
+        assert!(held.iter().all(names_it), "{}: {held:?}", key.path());
+        followed += changed.len();
+    }
+    assert!(followed > 30, "{followed}");
 }
 
 #[test]

@@ -16,8 +16,6 @@ pub struct Documents {
     pub version: &'static str,
     /// Target of `/docs`.
     pub docs_url: String,
-    /// `/openapi.yaml`.
-    pub specification: Bytes,
     /// `/openapi-wss.yaml`.
     pub wss_specification: &'static str,
     /// Every route: `{path, methods, summary}`.

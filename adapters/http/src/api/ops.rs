@@ -18,6 +18,7 @@ use super::answer::{Answer, Described};
 use super::docs;
 use super::documents::{self, Documents, Html, Redirect, Text, Yaml};
 use crate::error::{json_response, whole_seconds};
+use crate::spec;
 
 /// What a client over CQL is by the name that its backend gives it.
 const CQL: &str = "cassandra";
@@ -178,7 +179,7 @@ impl OpsApi {
     /// This specification as a page to read and try; it loads nothing from elsewhere.
     #[oai(path = "/reference", method = "get", operation_id = "reference")]
     async fn reference(&self) -> Html {
-        let page = self.reference.get_or_init(|| crate::spec::reference().into());
+        let page = self.reference.get_or_init(|| spec::reference().into());
         Html::new(StatusCode::OK, "text/html; charset=utf-8", page.clone())
     }
 
@@ -187,7 +188,7 @@ impl OpsApi {
     /// This specification, made from the code that serves it.
     #[oai(path = "/openapi.yaml", method = "get", operation_id = "openapi")]
     async fn openapi(&self) -> Yaml {
-        Yaml::new(StatusCode::OK, "application/yaml; charset=utf-8", self.documents.specification.clone())
+        Yaml::new(StatusCode::OK, "application/yaml; charset=utf-8", spec::specification_bytes())
     }
 
     /// WebSocket specification

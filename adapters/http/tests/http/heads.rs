@@ -33,7 +33,7 @@ async fn start(allowed: &[&str]) -> Running {
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let addresses = (data.local_addr().unwrap(), admin.local_addr().unwrap());
     let faces = vec![(Listener::new(data), app.clone()), (Listener::new(admin), app.with_face(Face::Admin))];
-    let task = tokio::spawn(async move { serve_all(faces, &settings, std::future::pending()).await });
+    let task = tokio::spawn(async move { serve_all(faces, std::future::pending()).await });
     Running { data: addresses.0, admin: addresses.1, task, _app: app }
 }
 

@@ -33,7 +33,7 @@ async fn start(settings: HttpSettings) -> Running {
     ];
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
-        serve_all(faces, &settings, async move { drop(stopped.await) }).await;
+        serve_all(faces, async move { drop(stopped.await) }).await;
     });
     Running { app, data: addresses.0, admin: addresses.1, dropped, stop, task }
 }

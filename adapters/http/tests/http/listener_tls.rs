@@ -82,7 +82,7 @@ async fn start(files: &Files, settings: HttpSettings) -> Running {
     let listener = Listener::new(socket).with_tls(Some(tls.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
-        serve_all(vec![(listener, app)], &settings, async move { drop(stopped.await) }).await;
+        serve_all(vec![(listener, app)], async move { drop(stopped.await) }).await;
     });
     Running { address, tls, stop, task }
 }

@@ -27,7 +27,7 @@ async fn start(settings: HttpSettings) -> Running {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
-        serve(listener, app, &settings, async move { drop(stopped.await) }).await;
+        serve(listener, app, async move { drop(stopped.await) }).await;
     });
     Running { address, dropped, stop, task }
 }

@@ -11,7 +11,9 @@ use athena_domain::access::NewCredential;
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{Connection as _, Postgres, Row as _};
+use sqlx::types::Uuid;
+use sqlx::types::time::OffsetDateTime;
+use sqlx::{Connection as _, Decode, Postgres, Row as _};
 
 use self::statement::Refused;
 use super::ControlDatabase;
@@ -72,18 +74,61 @@ fn record(row: &PgRow) -> Result<KeyRecord, sqlx::Error> {
     })
 }
 
-fn loaded(row: &PgRow) -> Result<LoadedKey, sqlx::Error> {
-    let previous: (Option<String>, Option<String>) =
-        (row.try_get("previous_key_salt")?, row.try_get("previous_key_hash")?);
-    Ok(LoadedKey {
-        record: record(row)?,
-        secret: StoredSecret { salt: row.try_get("key_salt")?, hash: row.try_get("key_hash")? },
-        previous: match previous {
-            (Some(salt), Some(hash)) => Some(StoredSecret { salt, hash }),
-            _ => None,
-        },
-    })
+/// Takes the columns of a row one after the other. They are not compared with the types that are asked for, nor looked up
+/// by their names: the statement fixes both, and there may be many thousands of rows.
+struct InOrder<'r> {
+    row: &'r PgRow,
+    next: usize,
 }
+
+impl<'r> InOrder<'r> {
+    fn take<T: Decode<'r, Postgres>>(&mut self) -> Result<T, sqlx::Error> {
+        let value = self.row.try_get_unchecked(self.next);
+        self.next += 1;
+        value
+    }
+}
+
+/// Reads a row of [`LOAD`].
+fn loaded(row: &PgRow) -> Result<LoadedKey, sqlx::Error> {
+    let mut columns = InOrder { row, next: 0 };
+    let (internal_id, id, public_id) =
+        (columns.take()?, columns.take::<Uuid>()?.to_string(), columns.take()?);
+    let fields = KeyFields {
+        client_name: columns.take()?,
+        clients: columns.take()?,
+        expires_at: columns.take()?,
+        is_active: columns.take()?,
+        operations: columns.take()?,
+        tables: columns.take()?,
+        columns: columns.take()?,
+        row_filters: columns.take()?,
+        budget: columns.take()?,
+        ..KeyFields::default()
+    };
+    let mut rights: Vec<String> = columns.take::<Option<_>>()?.unwrap_or_default();
+    // By their bytes, which is done sooner here than by a sort of the database for every key.
+    rights.sort_unstable();
+    let secret = StoredSecret { salt: columns.take()?, hash: columns.take()? };
+    let previous: (Option<String>, Option<String>, Option<OffsetDateTime>) =
+        (columns.take()?, columns.take()?, columns.take()?);
+    let previous = match previous {
+        (Some(salt), Some(hash), Some(until)) => Some((StoredSecret { salt, hash }, until)),
+        _ => None,
+    };
+    Ok(LoadedKey { internal_id, id, public_id, fields, rights, secret, previous })
+}
+
+/// Every key, for [`loaded`]. The rights of all keys are gathered once, not key by key.
+const LOAD: &str = "\
+    SELECT k.id, k.api_keys_id, k.public_id, k.client_name, k.clients, k.expires_at, k.is_active, k.operations, \
+           k.tables, k.columns::text, k.row_filters::text, k.budget::text, g.rights, k.key_salt, k.key_hash, \
+           k.previous_key_salt, k.previous_key_hash, k.previous_valid_until \
+    FROM api_keys k LEFT JOIN ( \
+        SELECT g.api_key_id, array_agg(r.name) AS rights \
+        FROM api_key_right_grants g JOIN api_key_rights r ON r.id = g.right_id GROUP BY g.api_key_id \
+    ) g ON g.api_key_id = k.id \
+    WHERE k.archived_at IS NULL";
 
 /// Binds what an operator sets, in the order of the columns from `name` to `budget`.
 fn with_fields<'q>(
@@ -150,28 +195,13 @@ async fn grant(connection: &mut PgConnection, key: i64, rights: &[String]) -> Re
 #[async_trait::async_trait]
 impl KeyStore for PostgresKeyStore {
     async fn load(&self, take: &mut (dyn FnMut(LoadedKey) + Send)) -> Result<Vec<PolicyRecord>, PortError> {
-        // The rights of all keys are gathered once, not key by key: there may be many thousands.
-        const SQL: &str = "\
-            SELECT k.id, k.api_keys_id::text AS external_id, k.public_id, k.name, k.description, k.client_name, \
-                   k.clients, k.expires_at, k.is_active, k.operations, k.tables, k.columns::text AS columns, \
-                   k.row_filters::text AS row_filters, k.budget::text AS budget, k.last_used_at, \
-                   k.previous_valid_until, k.created_at, k.updated_at, coalesce(g.rights, '{}') AS rights, \
-                   k.key_salt, k.key_hash, k.previous_key_salt, k.previous_key_hash \
-            FROM api_keys k LEFT JOIN ( \
-                SELECT g.api_key_id, array_agg(r.name) AS rights \
-                FROM api_key_right_grants g JOIN api_key_rights r ON r.id = g.right_id GROUP BY g.api_key_id \
-            ) g ON g.api_key_id = k.id \
-            WHERE k.archived_at IS NULL";
         let work = async {
             let mut held = self.database.hold().await?;
             let mut transaction = held.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
             {
-                let mut rows = sqlx::query(SQL).fetch(&mut *transaction);
+                let mut rows = sqlx::query(LOAD).fetch(&mut *transaction);
                 while let Some(row) = rows.try_next().await? {
-                    let mut key = loaded(&row)?;
-                    // By their bytes, which is done sooner here than by a sort of the database for every key.
-                    key.record.rights.sort_unstable();
-                    take(key);
+                    take(loaded(&row)?);
                 }
             }
             let policy = policy::all(&mut transaction).await?;

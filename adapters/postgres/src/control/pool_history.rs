@@ -7,6 +7,7 @@ use sqlx::types::Uuid;
 use super::ControlDatabase;
 
 /// Samples of one gateway.
+#[derive(Clone)]
 pub struct PostgresPoolHistory {
     database: ControlDatabase,
     host: String,

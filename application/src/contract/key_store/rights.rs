@@ -37,6 +37,6 @@ pub(super) async fn a_removed_right_is_taken_from_every_key(store: &impl AccessS
     assert!(store.delete_right(&right.id).await.expect("a removal"));
     assert_eq!(rights().await, ["gateway.write"]);
     let loaded = LoadedAccess::read(store).await.expect("a reading");
-    let loaded = loaded.keys.iter().find(|loaded| loaded.record.id == key.id).expect("the key");
-    assert_eq!(loaded.record.rights, ["gateway.write"]);
+    let loaded = loaded.keys.iter().find(|loaded| loaded.id == key.id).expect("the key");
+    assert_eq!(loaded.rights, ["gateway.write"]);
 }

@@ -37,8 +37,8 @@ pub(super) async fn rights_are_replaced_at_once<S: AccessStore>(store: Arc<S>) {
         tasks.spawn(async move {
             while !done.load(Ordering::Relaxed) {
                 let loaded = LoadedAccess::read(&*store).await.expect("a reading").keys;
-                let seen = loaded.into_iter().find(|loaded| loaded.record.id == id).expect("the key");
-                assert!(sets.contains(&seen.record.rights), "half a set: {:?}", seen.record.rights);
+                let seen = loaded.into_iter().find(|loaded| loaded.id == id).expect("the key");
+                assert!(sets.contains(&seen.rights), "half a set: {:?}", seen.rights);
                 tokio::task::yield_now().await;
             }
         });
@@ -79,8 +79,8 @@ pub(super) async fn rotations_stand_in_line<S: AccessStore>(store: Arc<S>) {
         made.push(hash.expect("a rotation that does not panic"));
     }
     let loaded = LoadedAccess::read(&*store).await.expect("a reading").keys;
-    let held = loaded.into_iter().find(|loaded| loaded.record.id == key.id).expect("the key");
-    let previous = held.previous.expect("the secret before").hash;
+    let held = loaded.into_iter().find(|loaded| loaded.id == key.id).expect("the key");
+    let previous = held.previous.expect("the secret before").0.hash;
     assert!(made.contains(&held.secret.hash) && made.contains(&previous), "two of the new ones");
     assert!(held.secret.hash != previous && previous != first.hash);
 }

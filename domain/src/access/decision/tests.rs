@@ -88,7 +88,7 @@ fn both_secrets_work_until_the_overlap_ends() {
     let (old, new) = (made(1), NewCredential::again(&made(1).public_id, &[2; RANDOM_BYTES]));
     let mut key = key(&new);
     let until = now() + Duration::from_secs(10);
-    key.previous = KeySecret::stored(&old.salt, &old.hash).map(|secret| (secret, until));
+    key.previous = KeySecret::stored(&old.salt, &old.hash).map(|secret| Box::new((secret, until)));
     let state = loaded(vec![key], Mode::Enforce);
     let reason = |text: &str, at| judge(&state, Presented::Text(text), Some("c"), at).reason;
     assert_eq!(reason(old.reveal(), now()), AuthReason::Authenticated);
@@ -102,7 +102,8 @@ fn a_refusal_costs_the_same_whatever_is_wrong() {
     let (old, new) = (made(1), NewCredential::again(&made(1).public_id, &[2; RANDOM_BYTES]));
     let secret = |made: &NewCredential| KeySecret::stored(&made.salt, &made.hash);
     let plain = key(&new);
-    let rotated = |until| ApiKey { previous: secret(&old).map(|secret| (secret, until)), ..key(&new) };
+    let rotated =
+        |until| ApiKey { previous: secret(&old).map(|secret| Box::new((secret, until))), ..key(&new) };
     let without = ApiKey { secret: None, ..key(&new) };
     let wrong = format!("ath_{}.{}", new.public_id, "0".repeat(64));
     let unknown = format!("ath_{}.{}", "0".repeat(16), "0".repeat(64));

@@ -22,7 +22,7 @@ pub struct ReloadApi {
 pub struct Read;
 impl Described for Read {
     type Body = AdminAnswer;
-    const SUCCESS: &'static str = "`applied` is in force now; `restart_needed` has changed and is not; for the clients in \
+    const SUCCESS: &'static str = "`applied` is in force now; the keys in `restart_needed` have changed and are not; for the clients in \
                                    `overruled` the catalog's word holds.";
     const FAILURES: &'static [u16] = &[400, 401, 503];
 }
@@ -31,8 +31,9 @@ impl Described for Read {
 impl ReloadApi {
     /// Reload the configuration
     ///
-    /// The same as SIGHUP: clients, certificate and log level follow the file at once; what cannot is named, and so are
-    /// clients whose row in the catalog overrules the file. A file that cannot be used changes nothing.
+    /// The same as SIGHUP: clients, limits, pools, switches, CORS, retention, the admin key, certificate and log level
+    /// follow the file (and `.env`) at once, while requests run. Keys that need a restart are named, and so are clients
+    /// whose row in the catalog overrules the file. A file that cannot be used changes nothing.
     #[oai(path = "/admin/reload", method = "post", operation_id = "reload")]
     async fn reload(&self, request: &Request, _admin: Admin) -> Answer<Read> {
         let outcome = async {
