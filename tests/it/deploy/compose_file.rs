@@ -4,51 +4,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use compose_spec::Compose;
 use serde_json::Value;
 
 use super::image;
 use super::{
-    available, check_grace, check_spool, check_variables, configured, default_of, list, map, path, seconds,
-    server_options, text, words, yaml,
+    available, check_grace, check_spool, check_variables, configured, default_of, list, map, path, read,
+    seconds, server_options, text, words, yaml,
 };
 
 const FILE: &str = "docker-compose.yml";
-
-/// Keys of the specification at the top, and those of a service that this file has a use for.
-const TOP: &[&str] = &["name", "services", "volumes", "networks", "configs", "secrets"];
-const SERVICE: &[&str] = &[
-    "build",
-    "cap_add",
-    "cap_drop",
-    "command",
-    "depends_on",
-    "deploy",
-    "entrypoint",
-    "env_file",
-    "environment",
-    "expose",
-    "healthcheck",
-    "image",
-    "init",
-    "labels",
-    "networks",
-    "ports",
-    "profiles",
-    "read_only",
-    "restart",
-    "secrets",
-    "security_opt",
-    "shm_size",
-    "stop_grace_period",
-    "stop_signal",
-    "tmpfs",
-    "ulimits",
-    "user",
-    "volumes",
-    "working_dir",
-];
-const HEALTHCHECK: &[&str] =
-    &["test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"];
 
 fn file() -> Value {
     yaml(FILE)
@@ -79,25 +44,38 @@ pub(super) fn environment() -> Vec<(String, String)> {
     image::environment().into_iter().chain(set).collect()
 }
 
+/// Reads a file by the types of the Compose specification, which know no other keys and values.
+fn specified(text: &str) -> Result<Compose, String> {
+    let compose: Compose = Compose::options().from_yaml_str(text).map_err(|error| error.to_string())?;
+    compose.validate_all().map_err(|error| error.to_string())?;
+    Ok(compose)
+}
+
 #[test]
-fn every_key_is_one_of_the_specification() {
-    let file = file();
-    for key in map(&file).keys() {
-        assert!(TOP.contains(&key.as_str()), "{key}");
+fn it_is_what_the_specification_says() {
+    let file = expanded(&read(FILE));
+    let compose = specified(&file).unwrap();
+    assert_eq!(compose.services.len(), 3);
+    for (good, bad) in [
+        ("stop_grace_period: 45s", "stop_grace_periode: 45s"),
+        ("stop_grace_period: 45s", "stop_grace_period: soon"),
+        ("condition: service_healthy", "condition: service_helthy"),
+        ("127.0.0.1:4052:4052", "127.0.0.1:4052:forty"),
+        ("restart: unless-stopped", "restart: sometimes"),
+        ("interval: 2s", "intervall: 2s"),
+        ("volumes:\n  athena-state:", "volume:\n  athena-state:"),
+    ] {
+        assert!(file.contains(good), "{good}");
+        assert!(specified(&file.replace(good, bad)).is_err(), "{bad} is taken");
     }
-    for (name, service) in map(&file["services"]) {
-        for key in map(service).keys() {
-            assert!(SERVICE.contains(&key.as_str()), "{name}.{key}");
-        }
+}
+
+#[test]
+fn every_service_comes_back_and_says_whether_it_is_healthy() {
+    for (name, service) in map(&file()["services"]) {
         assert!(service["image"].is_string() || service["build"].is_string(), "{name} has no image");
         assert_eq!(service["restart"], "unless-stopped", "{name}");
         let Some(healthcheck) = service.get("healthcheck") else { continue };
-        for (key, value) in map(healthcheck) {
-            assert!(HEALTHCHECK.contains(&key.as_str()), "{name}.healthcheck.{key}");
-            if ["interval", "timeout", "start_period"].contains(&key.as_str()) {
-                assert!(seconds(text(value)) > 0, "{name}.{key}");
-            }
-        }
         let test = words(&healthcheck["test"]);
         assert!(["CMD", "CMD-SHELL"].contains(&test[0].as_str()) && test.len() > 1, "{name}: {test:?}");
     }
