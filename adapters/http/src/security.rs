@@ -138,9 +138,10 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text as it may be kept: somebody may have put a gateway key where it does not belong.
+/// The text as it may be kept: somebody may have put a gateway key where it does not belong, percent-encoded or not.
 pub fn without_key(text: &str) -> &str {
-    if Credential::stands_in(text) { REDACTED } else { text }
+    let encoded = || text.as_bytes().contains(&b'%') && Credential::stands_in(&percent_decoded(text));
+    if Credential::stands_in(text) || encoded() { REDACTED } else { text }
 }
 
 /// A query string as it may be kept: values of parameters that may be secret are replaced, and gateway keys wherever
@@ -187,6 +188,16 @@ mod tests {
         list.iter()
             .map(|(name, value)| (HeaderName::from_static(name), poem::http::HeaderValue::from_static(value)))
             .collect()
+    }
+
+    #[test]
+    fn a_gateway_key_is_not_kept_however_it_is_written() {
+        for text in ["/rpc/ath_0123.abc", "/rpc/ath%5F0123.abc", "/%61th_0123.abc", "/a%2Fath_01"] {
+            assert_eq!(without_key(text), REDACTED, "{text}");
+        }
+        for text in ["/rpc/math_1", "/rpc/path%5Flength", "100%", "%zz_"] {
+            assert_eq!(without_key(text), text);
+        }
     }
 
     #[test]

@@ -118,13 +118,20 @@ impl Planner<'_> {
         let label = |name: &Arc<str>| -> Arc<str> {
             if self.options.camel_to_snake { camel_to_snake(name).as_ref().into() } else { name.clone() }
         };
+        if let Selection::AllWith(items) = selection {
+            for item in items {
+                self.column(relation, &item.column)?;
+            }
+        }
         let items = match selection {
             // Only the database knows which they are.
-            Selection::All if relation.is_open() && !self.limits_columns(relation) => {
+            Selection::All | Selection::AllWith(_)
+                if relation.is_open() && !self.limits_columns(relation) =>
+            {
                 let label = relation.columns[Relation::EVERY].name.clone();
                 return Ok(vec![Output { column: Relation::EVERY, cast: None, label, hidden: false }]);
             }
-            Selection::All => {
+            Selection::All | Selection::AllWith(_) => {
                 let reached =
                     relation.columns.iter().enumerate().filter(|(at, _)| self.reaches(relation, *at));
                 let every: Vec<Output> = reached

@@ -46,7 +46,7 @@ impl<'r> Names<'r> {
                 names.0.extend(columns.iter().map(Identifier::as_str));
             }
         }
-        if request.columns == Selection::All {
+        if matches!(request.columns, Selection::All | Selection::AllWith(_)) {
             names.0.push(ID);
         }
         names
@@ -71,7 +71,7 @@ impl<'r> Names<'r> {
     }
 
     fn selection(&mut self, selection: &'r Selection) {
-        if let Selection::Items(items) = selection {
+        if let Selection::Items(items) | Selection::AllWith(items) = selection {
             self.0.extend(items.iter().map(|item| item.column.as_str()));
         }
     }

@@ -99,6 +99,23 @@ fn names_are_found_exactly_or_not_at_all() {
     assert_eq!(label(r#"["user"]"#), Err(RequestCode::UndefinedColumn));
     assert_eq!(label(r#"["id","id:user_name"]"#), Err(RequestCode::InvalidField));
     assert_eq!(label(r#"["id::nosuchtype"]"#), Err(RequestCode::UnsupportedSelect));
+    // Beside all columns a name adds nothing, and has to be one all the same.
+    let all = label(r#""*""#).unwrap();
+    assert_eq!(label(r#""*,user_name""#), Ok(all));
+    assert_eq!(label(r#""*,user""#), Err(RequestCode::UndefinedColumn));
+    let code = |body: &str| fetch(body, RowFormat::Json).map(drop).map_err(|e| e.code);
+    for (body, expected) in [
+        (r#"{"table_name":"users","view_name":"users"}"#, Ok(())),
+        (r#"{"table_name":"users","view_name":""}"#, Ok(())),
+        (r#"{"table_name":"users","view_name":"others"}"#, Err(RequestCode::InvalidField)),
+        (r#"{"table_name":"users","sort_by":{"field":"id"},"sortBy":{"field":"Age"}}"#, Ok(())),
+        (
+            r#"{"table_name":"users","sort_by":{"field":"id"},"sortBy":{"field":""}}"#,
+            Err(RequestCode::InvalidIdentifier),
+        ),
+    ] {
+        assert_eq!(code(body), expected, "{body}");
+    }
 }
 
 #[test]

@@ -24,8 +24,9 @@ pub enum Selection {
     /// Every column.
     #[default]
     All,
-    /// These, in this order; `all` when `*` stood among them, after which the named ones that carry an
-    /// alias or a cast are added.
+    /// All, and these by name beside: they add nothing, and have to be there all the same.
+    AllWith(Vec<SelectItem>),
+    /// These, in this order.
     Items(Vec<SelectItem>),
 }
 
@@ -65,7 +66,7 @@ impl Selection {
                     format!("`{field}` mixes * with an alias or a cast; name the columns instead"),
                 ));
             }
-            return Ok(Self::All);
+            return Ok(if items.is_empty() { Self::All } else { Self::AllWith(items) });
         }
         Ok(Self::Items(items))
     }
@@ -165,7 +166,7 @@ mod tests {
     fn read(text: &str) -> Result<String, RequestCode> {
         let value = JsonText::parse(text.as_bytes()).unwrap();
         Ok(match Selection::parse(value, "columns").map_err(|e| e.code)? {
-            Selection::All => "*".to_owned(),
+            Selection::All | Selection::AllWith(_) => "*".to_owned(),
             Selection::Items(items) => items
                 .iter()
                 .map(|item| {

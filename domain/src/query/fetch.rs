@@ -91,7 +91,7 @@ impl FetchRequest {
     }
 }
 
-/// `table_name`, else `view_name`, with `table_schema`.
+/// `table_name`, else `view_name`, with `table_schema`; where both are given they have to mean the same.
 fn take_relation(body: &mut Object<'_>, decoding: Decoding) -> Result<RelationName, RequestError> {
     let table = body.take_string("table_name")?;
     let view = body.take_string("view_name")?;
@@ -99,7 +99,17 @@ fn take_relation(body: &mut Object<'_>, decoding: Decoding) -> Result<RelationNa
     let schema = schema.as_deref().filter(|text| !text.is_empty());
     let blank = |text: &std::borrow::Cow<'_, str>| !text.trim().is_empty();
     match (table.filter(blank), view.filter(blank)) {
-        (Some(table), _) => named(&table, schema, "table_name", decoding),
+        (Some(table), None) => named(&table, schema, "table_name", decoding),
+        (Some(table), Some(view)) => {
+            let relation = named(&table, schema, "table_name", decoding)?;
+            match named(&view, schema, "view_name", decoding)? == relation {
+                true => Ok(relation),
+                false => Err(RequestError::invalid(
+                    "view_name",
+                    "`table_name` and `view_name` are not the same; give one of them",
+                )),
+            }
+        }
         (None, Some(view)) => named(&view, schema, "view_name", decoding),
         (None, None) => Err(table_required()),
     }

@@ -30,18 +30,23 @@ pub const MAX_SORT_KEYS: usize = 32;
 /// Takes `sort_by` (or `sortBy`) out of a body: one object or an array of them.
 ///
 /// # Errors
-/// A key without a column, a direction other than `asc…`/`desc…`, both spellings at once.
+/// A key without a column, a direction other than `asc…`/`desc…`, in either spelling.
 pub fn take(body: &mut Object<'_>, decoding: Decoding) -> Result<Vec<SortKey>, RequestError> {
-    let (value, field) = match (body.take("sort_by"), body.take("sortBy")) {
-        // Contract 6.4: `sort_by` is preferred when both exist.
-        (Some(value), _) => (value, body.path("sort_by")),
-        (None, Some(value)) => (value, body.path("sortBy")),
-        (None, None) => return Ok(Vec::new()),
-    };
-    if !value.is_array() {
-        return Ok(vec![parse_key(value, &field, decoding)?]);
+    let (preferred, other) = (body.take("sort_by"), body.take("sortBy"));
+    let read = |value: JsonText<'_>, name: &str| parse(value, &body.path(name), decoding);
+    let other = other.map(|value| read(value, "sortBy")).transpose()?;
+    // Contract 6.4: `sort_by` is preferred when both exist; what is not used is read all the same.
+    match preferred {
+        Some(value) => read(value, "sort_by"),
+        None => Ok(other.unwrap_or_default()),
     }
-    let keys = value.expect_array_of(MAX_SORT_KEYS, &field)?;
+}
+
+fn parse(value: JsonText<'_>, field: &str, decoding: Decoding) -> Result<Vec<SortKey>, RequestError> {
+    if !value.is_array() {
+        return Ok(vec![parse_key(value, field, decoding)?]);
+    }
+    let keys = value.expect_array_of(MAX_SORT_KEYS, field)?;
     keys.into_iter()
         .enumerate()
         .map(|(index, key)| parse_key(key, &format!("{field}[{index}]"), decoding))

@@ -146,6 +146,7 @@ fn columns_out_of_scope_can_neither_be_seen_nor_named() {
     }
     let beyond = [
         ("fetch", r#"{"table_name":"users","columns":["user_name"]}"#),
+        ("fetch", r#"{"table_name":"users","columns":"*,user_name"}"#),
         ("fetch", r#"{"table_name":"users","columns":["id:USER_NAME"]}"#),
         ("fetch", r#"{"table_name":"users","columns":["a:userName"]}"#),
         ("fetch", r#"{"table_name":"users","columns":["nowhere"]}"#),
