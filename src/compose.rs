@@ -21,7 +21,7 @@ use athena_supabase::{HostRules, SupabaseDirect};
 
 use crate::config::{self, Config, Secret, UnknownFields};
 use crate::control::{ControlPlane, config_clients};
-use crate::databases::{Databases, QUEUE_LENGTH, Renewal};
+use crate::databases::{Databases, QUEUE_LENGTH};
 use crate::instance::Instance;
 use crate::records::{Audience, Records};
 use crate::upkeep::Upkeep;
@@ -123,32 +123,28 @@ pub struct Renewable {
 }
 
 impl Renewable {
-    /// Follows `config`, of which nothing is different that a running gateway cannot change; the HTTP face is left to the
-    /// caller. What came of the clients.
-    pub async fn follow(&mut self, config: Config) -> Reconfigured {
+    /// Follows `config`, of which nothing is different that a running gateway cannot change: all but the clients, for which
+    /// [`Renewable::reconfigure`] comes next. The HTTP face is left to the caller.
+    pub fn follow(&mut self, config: &Config) {
         let before = &self.current;
         if before.logging.slow_query != config.logging.slow_query {
             self.services.observer = self.audience.with(config.logging.slow_query);
         }
-        if before.retention != config.retention
-            || before.pool.monitor_interval != config.pool.monitor_interval
-        {
-            self.upkeep.begin(&config);
-        }
-        if direct_rules(before) != direct_rules(&config) {
-            self.direct.0.store(direct(&config));
+        self.upkeep.follow(config);
+        if direct_rules(before) != direct_rules(config) {
+            self.direct.0.store(direct(config));
         }
         let gateway = &self.services.gateway;
         let renewed = Gateway {
             registry: gateway.registry.clone(),
             limits: config.limits.clone(),
-            options: options(&config),
+            options: options(config),
             authenticator: gateway.authenticator.clone(),
             budgets: gateway.budgets.clone(),
-            cursors: match () {
-                () if before.gateway.cursor_secret != config.gateway.cursor_secret => cursors(&config),
+            cursors: match before.gateway.cursor_secret == config.gateway.cursor_secret {
                 // One that was drawn stays.
-                () => Arc::new(gateway.cursors.with_lifetime(config.gateway.cursor_lifetime)),
+                true => Arc::new(gateway.cursors.with_lifetime(config.gateway.cursor_lifetime)),
+                false => cursors(config),
             },
             direct: self.direct.targets(),
             caches: gateway.caches.clone(),
@@ -156,13 +152,17 @@ impl Renewable {
                 true => gateway.memory.clone(),
                 false => SharedMemory::of_answers(config.limits.max_held_bytes),
             },
-            decoding: decoding(&config),
+            decoding: decoding(config),
         };
         self.services.gateway = Arc::new(renewed);
-        self.services.admin_key = admin_key(&config);
-        let renewal = self.databases.renew(&config);
-        let reconfigured = if before.clients != config.clients || renewal != Renewal::Same {
-            self.catalog.reconfigure(config_clients(&config), renewal == Renewal::Reopen).await
+        self.services.admin_key = admin_key(config);
+    }
+
+    /// Has the clients follow `config`, which is in force from now on; what came of them.
+    pub async fn reconfigure(&mut self, config: Config) -> Reconfigured {
+        let renews = self.databases.renew(&config);
+        let reconfigured = if renews || self.current.clients != config.clients {
+            self.catalog.reconfigure(config_clients(&config)).await
         } else {
             Reconfigured { overruled: self.catalog.overruled().await, ..Reconfigured::default() }
         };

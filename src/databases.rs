@@ -1,5 +1,6 @@
 //! Opens the databases of clients, of whichever kind a URI says.
 
+use std::hash::{BuildHasher as _, Hash as _, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,35 +29,26 @@ const RAW_SHARE: usize = 4;
 /// Opens databases as the configuration wants them opened, which may change.
 pub struct Databases {
     rules: ArcSwap<Rules>,
+    /// Secrets are among what is hashed.
+    hasher: RandomState,
 }
 
 /// How databases are opened.
-#[derive(PartialEq)]
+#[derive(PartialEq, Eq)]
 struct Rules {
     opening: Opening,
     environment: Environment,
     uri_variables: Vec<String>,
 }
 
-/// What an open database was opened by.
-#[derive(PartialEq)]
+/// The settings that databases are opened with.
+#[derive(PartialEq, Eq)]
 struct Opening {
     pool: PoolConfig,
     statement_timeout: Duration,
     max_rows: u64,
     schema_refresh: Duration,
     breaker: BreakerSettings,
-}
-
-/// What follows for the databases from another configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renewal {
-    /// They are opened as before.
-    Same,
-    /// URIs may lead elsewhere.
-    Uris,
-    /// Those that are open were opened otherwise.
-    Reopen,
 }
 
 impl Rules {
@@ -72,25 +64,33 @@ impl Rules {
         let uri_variables = config.gateway.uri_variables.clone();
         Self { opening, environment: config.environment.clone(), uri_variables }
     }
+
+    /// Hashes what decides how the database at `uri` is opened.
+    fn hash_manner(&self, uri: &str, state: &mut impl Hasher) {
+        let Opening { pool, statement_timeout, max_rows, schema_refresh, breaker } = &self.opening;
+        (statement_timeout, pool.acquire_timeout, pool.idle_timeout, breaker).hash(state);
+        match uri.split(':').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "cql" | "scylla" | "cassandra" => (max_rows, schema_refresh).hash(state),
+            // Its key stands in a variable.
+            scheme if scheme.contains('+') => (pool.max_connections, &self.environment).hash(state),
+            _ => (pool, schema_refresh).hash(state),
+        }
+    }
 }
 
 impl Databases {
     /// Databases under this configuration.
     pub fn new(config: &Config) -> Self {
-        Self { rules: ArcSwap::from_pointee(Rules::of(config)) }
+        Self { rules: ArcSwap::from_pointee(Rules::of(config)), hasher: RandomState::new() }
     }
 
-    /// Opens databases as this configuration wants it from now on.
-    pub fn renew(&self, config: &Config) -> Renewal {
+    /// Opens databases as this configuration wants it from now on; whether anything of that is new.
+    pub fn renew(&self, config: &Config) -> bool {
         let rules = Rules::of(config);
         let before = self.rules.load_full();
-        let renewal = match () {
-            () if before.opening != rules.opening => Renewal::Reopen,
-            () if *before != rules => Renewal::Uris,
-            () => Renewal::Same,
-        };
+        let renews = *before != rules;
         self.rules.store(Arc::new(rules));
-        renewal
+        renews
     }
 }
 
@@ -196,11 +196,54 @@ impl Connector for Databases {
         }
     }
 
+    fn manner(&self, uri: &str) -> u64 {
+        let mut state = self.hasher.build_hasher();
+        self.rules.load().hash_manner(uri, &mut state);
+        state.finish()
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         self.rules.load().environment.value(name)
     }
 
     fn lends(&self, name: &str) -> bool {
         name.starts_with(BORROWED_PREFIX) || self.rules.load().uri_variables.iter().any(|lent| lent == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(yaml: &str, key: &str) -> Config {
+        let environment = [("SUPABASE_KEY", key)].into_iter().collect();
+        Config::from_text("test", yaml, &environment, None).expect("a configuration").0
+    }
+
+    #[test]
+    fn a_database_is_opened_anew_when_what_it_is_opened_by_has_changed() {
+        let uris = ["postgres://h/d", "cql://h/k", "supabase+https://h?key_env=SUPABASE_KEY"];
+        let databases = Databases::new(&config("", "one"));
+        let manners = || uris.map(|uri| databases.manner(uri));
+        let before = manners();
+        for (yaml, key, expected) in [
+            ("", "one", [false; 3]),
+            ("pool: {monitor_interval_secs: 7}", "one", [false; 3]),
+            ("limits: {request_timeout_secs: 77}", "one", [false; 3]),
+            ("pool: {max_connections: 7}", "one", [true, false, true]),
+            ("pool: {max_lifetime_secs: 7}", "one", [true, false, false]),
+            ("limits: {max_rows: 7}", "one", [false, true, false]),
+            ("gateway: {schema_refresh_secs: 7}", "one", [true, true, false]),
+            ("limits: {statement_timeout_secs: 7}", "one", [true; 3]),
+            ("gateway: {circuit_breaker_threshold: 7}", "one", [true; 3]),
+            ("", "two", [false, false, true]),
+        ] {
+            databases.renew(&config(yaml, key));
+            let now = manners();
+            assert_eq!([0, 1, 2].map(|at| before[at] != now[at]), expected, "{yaml} {key}");
+        }
+        assert!(databases.renew(&config("", "one")), "the key of before is back");
+        assert!(!databases.renew(&config("", "one")));
+        assert_eq!(manners(), before);
     }
 }

@@ -27,18 +27,50 @@ gateway:
 /// Name of the control database, beside the data.
 const CONTROL_DATABASE: &str = "athena_logging";
 
-/// A private PostgreSQL and the client that leads to it.
+/// A private PostgreSQL and what a configuration needs for it.
 pub struct PrivateDatabase {
     postgres: ManagedPostgres,
+    sample: Option<Loaded>,
+    /// What it adds to a configuration.
+    pub addition: Addition,
+}
+
+/// What a private database adds to a configuration, whenever that is read.
+#[derive(Clone)]
+pub struct Addition {
     /// The client to register.
     pub client: ClientConfig,
     /// The client of the control database.
     control: ClientConfig,
     /// The static admin key of this run, where the environment gives none.
     admin_key: Option<Secret>,
-    sample: Option<Loaded>,
+    /// Whether only this machine may be named as the host.
+    guarded: bool,
     /// Where records wait for this control database.
     spool: PathBuf,
+}
+
+impl Addition {
+    /// Adds the private databases to a configuration.
+    pub fn configure(&self, config: &mut Config) {
+        for client in [&self.client, &self.control] {
+            config.clients.retain(|known| known.name != client.name);
+            config.clients.push(client.clone());
+        }
+        // As those of a file are, so that two readings can be compared.
+        config.clients.sort_by(|one, other| one.name.key().cmp(other.name.key()));
+        let name = self.control.name.to_string();
+        let gateway = &mut config.gateway;
+        let logging = gateway.logging_client.get_or_insert_with(|| name.clone()).clone();
+        gateway.auth_client.get_or_insert(logging);
+        keep_apart(&mut config.logging, usual_spool(&Environment::from_process()).as_deref(), &self.spool);
+        if self.guarded {
+            guard_hosts(&mut config.server);
+        }
+        if config.admin_key.is_none() {
+            config.admin_key.clone_from(&self.admin_key);
+        }
+    }
 }
 
 impl PrivateDatabase {
@@ -73,32 +105,14 @@ impl PrivateDatabase {
             Some(_) => Some(Secret::new(random_key()?)),
             None => None,
         };
-        Ok(Some(Self { postgres, client, control, admin_key, sample, spool }))
-    }
-
-    /// Adds the private databases to a configuration.
-    pub fn configure(&self, config: &mut Config) {
-        for client in [&self.client, &self.control] {
-            config.clients.retain(|known| known.name != client.name);
-            config.clients.push(client.clone());
-        }
-        let name = self.control.name.to_string();
-        let gateway = &mut config.gateway;
-        let logging = gateway.logging_client.get_or_insert_with(|| name.clone()).clone();
-        gateway.auth_client.get_or_insert(logging);
-        keep_apart(&mut config.logging, usual_spool(&Environment::from_process()).as_deref(), &self.spool);
-        if self.sample.is_some() {
-            guard_hosts(&mut config.server);
-        }
-        if config.admin_key.is_none() {
-            config.admin_key.clone_from(&self.admin_key);
-        }
+        let addition = Addition { client, control, admin_key, guarded: sample.is_some(), spool };
+        Ok(Some(Self { postgres, sample, addition }))
     }
 
     /// What tells a newcomer what is there and what to try, once requests are taken.
     pub fn announcement(&self, address: SocketAddr, config: &Config) -> String {
         let base = format!("http://{address}");
-        let client = &self.client.name;
+        let client = &self.addition.client.name;
         let Some(sample) = &self.sample else {
             return format!(
                 "Athena is ready at {base}; the client `{client}` is an empty PostgreSQL of its own."
@@ -106,7 +120,7 @@ impl PrivateDatabase {
         };
         let tables: Vec<String> =
             sample.tables.iter().map(|(table, rows)| format!("{table} ({rows})")).collect();
-        let own = self.admin_key.as_ref().filter(|own| config.admin_key.as_ref() == Some(own));
+        let own = self.addition.admin_key.as_ref().filter(|own| config.admin_key.as_ref() == Some(own));
         let (admin, whose) = admin_key(own);
         format!(
             r#"

@@ -60,7 +60,7 @@ impl Records {
         observers.extend(pipelines.iter().map(|pipeline| pipeline.clone() as Arc<dyn Observer>));
         observers.extend(traces.clone().map(|traces| traces as Arc<dyn Observer>));
         let upkeep = Arc::new(Upkeep::new(control, instance));
-        upkeep.begin(config);
+        upkeep.follow(config);
         Self { pipelines, metrics, observers, upkeep, traces }
     }
 

@@ -2,53 +2,48 @@
 
 pub(crate) mod difference;
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use athena_application::catalog::Overruled;
+use athena_application::ports::Connector as _;
 use athena_cli::ServerOptions;
 use athena_http::{App, Reload, Reloaded, Tls};
 use tokio::sync::Mutex;
 
 use crate::compose::{Renewable, http_settings};
-use crate::config::{Config, LoadOptions};
+use crate::config::{ClientConfig, Config, LoadOptions};
+use crate::databases::Databases;
+use crate::demo::Addition;
 use crate::telemetry::LogLevel;
 
 /// Reads the configuration again.
 pub struct Reloader {
-    me: Weak<Self>,
     options: ServerOptions,
+    /// What a private database adds to every reading.
+    addition: Option<Addition>,
     tls: Option<Tls>,
     level: LogLevel,
-    app: OnceLock<App>,
+    app: App,
     /// What runs, and by which configuration; held from the reading of the file on, so that a later reading wins.
     running: Mutex<Renewable>,
 }
 
 impl Reloader {
-    /// Reads what `options` name, for what runs.
+    /// Reads what `options` name, for what runs; the application that runs, of which it is a route.
     pub(crate) fn new(
         options: ServerOptions,
-        running: Renewable,
+        addition: Option<Addition>,
+        mut running: Renewable,
         tls: Option<Tls>,
         level: LogLevel,
-    ) -> Arc<Self> {
-        Arc::new_cyclic(|me| {
-            let mut running = running;
+    ) -> (Arc<Self>, App) {
+        let reloader = Arc::new_cyclic(|me| {
             running.services.reload = Some(route(me.clone()));
-            let (app, running) = (OnceLock::new(), Mutex::new(running));
-            Self { me: me.clone(), options, tls, level, app, running }
-        })
-    }
-
-    /// What the admin route calls.
-    pub(crate) fn route(&self) -> Reload {
-        route(self.me.clone())
-    }
-
-    /// Renews this application from now on.
-    pub(crate) fn renews(&self, app: App) {
-        // There is one to a server, so it is told once.
-        drop(self.app.set(app));
+            let app = athena_http::app(&http_settings(&running.current), &running.services);
+            Self { options, addition, tls, level, app, running: Mutex::new(running) }
+        });
+        let app = reloader.app.clone();
+        (reloader, app)
     }
 
     /// Reads the configuration and obeys it as far as a running gateway can.
@@ -56,16 +51,21 @@ impl Reloader {
     /// # Errors
     /// What is wrong with it; then everything stays as it was.
     pub async fn reload(&self) -> Result<Reloaded, String> {
-        if self.options.config.is_none()
-            && (self.options.demo.is_some() || self.options.managed_postgres.is_some())
-        {
+        if self.addition.is_some() && self.options.config.is_none() {
             return Err("this gateway was started without a configuration file".to_owned());
         }
         let mut running = self.running.lock().await;
-        let options = LoadOptions::from_process(self.options.config.clone(), self.options.port);
+        // The file that was found at the start: another one that is found today is not this gateway's.
+        let file = self.options.config.clone().or_else(|| running.current.file.path.clone());
+        let options = LoadOptions::from_process(file, self.options.port);
         let (mut config, warnings) =
             options.and_then(|options| Config::load(&options)).map_err(|e| format!("{e:#}"))?;
-        check_clients(&config, &running)?;
+        if let Some(addition) = &self.addition {
+            addition.configure(&mut config);
+        }
+        let mut restart_needed = difference::hold(&mut config, &running.current);
+        restart_needed.extend(hold_essential(&mut config, &running));
+        check_clients(&config, &running.current)?;
         let renewed = match &self.tls {
             None => false,
             Some(tls) => {
@@ -75,18 +75,16 @@ impl Reloader {
             }
         };
         config.announce(&warnings);
-        let mut restart_needed = difference::hold(&mut config, &running.current);
-        restart_needed.extend(hold_essential(&mut config, &running));
         let changed = difference::changed(&config, &running.current);
         if changed.contains(&"logging.level") {
             self.level.set(&config.logging);
         }
-        let clients = running.follow(config).await;
-        if !changed.is_empty()
-            && let Some(app) = self.app.get()
-        {
-            app.renew(&http_settings(&running.current), &running.services);
+        if !changed.is_empty() {
+            running.follow(&config);
+            // Before the clients, for which the control database may have to be waited for.
+            self.app.renew(&http_settings(&config), &running.services);
         }
+        let clients = running.reconfigure(config).await;
         let mut applied = changed;
         if renewed {
             applied.push("api.tls_cert");
@@ -130,23 +128,32 @@ fn hold_essential(config: &mut Config, running: &Renewable) -> Vec<String> {
         }
         held.push(format!("postgres_clients.{}", old.name));
     }
+    // Nothing was built over one that there was not.
+    let known = |client: &ClientConfig| running.current.clients.iter().any(|old| old.name == client.name);
+    let new = config.clients.iter().filter(|client| essential(client.name.key()) && !known(client));
+    held.extend(new.map(|client| format!("postgres_clients.{}", client.name)));
     config.clients.sort_by(|one, other| one.name.key().cmp(other.name.key()));
     held
 }
 
-/// Refuses clients that could not be used, which a start puts up with: a file may be written at this moment.
-fn check_clients(config: &Config, running: &Renewable) -> Result<(), String> {
-    let before = &running.current.clients;
-    if config.clients.is_empty() && !before.is_empty() {
+/// Refuses clients that could not be used, which a start puts up with: a file may be written at this moment. Those that
+/// could not be used before, and are the same, are put up with here, too.
+fn check_clients(config: &Config, before: &Config) -> Result<(), String> {
+    if config.clients.is_empty() && !before.clients.is_empty() {
         return Err("it names no client any more; to run without any, restart".to_owned());
     }
-    for client in config.clients.iter().filter(|client| !before.contains(client)) {
-        let uri = client.target.as_ref().map_err(String::clone);
-        let opened = uri.and_then(|uri| {
-            let opened = running.catalog.connector().open(&client.name, uri.expose());
-            opened.map_err(|failure| failure.to_string())
-        });
-        opened.map_err(|reason| format!("client {}: {reason}", client.name))?;
+    let (now, then) = (Databases::new(config), Databases::new(before));
+    let open = |databases: &Databases, client: &ClientConfig| {
+        let uri = client.target.as_ref().map_err(String::clone)?;
+        let opened = databases.open(&client.name, uri.expose());
+        opened.map(drop).map_err(|failure| failure.to_string())
+    };
+    for client in &config.clients {
+        if let Err(reason) = open(&now, client)
+            && !(before.clients.contains(client) && open(&then, client).is_err())
+        {
+            return Err(format!("client {}: {reason}", client.name));
+        }
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
     let tls = config.server.tls.clone().map(Tls::open).transpose().context("TLS cannot be served")?;
     let private = PrivateDatabase::start(&options).await?;
     if let Some(private) = &private {
-        private.configure(&mut config);
+        private.addition.configure(&mut config);
     }
     if config.clients.is_empty() {
         tracing::warn!("no client is configured; add one under `postgres_clients`");
@@ -79,15 +79,12 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
     if options.pipelines.exists() {
         tracing::warn!(path = %options.pipelines.display(), "pipelines are not part of this version; the file is not read");
     }
-    let mut composed = compose::compose(&config);
-    let settings = compose::http_settings(&config);
-    let reloader = Reloader::new(options, composed.renewable(&config), tls.clone(), level);
-    composed.services.reload = Some(reloader.route());
-    let app = athena_http::app(&settings, &composed.services);
-    reloader.renews(app.clone());
+    let composed = compose::compose(&config);
+    let addition = private.as_ref().map(|private| private.addition.clone());
+    let (reloader, app) = Reloader::new(options, addition, composed.renewable(&config), tls.clone(), level);
     app.starting();
     let scheme = if tls.is_some() { "https" } else { "http" };
-    tracing::info!(%address, scheme, clients = config.clients.len(), version = settings.version, "athena is listening");
+    tracing::info!(%address, scheme, clients = config.clients.len(), version = env!("CARGO_PKG_VERSION"), "athena is listening");
     let faces = match admin {
         None => vec![(Listener::new(listener).with_tls(tls), app.clone())],
         Some(admin) => {

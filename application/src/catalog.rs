@@ -62,10 +62,11 @@ pub struct Reconfigured {
     pub overruled: Vec<Overruled>,
 }
 
-/// A database that is open, and by which URI.
+/// A database that is open, by which URI and how.
 #[derive(Clone)]
 struct Running {
     uri: String,
+    manner: u64,
     opened: Opened,
 }
 
@@ -176,14 +177,11 @@ impl Catalog {
     }
 
     /// Takes other clients of the configuration for those of before; what the catalog cannot be told yet, it is told
-    /// with its next reading. With `reopen` every database is opened anew, for a connector that opens them otherwise than
-    /// before; requests that are under way end on the connections they have.
-    pub async fn reconfigure(&self, config: Vec<ConfigClient>, reopen: bool) -> Reconfigured {
+    /// with its next reading. Databases that the connector opens otherwise than before are opened anew; requests that are
+    /// under way end on the connections they have.
+    pub async fn reconfigure(&self, config: Vec<ConfigClient>) -> Reconfigured {
         let mut state = self.state.lock().await;
         let before = std::mem::replace(&mut state.config, config);
-        if reopen {
-            state.running.clear();
-        }
         let plan = self.plan(&state);
         self.apply(&mut state.running, &plan.clients);
         drop(state);
@@ -255,13 +253,23 @@ impl Catalog {
             .collect();
         for step in steps(&there, &wanted) {
             match step {
-                Step::Keep(_) => {}
+                Step::Keep(key)
+                    if running.get(&key).is_some_and(|it| it.manner == self.connector.manner(&it.uri)) => {}
                 Step::Close(key) => drop(running.remove(&key)),
-                Step::Open(key) => {
-                    running.remove(&key);
+                Step::Keep(key) | Step::Open(key) => {
+                    let before = running.remove(&key);
                     let (Some(client), Some(uri)) = (desired.get(&key), wanted.get(&key)) else { continue };
+                    // Before it is opened: what changes meanwhile is noticed the next time.
+                    let manner = self.connector.manner(uri);
                     match open(&*self.connector, &client.name, uri) {
-                        Ok(opened) => drop(running.insert(key, Running { uri: uri.clone(), opened })),
+                        Ok(opened) => {
+                            // What an operator has said of a database holds for it however it is opened.
+                            let same = before.filter(|before| before.uri == *uri);
+                            if let Some(left) = same.and_then(|before| before.opened.circuit.is_forced()) {
+                                opened.circuit.force_offline(left);
+                            }
+                            running.insert(key, Running { uri: uri.clone(), manner, opened });
+                        }
                         Err(reason) => drop(unusable.insert(key, reason)),
                     }
                 }

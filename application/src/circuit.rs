@@ -147,6 +147,11 @@ impl Circuit {
         self.look(|breaker, now| breaker.is_offline(now).map(|until| until - now))
     }
 
+    /// For how long somebody has everybody turned away yet; none when nobody has.
+    pub(crate) fn is_forced(&self) -> Option<Duration> {
+        self.look(|breaker, now| breaker.is_forced(now).map(|until| until - now))
+    }
+
     /// Turns everybody away for so long, whatever the database says.
     pub fn force_offline(&self, how_long: Duration) {
         self.change(|breaker, now| breaker.force_offline(how_long, now));

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 /// When a breaker opens and how it closes again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BreakerSettings {
     /// Failures one after the other that open it.
     pub threshold: u32,
@@ -280,6 +280,14 @@ impl Breaker {
         match self.phase {
             Phase::Open { until, .. } if now < until => Some(until),
             Phase::Closed { .. } | Phase::Open { .. } | Phase::HalfOpen { .. } => None,
+        }
+    }
+
+    /// Until when somebody has everybody turned away, whatever the database says; none when nobody has.
+    pub fn is_forced(&self, now: Duration) -> Option<Duration> {
+        match self.phase {
+            Phase::Open { forced: true, .. } => self.is_offline(now),
+            Phase::Open { forced: false, .. } | Phase::Closed { .. } | Phase::HalfOpen { .. } => None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::error::{ConfigError, ConfigErrorKind};
 
 /// Environment variables. `Debug` prints names only: values may be secrets.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
 }

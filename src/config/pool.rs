@@ -8,7 +8,7 @@ use super::reader::Reader;
 use super::server::narrow;
 
 /// Connections to each PostgreSQL client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PoolConfig {
     /// `pool.max_connections`, `ATHENA_PG_POOL_MAX_CONNECTIONS`.
     pub max_connections: u32,

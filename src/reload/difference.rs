@@ -14,6 +14,7 @@ pub(crate) fn changed(config: &Config, before: &Config) -> Vec<&'static str> {
         ("logging.level", config.logging.level != before.logging.level),
         ("logging.slow_query_ms", config.logging.slow_query != before.logging.slow_query),
         ("ATHENA_KEY_12", config.admin_key != before.admin_key),
+        ("environment", config.environment != before.environment),
     ];
     parts.into_iter().filter_map(|(part, changed)| changed.then_some(part)).collect()
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::child::{Process, athena};
+use crate::harness::ADMIN_KEY;
 
 /// A directory of a test's own, that the account can enter to which root steps down.
 struct Directory(PathBuf);
@@ -45,8 +46,16 @@ async fn callers_own_the_database_and_run_no_programs_also_where_they_once_could
     drop(connection.close().await);
     cluster.stop().await;
 
+    let config = Directory(PathBuf::from(format!("/tmp/athena-it-managed-{}-config", std::process::id())));
+    std::fs::create_dir_all(&config.0).unwrap();
+    let file = config.0.join("config.yaml");
+    std::fs::write(&file, "api: {host: 127.0.0.1}").unwrap();
     for round in 0..2 {
         let mut command = athena();
+        command.env("ATHENA_KEY_12", ADMIN_KEY);
+        if round == 1 {
+            command.arg("--config").arg(&file);
+        }
         command.args(["server", "--port", "0", "--managed-postgres"]).arg(&dir.0);
         command.env("ATHENA_LOGGING__FORMAT", "json").envs(pg_bin.iter().map(|bin| ("ATHENA_PG_BIN", bin)));
         let server = tokio::task::spawn_blocking(move || {
@@ -69,6 +78,23 @@ async fn callers_own_the_database_and_run_no_programs_also_where_they_once_could
         assert_eq!(query(&base, own).await.0, 200);
         let (_, kept) = query(&base, "SELECT n FROM kept").await;
         assert_eq!(kept["data"], json!([{"n": 7}]), "round {round}");
+        // With a file beside, that can be read again; what the private database adds to it stays.
+        let text = format!("api: {{host: 127.0.0.1}}\nlimits: {{max_rows: {}}}", 50 + round);
+        std::fs::write(&file, text).unwrap();
+        let request = crate::harness::http().build().unwrap().post(format!("{base}/admin/reload"));
+        let answer = request.header("X-Athena-Key", ADMIN_KEY).send().await.unwrap();
+        let (status, told) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
+        match round {
+            0 => assert_eq!(status, 400, "{told}"),
+            _ => {
+                assert_eq!(
+                    told["data"],
+                    json!({"applied": ["limits"], "overruled": [], "restart_needed": []})
+                );
+                let (_, kept) = self::query(&base, "SELECT n FROM kept").await;
+                assert_eq!(kept["data"], json!([{"n": 7}]));
+            }
+        }
         process.signal("-TERM");
         while process.ended().is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use athena_application::held::SharedMemory;
 use athena_application::ports::Observer;
 use futures_util::FutureExt;
 use percent_encoding::percent_decode_str;
@@ -57,10 +58,16 @@ struct Current {
     admin_key: AdminKey,
     observer: Option<Arc<dyn Observer>>,
     names: RouteNames,
+    /// What bodies may take together, and how many bytes that is.
+    received: (SharedMemory, u64),
 }
 
 impl Current {
-    fn new(settings: &HttpSettings, services: &Services, probe: Probe) -> Self {
+    /// With the memory of `before` where its bound is the same: bodies that are under way count.
+    fn new(settings: &HttpSettings, services: &Services, probe: Probe, before: Option<&Self>) -> Self {
+        let bound = services.gateway.limits.max_received_bytes;
+        let kept = before.map(|before| &before.received).filter(|(_, kept)| *kept == bound);
+        let received = kept.cloned().unwrap_or_else(|| (SharedMemory::of_bodies(bound), bound));
         let documents = Documents {
             version: settings.version,
             docs_url: settings.docs_url.clone(),
@@ -71,11 +78,12 @@ impl Current {
         let names = RouteNames::new(listed);
         Self {
             settings: settings.clone(),
-            routes: spec::service(services, settings, probe, documents).into_endpoint(),
+            routes: spec::service(services, settings, probe, documents, received.0.clone()).into_endpoint(),
             cors: Cors::new(&settings.cors),
             admin_key: services.admin_key.clone(),
             observer: services.observer.clone(),
             names,
+            received,
         }
     }
 }
@@ -84,14 +92,15 @@ impl App {
     /// Builds every route over `services`.
     pub fn new(settings: &HttpSettings, services: &Services) -> Self {
         let probe = Probe::default();
-        let current = ArcSwap::from_pointee(Current::new(settings, services, probe.clone()));
+        let current = ArcSwap::from_pointee(Current::new(settings, services, probe.clone(), None));
         Self { shared: Arc::new(Shared { current, probe }), face: Face::Both }
     }
 
     /// From now on requests are answered by these settings and over these services, on every clone; those that are under
     /// way end as they have begun.
     pub fn renew(&self, settings: &HttpSettings, services: &Services) {
-        let renewed = Current::new(settings, services, self.shared.probe.clone());
+        let before = self.shared.current.load();
+        let renewed = Current::new(settings, services, self.shared.probe.clone(), Some(&before));
         self.shared.current.store(Arc::new(renewed));
     }
 

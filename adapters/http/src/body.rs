@@ -98,10 +98,9 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
-    /// A reader with these bounds.
-    pub fn new(limits: &Limits, timeout: Duration) -> Self {
+    /// A reader with these bounds, whose bodies share this memory.
+    pub fn new(limits: &Limits, timeout: Duration, memory: SharedMemory) -> Self {
         let (max_body_bytes, max_decompressed_bytes) = (limits.max_body_bytes, limits.max_decompressed_bytes);
-        let memory = SharedMemory::of_bodies(limits.max_received_bytes);
         Self { max_body_bytes, max_decompressed_bytes, timeout, memory }
     }
 

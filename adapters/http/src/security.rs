@@ -95,7 +95,8 @@ impl AdminKey {
                 "ATHENA_KEY_12 is not configured",
             )
             .hint(
-                "Set the environment variable ATHENA_KEY_12 and restart; admin routes stay shut without it.",
+                "Set the environment variable ATHENA_KEY_12 and restart, or set it in `.env` and send SIGHUP; admin routes stay \
+                 shut without it.",
             )
             .retry_after(60));
         };

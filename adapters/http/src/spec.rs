@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use athena_application::Gateway;
+use athena_application::held::SharedMemory;
 use bytes::Bytes;
 use poem_openapi::OpenApiService;
 
@@ -27,9 +28,10 @@ pub(crate) fn service(
     settings: &HttpSettings,
     probe: Probe,
     documents: Documents,
+    received: SharedMemory,
 ) -> OpenApiService<Apis, ()> {
     let gateway = &services.gateway;
-    let reader = BodyReader::new(&gateway.limits, settings.client_request_timeout);
+    let reader = BodyReader::new(&gateway.limits, settings.client_request_timeout, received);
     let bodies = Bodies::new(reader.clone());
     let door = Arc::new(Door::new(gateway.clone(), reader, settings));
     let apis = Documented((
@@ -65,7 +67,9 @@ fn described() -> OpenApiService<Apis, ()> {
         budgets: Default::default(),
         cursors: Default::default(),
     });
-    service(&Services::new(gateway), &HttpSettings::default(), Probe::default(), Documents::default())
+    let services = Services::new(gateway);
+    let (probe, documents) = (Probe::default(), Documents::default());
+    service(&services, &HttpSettings::default(), probe, documents, SharedMemory::default())
 }
 
 /// The OpenAPI specification as YAML.

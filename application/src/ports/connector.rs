@@ -69,6 +69,12 @@ pub trait Connector: Send + Sync + 'static {
     /// Why the URI cannot be used.
     fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, OpenFailure>;
 
+    /// A number that changes whenever the database at `uri` would be opened otherwise than before: by other settings, or
+    /// with another secret.
+    fn manner(&self, _uri: &str) -> u64 {
+        0
+    }
+
     /// The value of an environment variable; an empty text when it is set and empty.
     fn variable(&self, name: &str) -> Option<String>;
 

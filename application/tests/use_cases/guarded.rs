@@ -355,7 +355,7 @@ async fn an_idle_client_is_left_alone() {
     assert_eq!(opened.circuit.status().state, BreakerState::Closed);
     // Nothing but the registry keeps it: what watches it does not.
     let circuit: std::sync::Weak<Circuit> = Arc::downgrade(&opened.circuit);
-    catalog.reconfigure(Vec::new(), false).await;
+    catalog.reconfigure(Vec::new()).await;
     drop(opened);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(circuit.upgrade().is_none());

@@ -195,6 +195,8 @@ fn what_an_administrator_says_holds() {
     forced.checked(Health::Ill, secs(8));
     assert_eq!(forced.admit(secs(9)), Err(secs(96)));
     assert_eq!(forced.check_at(), Some(secs(105)));
+    assert_eq!((forced.is_forced(secs(104)), forced.is_forced(secs(105))), (Some(secs(105)), None));
+    assert_eq!(opened().is_forced(secs(1)), None, "the database is away by itself");
     let mut reset = forced.clone();
     reset.reset_health();
     assert!(reset.calm_permit().is_some() && reset.is_offline(secs(9)).is_none());

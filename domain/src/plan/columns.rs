@@ -119,6 +119,14 @@ impl Planner<'_> {
             if self.options.camel_to_snake { camel_to_snake(name).as_ref().into() } else { name.clone() }
         };
         if let Selection::AllWith(items) = selection {
+            if relation.is_open() {
+                return Err(refuse(
+                    "columns",
+                    "through PostgREST it is not known which columns `*` stands for, nor whether those beside it exist"
+                        .to_owned(),
+                    "give `*` alone, or the names".to_owned(),
+                ));
+            }
             for item in items {
                 self.column(relation, &item.column)?;
             }

@@ -53,7 +53,7 @@ impl Planner<'_> {
             "give `sort_by` with a column, or columns, that no two rows share",
         )?;
         let order = self.order(&relation, &request.sort, request.window.paged)?;
-        let every = request.columns == Selection::All
+        let every = matches!(request.columns, Selection::All | Selection::AllWith(_))
             && !self.options.camel_to_snake
             && !self.limits_columns(&relation);
         let offset = request.window.offset;

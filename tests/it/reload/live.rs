@@ -31,21 +31,25 @@ impl Server {
     }
 }
 
-/// Asks for ever; the number of answers, and every failure.
-fn under_load(server: &Arc<Server>, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle<(u64, Vec<String>)> {
-    let (server, stop) = (server.clone(), stop.clone());
+/// Asks for ever and counts the answers; every failure.
+fn under_load(
+    server: &Arc<Server>,
+    stop: &Arc<AtomicBool>,
+    answers: &Arc<AtomicU32>,
+) -> tokio::task::JoinHandle<Vec<String>> {
+    let (server, stop, answers) = (server.clone(), stop.clone(), answers.clone());
     tokio::spawn(async move {
-        let (mut answers, mut failures) = (0, Vec::new());
+        let mut failures = Vec::new();
         let http = crate::harness::http().build().unwrap();
         while !stop.load(Ordering::Relaxed) {
             let request =
                 http.post(format!("{}/gateway/fetch", server.data)).header("X-Athena-Client", "first");
             match request.json(&json!({"table_name": "things", "limit": 2})).send().await {
-                Ok(answer) if answer.status() == 200 => answers += 1,
+                Ok(answer) if answer.status() == 200 => drop(answers.fetch_add(1, Ordering::Relaxed)),
                 other => failures.push(format!("{other:?}")),
             }
         }
-        (answers, failures)
+        failures
     })
 }
 
@@ -59,7 +63,8 @@ async fn settings_follow_the_file_and_no_request_fails_meanwhile() {
     let clients = [("first", &*uri)];
     let server = tokio::task::block_in_place(|| Arc::new(Server::start(LOGGING, &clients)));
     let stop = Arc::new(AtomicBool::new(false));
-    let load = [under_load(&server, &stop), under_load(&server, &stop)];
+    let answers = Arc::new(AtomicU32::new(0));
+    let load = [0, 1].map(|_| under_load(&server, &stop, &answers));
     let things = json!({"table_name": "things"});
     let page = json!({"table_name": "things", "page_size": 5, "cursor": ""});
     let unknown = json!({"table_name": "things", "nonsense": 1, "limit": 1});
@@ -71,12 +76,14 @@ async fn settings_follow_the_file_and_no_request_fails_meanwhile() {
     assert!(!open(&before));
     assert_eq!(server.ask(unknown.clone(), &[]).await.status, 400);
     assert_eq!(server.metric("athena_pool_max{client=\"first\"}").await, Some(50.0));
+    assert_eq!(server.ask(things.clone(), &[("Host", "evil.example.com")]).await.status, 200);
     let first = server.ask(page.clone(), &[]).await;
     let cursor = first.body["data"]["next_cursor"].clone();
     assert!(cursor.is_string(), "{}", first.body);
 
+    let before_any = answers.load(Ordering::Relaxed);
     let more = "logging: {format: json, slow_query_ms: 1}\n\
-                api: {host: 127.0.0.1, admin_port: 0, cors_allowed_origins: \"https://app.example.com\", docs_url: \"https://docs.example.com\", http_backlog: 77}\n\
+                api: {host: 127.0.0.1, admin_port: 0, cors_allowed_origins: \"https://app.example.com\", allowed_hosts: \"127.0.0.1\", http_backlog: 77}\n\
                 gateway: {unknown_fields: ignore, response_shape: flat, cursor_lifetime_secs: 60}\n\
                 limits: {max_rows: 7}\npool: {max_connections: 3}";
     server.configure(more, &clients);
@@ -91,6 +98,8 @@ async fn settings_follow_the_file_and_no_request_fails_meanwhile() {
     assert_eq!((after.status, after.body["data"].as_array().map(Vec::len)), (200, Some(7)), "{}", after.body);
     assert!(open(&after), "{:?}", after.headers);
     assert_eq!(server.ask(unknown.clone(), &[]).await.status, 200);
+    let elsewhere = [("Host", "evil.example.com")];
+    assert_eq!(server.ask(things.clone(), &elsewhere).await.status, 421);
     assert_eq!(server.metric("athena_pool_max{client=\"first\"}").await, Some(3.0));
     // A secret that was drawn at the start is no setting.
     let mut next = page;
@@ -114,11 +123,62 @@ async fn settings_follow_the_file_and_no_request_fails_meanwhile() {
     assert_eq!(server.ask(unknown, &[]).await.status, 400);
     assert_eq!(server.metric("athena_pool_max{client=\"first\"}").await, Some(50.0));
 
+    assert!(answers.load(Ordering::Relaxed) > before_any, "nobody asked while the settings changed");
     stop.store(true, Ordering::Relaxed);
     for load in load {
-        let (answers, failures) = load.await.unwrap();
-        assert!(answers > 0 && failures.is_empty(), "{answers} answers, {failures:#?}");
+        let failures = load.await.unwrap();
+        assert!(failures.is_empty(), "{failures:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_has_taken_off_stays_off_when_it_is_opened_anew() {
+    let (one, two) = (place("one").await, place("two").await);
+    let (one_uri, two_uri) = (one.uri(), two.uri());
+    let server = tokio::task::block_in_place(|| Server::start(LOGGING, &[("first", &one_uri)]));
+    let off =
+        server.admin(Method::POST, "/admin/clients/first/offline", Some(json!({"for_secs": 600}))).await;
+    assert_eq!(off.0, 200, "{}", off.1);
+    let things = json!({"table_name": "place"});
+    server.configure(&format!("{LOGGING}\npool: {{max_connections: 3}}"), &[("first", &one_uri)]);
+    assert_eq!(server.reload().await["applied"], json!(["pool"]));
+    let refused = server.ask(things.clone(), &[]).await;
+    assert_eq!((refused.status, &refused.body["code"]), (503, &json!("circuit_open")), "{}", refused.body);
+    // Another database is another matter.
+    server.configure(LOGGING, &[("first", &two_uri)]);
+    assert_eq!(server.reload().await["applied"], json!(["pool", "postgres_clients"]));
+    assert_eq!(server.place("first").await, "two");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_env_says_is_followed_and_checked_first() {
+    let (one, two) = (place("one").await, place("two").await);
+    let (one_uri, two_uri) = (secretly(&one.uri()), secretly(&two.uri()));
+    let server = tokio::task::block_in_place(|| Server::start(LOGGING, &[("other", &one_uri)]));
+    let env = |more: &str| {
+        std::fs::write(server.dir.join(".env"), format!("ATHENA_KEY_12={ADMIN_KEY}\n{more}\n")).unwrap();
+    };
+    let configure = |client: &str| {
+        let text = format!(
+            "api: {{host: 127.0.0.1, admin_port: 0}}\n{LOGGING}\npostgres_clients: {{first: \"{client}\"}}\n"
+        );
+        std::fs::write(server.dir.join("config.yaml"), text).unwrap();
+    };
+    // A client and the variable that it needs, in one reading.
+    configure("${FIRST_URI}");
+    env(&format!("FIRST_URI={one_uri}"));
+    assert_eq!(server.reload().await["applied"], json!(["environment", "postgres_clients"]));
+    assert_eq!(server.place("first").await, "one");
+    env(&format!("FIRST_URI={two_uri}"));
+    assert_eq!(server.reload().await["applied"], json!(["environment", "postgres_clients"]));
+    assert_eq!(server.place("first").await, "two");
+    // One whose key is in a variable that is not there cannot be used, and changes nothing.
+    configure("supabase+https://project.supabase.co?key_env=PROJECT_KEY");
+    let (status, told) = server.admin(Method::POST, "/admin/reload", None).await;
+    assert!(status == 400 && told["error"].as_str().unwrap().contains("PROJECT_KEY"), "{status} {told}");
+    assert_eq!(server.place("first").await, "two");
+    env("PROJECT_KEY=some-key-of-this-test");
+    assert_eq!(server.reload().await["applied"], json!(["environment", "postgres_clients"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,7 +188,7 @@ async fn the_admin_key_can_be_changed_while_the_gateway_runs() {
     let server = tokio::task::block_in_place(|| Server::start(LOGGING, &[("first", &uri)]));
     let other = "another-admin-key-of-this-test";
     std::fs::write(server.dir.join(".env"), format!("ATHENA_KEY_12={other}\n")).unwrap();
-    assert_eq!(server.reload().await["applied"], json!(["ATHENA_KEY_12"]));
+    assert_eq!(server.reload().await["applied"], json!(["ATHENA_KEY_12", "environment"]));
     let http = crate::harness::http().build().unwrap();
     let asked = async |key: &str| {
         let request = http.get(format!("{}/admin/clients", server.admin)).header("X-Athena-Key", key);

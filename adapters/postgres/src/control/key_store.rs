@@ -75,7 +75,7 @@ fn record(row: &PgRow) -> Result<KeyRecord, sqlx::Error> {
 }
 
 /// Takes the columns of a row one after the other. They are not compared with the types that are asked for, nor looked up
-/// by their names: the statement fixes both, and there may be many thousands of rows.
+/// by their names: the statement fixes both, by its order and its casts, and there may be many thousands of rows.
 struct InOrder<'r> {
     row: &'r PgRow,
     next: usize,
@@ -121,11 +121,12 @@ fn loaded(row: &PgRow) -> Result<LoadedKey, sqlx::Error> {
 
 /// Every key, for [`loaded`]. The rights of all keys are gathered once, not key by key.
 const LOAD: &str = "\
-    SELECT k.id, k.api_keys_id, k.public_id, k.client_name, k.clients, k.expires_at, k.is_active, k.operations, \
-           k.tables, k.columns::text, k.row_filters::text, k.budget::text, g.rights, k.key_salt, k.key_hash, \
-           k.previous_key_salt, k.previous_key_hash, k.previous_valid_until \
+    SELECT k.id::bigint, k.api_keys_id::uuid, k.public_id::text, k.client_name::text, k.clients::text[], \
+           k.expires_at::timestamptz, k.is_active::boolean, k.operations::text[], k.tables::text[], k.columns::text, \
+           k.row_filters::text, k.budget::text, g.rights, k.key_salt::text, k.key_hash::text, \
+           k.previous_key_salt::text, k.previous_key_hash::text, k.previous_valid_until::timestamptz \
     FROM api_keys k LEFT JOIN ( \
-        SELECT g.api_key_id, array_agg(r.name) AS rights \
+        SELECT g.api_key_id, array_agg(r.name::text) AS rights \
         FROM api_key_right_grants g JOIN api_key_rights r ON r.id = g.right_id GROUP BY g.api_key_id \
     ) g ON g.api_key_id = k.id \
     WHERE k.archived_at IS NULL";

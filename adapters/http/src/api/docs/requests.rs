@@ -12,7 +12,7 @@ use super::{Json, example};
 pub struct FetchBody {
     /// Table or view: `name` or `schema.name`. Required unless `view_name` is given.
     table_name: Option<String>,
-    /// View, when `table_name` is absent.
+    /// View, when `table_name` is absent; both have to say the same.
     view_name: Option<String>,
     /// Schema of an unqualified name.
     table_schema: Option<String>,
@@ -41,7 +41,7 @@ pub struct FetchBody {
     /// Order: `{"field" | "column", "direction": "asc" | "desc", "nulls": "first" | "last"}` or an array of
     /// them.
     sort_by: Json,
-    /// The same as `sort_by`.
+    /// The same as `sort_by`, which counts where both are given.
     #[oai(rename = "sortBy")]
     sort_by_camel: Json,
     /// Leaves keys with null values out; the header `X-Strip-Nulls` wins.
