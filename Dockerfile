@@ -20,7 +20,7 @@ RUN --mount=type=cache,id=athena-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=athena-target,target=/src/target,sharing=locked \
     cargo build --release --locked --bin athena_rs \
     && install -D target/release/athena_rs /out/athena_rs \
-    && install -d -m 0750 /out/state
+    && install -d /out/state
 
 # The same release of Debian as above: the binary needs its C library, and nothing else.
 FROM debian:bookworm-slim

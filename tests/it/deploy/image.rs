@@ -115,7 +115,15 @@ fn the_build_gets_what_it_needs_and_no_secret() {
     for (sources, _) in copies() {
         for source in sources {
             assert!(path(&source).exists(), "{source} does not exist");
-            assert!(sent(&source), "{source} is copied, but .dockerignore holds it back");
+            let mut left = vec![source];
+            while let Some(name) = left.pop() {
+                assert!(sent(&name), "{name} is copied, but .dockerignore holds it back");
+                let below = std::fs::read_dir(path(&name)).into_iter().flatten().map(Result::unwrap);
+                let names = below.map(|entry| entry.file_name().into_string().unwrap());
+                left.extend(
+                    names.filter(|below| !below.starts_with(".env")).map(|below| format!("{name}/{below}")),
+                );
+            }
         }
     }
     for name in [
