@@ -57,9 +57,16 @@ impl Reloader {
         let mut running = self.running.lock().await;
         // The file that was found at the start: another one that is found today is not this gateway's.
         let file = self.options.config.clone().or_else(|| running.current.file.path.clone());
-        let options = LoadOptions::from_process(file, self.options.port);
-        let (mut config, warnings) =
-            options.and_then(|options| Config::load(&options)).map_err(|e| format!("{e:#}"))?;
+        let port = self.options.port;
+        // Whatever the file is, requests go on meanwhile.
+        let reading = tokio::task::spawn_blocking(move || {
+            LoadOptions::from_process(file, port).and_then(|options| Config::load(&options))
+        });
+        let read = reading.await.map_err(|error| error.to_string())?;
+        let (mut config, warnings) = read.map_err(|error| format!("{error:#}"))?;
+        if config.clients.is_empty() && self.addition.is_none() && !running.current.clients.is_empty() {
+            return Err("it names no client any more; to run without any, restart".to_owned());
+        }
         if let Some(addition) = &self.addition {
             addition.configure(&mut config);
         }
@@ -67,7 +74,9 @@ impl Reloader {
         restart_needed.extend(hold_essential(&mut config, &running));
         check_clients(&config, &running.current)?;
         let renewed = match &self.tls {
+            // Other files are for the next start.
             None => false,
+            Some(_) if restart_needed.iter().any(|key| key == "api.tls_cert") => false,
             Some(tls) => {
                 let tls = tls.clone();
                 let outcome = tokio::task::spawn_blocking(move || tls.reload()).await;
@@ -111,7 +120,9 @@ fn route(reloader: Weak<Reloader>) -> Reload {
                 None => Err("the gateway is stopping".to_owned()),
             }
         });
-        Box::pin(async move { reloading.await.unwrap_or_else(|error| Err(error.to_string())) })
+        let failed =
+            |error| format!("a fault of the gateway, after which some of it may be in force: {error}");
+        Box::pin(async move { reloading.await.unwrap_or_else(|error| Err(failed(error))) })
     })
 }
 
@@ -139,9 +150,6 @@ fn hold_essential(config: &mut Config, running: &Renewable) -> Vec<String> {
 /// Refuses clients that could not be used, which a start puts up with: a file may be written at this moment. Those that
 /// could not be used before, and are the same, are put up with here, too.
 fn check_clients(config: &Config, before: &Config) -> Result<(), String> {
-    if config.clients.is_empty() && !before.clients.is_empty() {
-        return Err("it names no client any more; to run without any, restart".to_owned());
-    }
     let (now, then) = (Databases::new(config), Databases::new(before));
     let open = |databases: &Databases, client: &ClientConfig| {
         let uri = client.target.as_ref().map_err(String::clone)?;

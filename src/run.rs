@@ -58,6 +58,7 @@ fn configuration(options: &ServerOptions) -> anyhow::Result<(Config, Vec<Warning
 }
 
 async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> anyhow::Result<()> {
+    let hangups = hangups();
     // Before the database: a taken port is the commonest fault, and it should not cost a wait.
     let address = SocketAddr::new(config.server.host, config.server.port);
     let listener = listen(address, config.server.http_backlog)?;
@@ -99,7 +100,7 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
         }
     };
     let beside = [
-        tokio::spawn(reload_when_asked(reloader)),
+        tokio::spawn(reload_when_asked(reloader.clone(), hangups)),
         tokio::spawn(ready_when_known(
             app,
             composed.control.authenticator.clone(),
@@ -109,6 +110,8 @@ async fn serve(mut config: Config, options: ServerOptions, level: LogLevel) -> a
     ];
     athena_http::serve_all(faces, stop_asked()).await;
     beside.iter().for_each(tokio::task::JoinHandle::abort);
+    // Its route has led to it until here.
+    drop(reloader);
     composed.stop(FLUSH).await;
     tracing::info!("athena has stopped");
     if let Some(private) = private {
@@ -133,18 +136,33 @@ async fn ready_when_known(
     }
 }
 
+/// SIGHUPs, from now on: before anybody listens for one, it ends the process.
+#[cfg(unix)]
+type Hangups = Option<tokio::signal::unix::Signal>;
+#[cfg(not(unix))]
+type Hangups = ();
+
+fn hangups() -> Hangups {
+    #[cfg(unix)]
+    return tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+}
+
 /// Reads the configuration again at every SIGHUP.
-async fn reload_when_asked(reloader: Arc<Reloader>) {
+async fn reload_when_asked(reloader: Arc<Reloader>, hangups: Hangups) {
     #[cfg(unix)]
     {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-        while hangup.recv().await.is_some() {
-            if let Err(error) = reloader.reload().await {
+        let Some(mut hangups) = hangups else { return };
+        while hangups.recv().await.is_some() {
+            let reloader = reloader.clone();
+            // A fault of one reading must not be the last of all.
+            let reloading = tokio::spawn(async move { reloader.reload().await });
+            if let Err(error) = reloading.await.unwrap_or_else(|error| Err(error.to_string())) {
                 tracing::error!(%error, "the configuration cannot be used; everything stays as it was");
             }
         }
     }
+    #[cfg(not(unix))]
+    drop((reloader, hangups));
 }
 
 /// Opens the listener.

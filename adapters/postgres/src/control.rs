@@ -6,6 +6,7 @@ mod key_store;
 mod log_copy;
 mod log_store;
 mod migrate;
+mod moment;
 mod pool_history;
 mod provision;
 mod retention;

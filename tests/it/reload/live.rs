@@ -220,6 +220,10 @@ async fn what_the_gateway_stands_on_stays_and_is_named() {
         let named = told["restart_needed"].as_array().unwrap();
         assert!(named.iter().any(|name| name == expected), "{more}: {told}");
     }
+    // A file that somebody is about to write is none to obey.
+    std::fs::write(server.dir.join("config.yaml"), "").unwrap();
+    let (status, told) = server.admin(Method::POST, "/admin/reload", None).await;
+    assert!(status == 400 && told["error"].as_str().unwrap().contains("no client"), "{status} {told}");
     // What the gateway itself stands on stays where it is.
     server.configure(CATALOG, &[("control", &one_uri), ("first", &one_uri)]);
     assert_eq!(server.reload().await["restart_needed"], json!(["postgres_clients.control"]));

@@ -6,6 +6,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::ControlDatabase;
+use super::moment::{moment, moment_if_any};
 use super::version::{COUNT_CLIENTS, count_first};
 
 /// The client catalog of one control database.
@@ -48,11 +49,11 @@ fn record(row: &PgRow) -> Result<ClientRecord, sqlx::Error> {
         is_active: row.try_get("is_active")?,
         is_frozen: row.try_get("is_frozen")?,
         metadata: row.try_get("metadata")?,
-        last_synced_from_config_at: row.try_get("last_synced_from_config_at")?,
-        last_seen_at: row.try_get("last_seen_at")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-        deleted_at: row.try_get("deleted_at")?,
+        last_synced_from_config_at: moment_if_any(row, "last_synced_from_config_at")?,
+        last_seen_at: moment_if_any(row, "last_seen_at")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
+        deleted_at: moment_if_any(row, "deleted_at")?,
     })
 }
 

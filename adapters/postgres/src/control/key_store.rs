@@ -12,11 +12,11 @@ use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::types::Uuid;
-use sqlx::types::time::OffsetDateTime;
 use sqlx::{Connection as _, Decode, Postgres, Row as _};
 
 use self::statement::Refused;
 use super::ControlDatabase;
+use super::moment::{Moment, moment, moment_if_any};
 use super::version::{COUNT_KEYS, count_first};
 
 /// API keys, rights and policy of one control database.
@@ -57,21 +57,30 @@ fn record(row: &PgRow) -> Result<KeyRecord, sqlx::Error> {
             name: row.try_get("name")?,
             description: row.try_get("description")?,
             client_name: row.try_get("client_name")?,
-            clients: row.try_get("clients")?,
-            expires_at: row.try_get("expires_at")?,
+            clients: words(row.try_get("clients")),
+            expires_at: moment_if_any(row, "expires_at")?,
             is_active: row.try_get("is_active")?,
-            operations: row.try_get("operations")?,
-            tables: row.try_get("tables")?,
+            operations: words(row.try_get("operations")),
+            tables: words(row.try_get("tables")),
             columns: row.try_get("columns")?,
             row_filters: row.try_get("row_filters")?,
             budget: row.try_get("budget")?,
         },
         rights: row.try_get("rights")?,
-        last_used_at: row.try_get("last_used_at")?,
-        previous_valid_until: row.try_get("previous_valid_until")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
+        last_used_at: moment_if_any(row, "last_used_at")?,
+        previous_valid_until: moment_if_any(row, "previous_valid_until")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
     })
+}
+
+/// A list of words. A NULL in it, and a list of lists, which only somebody's own statement can have written, are no
+/// words: they name nothing, and permit nothing.
+fn words(list: Result<Option<Vec<Option<String>>>, sqlx::Error>) -> Option<Vec<String>> {
+    match list {
+        Ok(list) => list.map(|words| words.into_iter().flatten().collect()),
+        Err(_) => Some(Vec::new()),
+    }
 }
 
 /// Takes the columns of a row one after the other. They are not compared with the types that are asked for, nor looked up
@@ -96,11 +105,11 @@ fn loaded(row: &PgRow) -> Result<LoadedKey, sqlx::Error> {
         (columns.take()?, columns.take::<Uuid>()?.to_string(), columns.take()?);
     let fields = KeyFields {
         client_name: columns.take()?,
-        clients: columns.take()?,
-        expires_at: columns.take()?,
+        clients: words(columns.take()),
+        expires_at: columns.take::<Option<Moment>>()?.map(|moment| moment.0),
         is_active: columns.take()?,
-        operations: columns.take()?,
-        tables: columns.take()?,
+        operations: words(columns.take()),
+        tables: words(columns.take()),
         columns: columns.take()?,
         row_filters: columns.take()?,
         budget: columns.take()?,
@@ -110,13 +119,31 @@ fn loaded(row: &PgRow) -> Result<LoadedKey, sqlx::Error> {
     // By their bytes, which is done sooner here than by a sort of the database for every key.
     rights.sort_unstable();
     let secret = StoredSecret { salt: columns.take()?, hash: columns.take()? };
-    let previous: (Option<String>, Option<String>, Option<OffsetDateTime>) =
+    let previous: (Option<String>, Option<String>, Option<Moment>) =
         (columns.take()?, columns.take()?, columns.take()?);
     let previous = match previous {
-        (Some(salt), Some(hash), Some(until)) => Some((StoredSecret { salt, hash }, until)),
+        (Some(salt), Some(hash), Some(Moment(until))) => Some((StoredSecret { salt, hash }, until)),
         _ => None,
     };
     Ok(LoadedKey { internal_id, id, public_id, fields, rights, secret, previous })
+}
+
+/// A key whose row cannot be read: known by its ids, off, and with a secret that nothing fits. It must not keep the
+/// others from being read.
+fn unreadable(row: &PgRow, error: &sqlx::Error) -> Result<LoadedKey, sqlx::Error> {
+    let mut columns = InOrder { row, next: 0 };
+    let (internal_id, id, public_id) =
+        (columns.take()?, columns.take::<Uuid>()?.to_string(), columns.take::<String>()?);
+    tracing::warn!(public_id, %error, "the row of an API key cannot be read; the key permits nothing");
+    Ok(LoadedKey {
+        internal_id,
+        id,
+        public_id,
+        fields: KeyFields { is_active: false, ..KeyFields::default() },
+        rights: Vec::new(),
+        secret: StoredSecret { salt: String::new(), hash: String::new() },
+        previous: None,
+    })
 }
 
 /// Every key, for [`loaded`]. The rights of all keys are gathered once, not key by key.
@@ -202,7 +229,7 @@ impl KeyStore for PostgresKeyStore {
             {
                 let mut rows = sqlx::query(LOAD).fetch(&mut *transaction);
                 while let Some(row) = rows.try_next().await? {
-                    take(loaded(&row)?);
+                    take(loaded(&row).or_else(|error| unreadable(&row, &error))?);
                 }
             }
             let policy = policy::all(&mut transaction).await?;

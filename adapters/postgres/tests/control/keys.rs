@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use athena_application::ports::{EnforcementStore as _, KeyFields, KeyStore, PortErrorKind};
 use athena_application::{access_loader, contract};
-use athena_domain::access::{Credential, Keys, Mode, NewCredential, RANDOM_BYTES};
+use athena_domain::access::{Credential, KeyOperation, Keys, Mode, NewCredential, RANDOM_BYTES};
 use athena_postgres::control::{ControlDatabase, PostgresKeyStore};
 
 use crate::snapshot::Control;
@@ -50,6 +50,48 @@ async fn keys_of_2_9_0_verify() {
     assert!(keys.find("old0").unwrap().is_for(Some("demo")) && !keys.find("old0").unwrap().is_for(Some("x")));
     assert!(!fits(&keys, "ath_torn.h"), "a hash that is none fits nothing");
     assert_eq!((keys.policy.mode(None), keys.policy.mode(Some("demo"))), (Mode::Enforce, Mode::Off));
+}
+
+/// Whether the key opens the table `public.users` of the client `shop` to its secret.
+fn opens(keys: &Keys, new: &NewCredential) -> bool {
+    let now = std::time::SystemTime::now();
+    let key = keys.find(&new.public_id).expect("it stays known");
+    fits(keys, new.reveal())
+        && key.is_active
+        && key.expires_at.is_none_or(|end| end > now)
+        && key.is_for(Some("shop"))
+        && key.scope.allows(KeyOperation::Fetch)
+        && key.scope.allows_table("public", "users", "public")
+}
+
+#[tokio::test]
+async fn what_somebody_wrote_by_hand_concerns_its_own_key_alone() {
+    let control = Control::migrated().await;
+    let store = store(&control);
+    let fields = KeyFields { name: "k".to_owned(), is_active: true, ..KeyFields::default() };
+    let other = NewCredential::new(&[200; RANDOM_BYTES]);
+    store.create(&other, &fields, &["*".to_owned()]).await.unwrap();
+    for (byte, set, expected) in [
+        (1, "name = name", true),
+        (2, "clients = '{NULL}'", false),
+        (3, "clients = '{NULL,shop}'", true),
+        (4, "clients = '{{shop},{x}}'", false),
+        (5, "operations = '{NULL}'", false),
+        (6, "tables = '{NULL}'", false),
+        (7, "expires_at = 'infinity'", true),
+        (8, "expires_at = '-infinity'", false),
+        (9, "expires_at = '10001-01-01'", true),
+        (10, "created_at = 'infinity', updated_at = '4713-01-01 BC', last_used_at = '-infinity'", true),
+        (11, "previous_key_salt = 'a', previous_key_hash = 'b', previous_valid_until = 'infinity'", true),
+    ] {
+        let new = NewCredential::new(&[byte; RANDOM_BYTES]);
+        store.create(&new, &fields, &["*".to_owned()]).await.unwrap();
+        control.run(&format!("UPDATE api_keys SET {set} WHERE public_id = '{}'", new.public_id)).await;
+        let keys = keys(&control).await;
+        assert_eq!(opens(&keys, &new), expected, "{set}");
+        assert!(opens(&keys, &other), "{set}");
+        assert!(store.keys().await.is_ok(), "{set}");
+    }
 }
 
 #[tokio::test]

@@ -65,5 +65,5 @@ fn overruled(Overruled { client, reason }: &Overruled) -> Value {
 fn fixed(error: impl Into<String>) -> Box<Failure> {
     Failure::new(StatusCode::BAD_REQUEST, "invalid_configuration", "validation", "Configuration not reloaded")
         .error(error.into())
-        .hint("Everything stays as it was. Correct the file and try again.")
+        .hint("Unless it says otherwise everything stays as it was. Correct the file and try again.")
 }

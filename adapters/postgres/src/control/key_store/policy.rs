@@ -6,6 +6,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::PostgresKeyStore;
+use crate::control::moment::moment;
 
 /// The id of the row that holds for everybody (contract 5.3).
 const GLOBAL: &str = "00000000-0000-0000-0000-000000000000";
@@ -16,8 +17,8 @@ fn record(row: &PgRow) -> Result<PolicyRecord, sqlx::Error> {
         client_name: row.try_get("client_name")?,
         // The column allows three words; a fourth is of a later version, and stricter is safer.
         mode: Mode::parse(&mode).unwrap_or(Mode::Enforce),
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
     })
 }
 

@@ -5,14 +5,15 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::PostgresKeyStore;
+use crate::control::moment::moment;
 
 fn record(row: &PgRow) -> Result<RightRecord, sqlx::Error> {
     Ok(RightRecord {
         id: row.try_get("external_id")?,
         name: row.try_get("name")?,
         description: row.try_get("description")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
     })
 }
 
