@@ -4,6 +4,7 @@
 //! [`LoadOptions::from_process`] and [`Environment::from_process`] looks at the process. Passwords are kept in
 //! [`Secret`] and [`ConnectionUri`], which print as `***`.
 
+mod bounds;
 mod clients;
 mod cors;
 mod document;

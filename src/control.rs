@@ -244,7 +244,13 @@ fn catalog(config: &Config, databases: Arc<Databases>, logging: &Store) -> Catal
 /// served before, and it comes late where a thousand connections are opened beside.
 async fn watch_over(catalog: Arc<Catalog>, authenticator: Arc<Authenticator>) {
     let registry = catalog.registry().clone();
-    let read = async { tokio::join!(authenticator.known(), registry.read()) };
+    // Without a store nothing will be read.
+    let clients = async {
+        if catalog.store().is_some() {
+            registry.read().await;
+        }
+    };
+    let read = async { tokio::join!(authenticator.known(), clients) };
     // Whichever it is.
     drop(tokio::time::timeout(READ_FIRST, read).await);
     catalog.watch_over().await;

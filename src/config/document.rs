@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use ::config::{File, FileFormat, Map, Source, Value, ValueKind};
 use athena_domain::nearest::nearest;
 
+use super::bounds;
 use super::environment::Environment;
 use super::error::{ConfigErrorKind, Problem, Warning};
 use super::keys::{self, CLIENTS, CLIENTS_SYNONYM, Standing};
@@ -200,6 +201,10 @@ fn parse(file: &str, text: &str) -> Result<Map<String, Value>, ConfigErrorKind> 
     }
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Map::new());
+    }
+    if bounds::unfolds_without_bound(text) {
+        let reason = "its aliases (`*name`) repeat more than any configuration holds".to_owned();
+        return Err(ConfigErrorKind::Syntax { file: file.to_owned(), reason });
     }
     File::from_str(text, FileFormat::Yaml).collect().map_err(|error| syntax(file, &error))
 }

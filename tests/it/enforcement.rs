@@ -319,10 +319,17 @@ async fn a_logging_client_that_cannot_be_used_lets_nobody_past_what_it_may_have_
             let answer = admin(path).await.refused(503, "client_catalog_unavailable");
             assert_eq!(answer["error"], "Logging client 'athena_logging' is not connected.", "{path}");
         }
-        let ready = admin("/readyz").await.json();
-        let told = ready["clients"].as_array().expect("clients").iter();
-        let told: Vec<_> = told.filter(|client| client["client_name"] == name).collect();
-        assert!(told[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{ready}");
+        // Why is known once the database has been asked.
+        for round in 0.. {
+            let ready = admin("/readyz").await.json();
+            let told = ready["clients"].as_array().expect("clients").iter();
+            let told: Vec<_> = told.filter(|client| client["client_name"] == name).collect();
+            if told[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()) {
+                break;
+            }
+            assert!(round < 200, "{ready}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
