@@ -1,4 +1,4 @@
-//! Configuration → adapters → use cases; the only place that names every adapter.
+//! Configuration → adapters → use cases; with `databases.rs` the only place that names every adapter.
 
 use std::sync::Arc;
 use std::time::Duration;
