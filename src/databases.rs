@@ -69,11 +69,33 @@ impl Rules {
     fn hash_manner(&self, uri: &str, state: &mut impl Hasher) {
         let Opening { pool, statement_timeout, max_rows, schema_refresh, breaker } = &self.opening;
         (statement_timeout, pool.acquire_timeout, pool.idle_timeout, breaker).hash(state);
-        match uri.split(':').next().unwrap_or_default().to_ascii_lowercase().as_str() {
-            "cql" | "scylla" | "cassandra" => (max_rows, schema_refresh).hash(state),
+        match Kind::of(uri.trim_start().split(':').next().unwrap_or_default()) {
+            Some(Kind::Cql) => (max_rows, schema_refresh).hash(state),
             // Its key stands in a variable.
-            scheme if scheme.contains('+') => (pool.max_connections, &self.environment).hash(state),
-            _ => (pool, schema_refresh).hash(state),
+            Some(Kind::Postgrest) => (pool.max_connections, &self.environment).hash(state),
+            Some(Kind::Postgres) => (pool, schema_refresh).hash(state),
+            None => {}
+        }
+    }
+}
+
+/// What speaks to a database.
+enum Kind {
+    Postgres,
+    Cql,
+    Postgrest,
+}
+
+impl Kind {
+    /// By the scheme of a URI, in whatever case.
+    fn of(scheme: &str) -> Option<Self> {
+        match scheme.to_ascii_lowercase().as_str() {
+            "postgres" | "postgresql" | "neon" => Some(Self::Postgres),
+            "cql" | "scylla" | "cassandra" => Some(Self::Cql),
+            "supabase+https" | "supabase+http" | "postgrest+https" | "postgrest+http" => {
+                Some(Self::Postgrest)
+            }
+            _ => None,
         }
     }
 }
@@ -183,14 +205,15 @@ impl Connector for Databases {
     fn open(&self, name: &ClientName, uri: &str) -> Result<Opened, OpenFailure> {
         let rules = self.rules.load();
         let uri = ConnectionUri::parse(uri).map_err(str::to_owned)?;
-        match uri.scheme().as_str() {
-            "postgres" | "postgresql" | "neon" => Ok(rules.opening.postgres(name, &uri)?),
-            "cql" | "scylla" | "cassandra" => Ok(rules.opening.cql(name, uri.expose())?),
-            "supabase+https" | "supabase+http" | "postgrest+https" | "postgrest+http" => {
+        let scheme = uri.scheme();
+        match Kind::of(&scheme) {
+            Some(Kind::Postgres) => Ok(rules.opening.postgres(name, &uri)?),
+            Some(Kind::Cql) => Ok(rules.opening.cql(name, uri.expose())?),
+            Some(Kind::Postgrest) => {
                 rules.opening.postgrest(name, &uri, |variable| rules.environment.value(variable))
             }
-            other => Err(OpenFailure::Invalid(format!(
-                "this build does not speak {other}://; it speaks postgres://, postgresql://, neon://, \
+            None => Err(OpenFailure::Invalid(format!(
+                "this build does not speak {scheme}://; it speaks postgres://, postgresql://, neon://, \
                  cql://, supabase+https:// and postgrest+https://"
             ))),
         }

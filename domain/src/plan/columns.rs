@@ -133,9 +133,7 @@ impl Planner<'_> {
         }
         let items = match selection {
             // Only the database knows which they are.
-            Selection::All | Selection::AllWith(_)
-                if relation.is_open() && !self.limits_columns(relation) =>
-            {
+            Selection::All if relation.is_open() && !self.limits_columns(relation) => {
                 let label = relation.columns[Relation::EVERY].name.clone();
                 return Ok(vec![Output { column: Relation::EVERY, cast: None, label, hidden: false }]);
             }

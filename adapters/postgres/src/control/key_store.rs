@@ -79,7 +79,10 @@ fn record(row: &PgRow) -> Result<KeyRecord, sqlx::Error> {
 fn words(list: Result<Option<Vec<Option<String>>>, sqlx::Error>) -> Option<Vec<String>> {
     match list {
         Ok(list) => list.map(|words| words.into_iter().flatten().collect()),
-        Err(_) => Some(Vec::new()),
+        Err(error) => {
+            tracing::warn!(%error, "a list in the row of an API key cannot be read; it permits nothing");
+            Some(Vec::new())
+        }
     }
 }
 

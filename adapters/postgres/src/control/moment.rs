@@ -9,7 +9,8 @@ use sqlx::{Decode, Postgres, Row as _, Type, TypeInfo as _};
 /// Microseconds from 1970 to 2000, from which the database counts.
 const TO_2000: i128 = 946_684_800_000_000;
 
-/// A moment, or the nearest that there is: the end of the year 9999, the beginning of the year -9999.
+/// A moment; where no type of ours has it, the end of the year 9999 or, for `-infinity`, the beginning of the year 1:
+/// the database and every form of a moment have both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment(pub OffsetDateTime);
 
@@ -17,7 +18,7 @@ impl Moment {
     fn of_micros(since_2000: i64) -> Self {
         let micros = i128::from(since_2000) + TO_2000;
         let nearest = if since_2000 < 0 {
-            OffsetDateTime::new_utc(Date::MIN, Time::MIDNIGHT)
+            OffsetDateTime::new_utc(Date::from_ordinal_date(1, 1).expect("a day"), Time::MIDNIGHT)
         } else {
             // As precise as the database.
             let last = Time::from_hms_micro(23, 59, 59, 999_999).expect("a time of day");
@@ -70,7 +71,7 @@ mod tests {
     fn every_number_of_microseconds_is_a_moment() {
         let year = |micros| Moment::of_micros(micros).0.year();
         assert_eq!(Moment::of_micros(0).0, OffsetDateTime::from_unix_timestamp(946_684_800).expect("2000"));
-        assert_eq!((year(i64::MAX), year(i64::MIN), year(-1)), (9999, -9999, 1999));
+        assert_eq!((year(i64::MAX), year(i64::MIN), year(-1)), (9999, 1, 1999));
         // The first microsecond of the year 10000.
         assert_eq!((year(252_455_616_000_000_000 - 1), year(252_455_616_000_000_000)), (9999, 9999));
     }
